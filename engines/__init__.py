@@ -1,0 +1,38 @@
+"""Engines by the name a scene calls them. Adding one is one file and one line here."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+#: name -> (module, class, one line for `componium engines`)
+REGISTRY: dict[str, tuple[str, str, str]] = {
+    "grammar": ("engines.grammar", "Grammar", "context-free rules with weights, derived leftmost"),
+    "lsystem": ("engines.lsystem", "LSystem", "rules applied everywhere at once (Lindenmayer)"),
+    "markov": ("engines.markov", "Markov", "variable-order chains learnt from tunes or text"),
+}
+
+GROUP = "componium.engines"
+
+
+def names() -> dict[str, str]:
+    """Every engine that can be used here, with a line each; installed packages included."""
+    found = {name: line for name, (_, _, line) in REGISTRY.items()}
+    for point in entry_points(group=GROUP):
+        found.setdefault(point.name, f"from {point.value}")
+    return found
+
+
+def engine_class(name: str) -> Any:
+    """The class of an engine, imported when first asked for.
+
+    Errors: KeyError where no engine has that name.
+    """
+    if name in REGISTRY:
+        module, attribute, _ = REGISTRY[name]
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return point.load()
+    raise KeyError(name)

@@ -1,0 +1,1 @@
+"""Componium: parts, time, the wire and the desk."""

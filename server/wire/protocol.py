@@ -1,0 +1,117 @@
+"""What planner and wire say to each other: frames on a stream socket, little-endian.
+
+A frame is `u32 length, u8 kind`, then `length - 1` bytes of body. This module imports only
+the standard library's `struct` and `json`, because the wire must start fast.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+# planner -> wire
+OPEN = 1  # body: JSON, a port's settings: {"port": 0, "kind": "midi", "name": …, …}
+EVENTS = 2  # body: event records, one after another
+RECALL = 3  # body: u16 part: forget what is queued of it; of ALL parts where ALL
+CUT = 4  # body: u16 part: RECALL, and end now what sounds of it
+SILENCE = 5  # body: empty: CUT ALL, then pedals up and all notes off on every port
+PANIC = 6  # body: empty: SILENCE, then all sound off, reset controllers
+PAY = 7  # body: u16 port, bytes: send at once, before anything else (an off owed by a dead wire)
+BEAT = 8  # body: empty: the planner lives
+CLOSE = 9  # body: u16 port: end what sounds there and close it
+
+# wire -> planner
+READY = 32  # body: empty: the process runs
+PORT = 33  # body: JSON {"port": 0, "state": "open"|"waiting"|"lost"|"failed", "why": …}
+STATS = 34  # body: JSON, see `server.wire.loop`; also the wire's heartbeat
+SILENCED = 35  # body: JSON {"why": …}: the wire silenced everything by itself
+
+ALL = 0xFFFF
+
+# What goes first among events due at the same nanosecond.
+RANK_CLOCK, RANK_OFF, RANK_CONTROL, RANK_NOTE = 0, 1, 2, 3
+
+# What to do with an event that comes to be sent too late.
+LATE_DROP, LATE_SEND = 0, 1
+
+_FRAME = struct.Struct("<IB")
+_EVENT = struct.Struct("<QqqHHBBHH")
+
+
+class Event(NamedTuple):
+    """One thing to send, with its own end.
+
+    id: unique and never used again within a run; 0 is not allowed.
+    due, end: monotonic nanoseconds; end is 0 where there is nothing to end.
+    part, port: which part it belongs to and which port sends it, 0 to 65534.
+    rank: RANK_…, order among events due together.  late: LATE_….
+    on, off: the bytes to send at `due` and at `end`, at most 65535 each.
+    """
+
+    id: int
+    due: int
+    end: int
+    part: int
+    port: int
+    rank: int
+    late: int
+    on: bytes
+    off: bytes = b""
+
+
+def frame(kind: int, body: bytes = b"") -> bytes:
+    """A whole frame, ready to be written."""
+    return _FRAME.pack(len(body) + 1, kind) + body
+
+
+def json_frame(kind: int, value: Any) -> bytes:
+    return frame(kind, json.dumps(value, separators=(",", ":")).encode())
+
+
+def part_frame(kind: int, part: int = ALL) -> bytes:
+    return frame(kind, struct.pack("<H", part))
+
+
+def pay_frame(port: int, data: bytes) -> bytes:
+    return frame(PAY, struct.pack("<H", port) + data)
+
+
+def pack_event(event: Event) -> bytes:
+    """A record for the body of EVENTS."""
+    identity, due, end, part, port, rank, late, on, off = event
+    head = _EVENT.pack(identity, due, end, part, port, rank, late, len(on), len(off))
+    return head + on + off
+
+
+def unpack_events(body: bytes) -> Iterator[Event]:
+    """Law: list(unpack_events(b"".join(map(pack_event, events)))) == events."""
+    at = 0
+    while at < len(body):
+        identity, due, end, part, port, rank, late, on, off = _EVENT.unpack_from(body, at)
+        at += _EVENT.size
+        middle, stop = at + on, at + on + off
+        yield Event(identity, due, end, part, port, rank, late, body[at:middle], body[middle:stop])
+        at = stop
+
+
+class Frames:
+    """Cuts a byte stream back into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """(kind, body) of every frame that `data` completes."""
+        buffer = self._buffer
+        buffer += data
+        at, have = 0, len(buffer)
+        while have - at >= 5:
+            length, kind = _FRAME.unpack_from(buffer, at)
+            stop = at + 4 + length
+            if stop > have:
+                break
+            yield kind, bytes(buffer[at + 5 : stop])
+            at = stop
+        del buffer[:at]
