@@ -1,0 +1,355 @@
+"""The prefix structure: every context that was ever met, and all that followed it.
+
+A tree of reversed contexts as in the Continuator (Pachet 2002): a node's children are the
+contexts that are one symbol longer into the past. Nodes hold places in the remembered sequence
+and not counts, so what is drawn comes back in full, with its timing and loudness.
+
+The tree is grown where it is asked for: a node's places are dealt out to its children when a
+longer context is first looked up. So learning is one append, and there is never more than one
+place for each remembered link, depth and reduction.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from engines.base import Origin
+from engines.items import BREAK, Item
+
+#: The longest context that is kept.
+MAX_ORDER = 10
+
+#: How much temperature may flatten or sharpen.
+COLDEST, HOTTEST = 0.05, 20.0
+
+#: The kind of table, and so the number of the filter, that decides which context is trusted.
+OPEN = 0
+
+Allowed = Callable[[Item], bool]
+
+
+class Link(NamedTuple):
+    """An item in the chain and its labels: what each reduction, finest first, makes of it."""
+
+    item: Item
+    labels: tuple[str, ...]
+
+
+class Table:
+    """What may follow a context: `links` grouped by label, the groups ending at `bounds`.
+
+    whole: how many continuations there were before the table's filter.
+    """
+
+    __slots__ = ("_heat", "_heights", "bounds", "labels", "links", "whole")
+
+    def __init__(self, groups: dict[str, list[Link]], whole: int) -> None:
+        self.labels = tuple(groups)
+        self.links = [link for group in groups.values() for link in group]
+        self.bounds = [0, *accumulate(map(len, groups.values()))]
+        self.whole = whole
+        self._heat, self._heights = 1.0, [0.0]
+
+    def counts(self) -> list[int]:
+        """How often each label followed."""
+        return [after - before for before, after in zip(self.bounds, self.bounds[1:], strict=False)]
+
+    def draw(self, temperature: float, random: Callable[[], float]) -> tuple[Link, float]:
+        """A link, and the probability of its label: proportional to count ** (1 / temperature)."""
+        bounds = self.bounds
+        if temperature == 1.0:
+            at = int(random() * bounds[-1])
+            which = bisect_right(bounds, at)
+            return self.links[at], (bounds[which] - bounds[which - 1]) / bounds[-1]
+        if temperature != self._heat:
+            self._heat, self._heights = temperature, heights(self.counts(), temperature)
+        sums = self._heights
+        which = climb(sums, random)
+        return self.one(which, random), share(sums, which)
+
+    def one(self, which: int, random: Callable[[], float]) -> Link:
+        """Any of the links that have the label of this number, each as likely."""
+        start = self.bounds[which]
+        return self.links[start + int(random() * (self.bounds[which + 1] - start))]
+
+
+def heights(weights: Sequence[float], temperature: float) -> list[float]:
+    """Running sums of weight ** (1 / temperature), the greatest weight taken as 1."""
+    top, power = max(weights), 1.0 / min(HOTTEST, max(COLDEST, temperature))
+    return list(accumulate((weight / top) ** power for weight in weights))
+
+
+def climb(sums: Sequence[float], random: Callable[[], float]) -> int:
+    """The number of the weight that a uniform draw from running sums falls into."""
+    return min(bisect_right(sums, random() * sums[-1]), len(sums) - 1)
+
+
+def share(sums: Sequence[float], which: int) -> float:
+    """How much of the whole one weight is."""
+    return (sums[which] - (sums[which - 1] if which else 0.0)) / sums[-1]
+
+
+class Node:
+    """A context: its `label` followed in time by the context of its `parent`.
+
+    level: the number of the reduction.  depth: how many labels.
+    onward: the contexts that `Chain.onward` found to come next.
+    """
+
+    __slots__ = ("children", "depth", "label", "level", "onward", "parent", "places", "tables")
+
+    def __init__(self, level: int, parent: Node | None = None, label: str = "") -> None:
+        self.level, self.parent, self.label = level, parent, label
+        self.depth: int = parent.depth + 1 if parent is not None else 0
+        self.onward: dict[tuple[str, int], Node] = {}
+        self.places: list[int] = []
+        self.children: dict[str, Node] | None = None
+        self.tables: dict[int, Table] = {}
+
+    def context(self) -> tuple[str, ...]:
+        """The labels that precede, oldest first; empty for a root."""
+        labels: list[str] = []
+        node = self
+        while node.parent is not None:
+            labels.append(node.label)
+            node = node.parent
+        return tuple(labels)
+
+
+class Memory:
+    """A remembered sequence of links and its prefix tree for each reduction.
+
+    levels: how many reductions there are.
+    room: how many of the latest links may be drawn again; older ones are forgotten.
+    filters: which items tables of each kind let through.
+    """
+
+    def __init__(self, levels: int, room: int, filters: Sequence[Allowed]) -> None:
+        self.roots = tuple(Node(level) for level in range(levels))
+        self._room, self._filters = room, tuple(filters)
+        self._links: list[Link] = []
+        self._gone = 0  # links that left the front of the list
+        self._oldest = 0  # the first place that may still be drawn
+
+    def __len__(self) -> int:
+        return self._gone + len(self._links) - self._oldest
+
+    def links(self) -> Iterator[Link]:
+        """What may be drawn, oldest first."""
+        return iter(self._links[self._oldest - self._gone :])
+
+    def learn(self, link: Link) -> None:
+        """Append one; breaks part the pieces, and two in a row are one."""
+        if link.item is BREAK and self._links and self._links[-1].item is BREAK:
+            return
+        place = self._gone + len(self._links)
+        self._links.append(link)
+        for root in self.roots:
+            for node in self._path(root, place, grow=True):
+                node.places.append(place)
+                node.tables.clear()
+        if len(self) > self._room:
+            self._forget()
+
+    def table(self, node: Node, kind: int) -> Table:
+        """What may follow a context, through the filter of this kind."""
+        table = node.tables.get(kind)
+        if table is None:
+            table = node.tables[kind] = self._tabulate(node, kind)
+        return table
+
+    def longer(self, node: Node, label: str) -> Node | None:
+        """The context that is this one with a label before it, None where it was never met."""
+        if node.children is None:
+            self._grow(node)
+        assert node.children is not None
+        return node.children.get(label)
+
+    def _grow(self, node: Node) -> None:
+        node.children = {}
+        back = node.depth + 1
+        if node.label == BREAK.name:
+            return
+        for place in node.places:
+            if place - back >= self._gone:
+                label = self._links[place - back - self._gone].labels[node.level]
+                self._child(node, label).places.append(place)
+
+    @staticmethod
+    def _child(node: Node, label: str) -> Node:
+        assert node.children is not None
+        child = node.children.get(label)
+        if child is None:
+            child = node.children[label] = Node(node.level, node, label)
+        return child
+
+    def _path(self, root: Node, place: int, *, grow: bool) -> Iterator[Node]:
+        """The nodes that list a place, as far as the tree has been grown."""
+        node, at = root, place - 1 - self._gone
+        yield node
+        while (children := node.children) is not None and node.label != BREAK.name and at >= 0:
+            label = self._links[at].labels[root.level]
+            found = self._child(node, label) if grow else children.get(label)
+            if found is None:
+                return
+            node = found
+            yield node
+            at -= 1
+
+    def _forget(self) -> None:
+        place = self._oldest
+        for root in self.roots:
+            for node in list(self._path(root, place, grow=False)):
+                if node.places and node.places[0] == place:
+                    del node.places[0]
+                    node.tables.clear()
+                if not node.places and node.parent is not None:
+                    assert node.parent.children is not None
+                    node.parent.children.pop(node.label, None)
+        self._oldest += 1
+        # Contexts of what is still remembered reach back a little further.
+        spare = self._oldest - MAX_ORDER - self._gone
+        if spare > self._room:
+            del self._links[:spare]
+            self._gone += spare
+
+    def _tabulate(self, node: Node, kind: int) -> Table:
+        allowed, level, gone, links = self._filters[kind], node.level, self._gone, self._links
+        groups: dict[str, list[Link]] = {}
+        whole = 0
+        for place in node.places:
+            link = links[place - gone]
+            if link.item is BREAK:
+                if node.parent is None:  # without a context there is no end of a piece
+                    continue
+            elif not allowed(link.item):
+                whole += 1
+                continue
+            whole += 1
+            group = groups.get(link.labels[level])
+            if group is None:
+                groups[link.labels[level]] = [link]
+            else:
+                group.append(link)
+        return Table(groups, whole)
+
+
+class Chain:
+    """A memory, and how far its contexts are trusted.
+
+    reductions: the words of each reduction, finest first; a coarser one is asked where a finer
+    one has never met even the last item (Pachet 2002).
+    choices: a context longer than one item needs this many different continuations.
+    """
+
+    def __init__(
+        self,
+        reductions: Sequence[tuple[str, ...]],
+        filters: Sequence[Allowed],
+        choices: int = 1,
+        room: int = 1 << 62,
+    ) -> None:
+        self.reductions, self._filters, self._choices = tuple(reductions), filters, choices
+        self.memory = Memory(len(self.reductions), room, filters)
+        self._settled = True
+
+    def listening(self, room: int) -> Chain:
+        """A chain of its own that knows the latest of what this one knows."""
+        chain = Chain(self.reductions, self._filters, self._choices, room)
+        links = list(self.memory.links())
+        for link in links[-room:]:
+            chain.memory.learn(link)
+        chain._settled = False
+        return chain
+
+    def link(self, item: Item) -> Link:
+        """An item with its labels."""
+        parts = item._asdict()
+        if item is BREAK:
+            return Link(item, (BREAK.name,) * len(self.reductions))
+        return Link(
+            item,
+            tuple(
+                ":".join(parts[word] for word in words if parts[word]) for words in self.reductions
+            ),
+        )
+
+    def node(self, past: Sequence[Link], order: int) -> Node | None:
+        """The context to draw from: the longest trusted one, then coarser ones, then none at all.
+
+        None where nothing at all may be drawn.
+        """
+        memory = self.memory
+        reach = min(order, len(past))
+        if reach:
+            for root in memory.roots:
+                path, node = [], root
+                for back in range(1, reach + 1):
+                    link = past[-back]
+                    longer = memory.longer(node, link.labels[root.level])
+                    if longer is None:
+                        break
+                    path.append(longer)
+                    node = longer
+                    if link.item is BREAK:
+                        break
+                while path:
+                    node = path.pop()
+                    found = len(memory.table(node, OPEN).labels)
+                    if found >= self._choices or (found and not path):
+                        return node
+        root = memory.roots[0]
+        return root if memory.table(root, OPEN).labels else None
+
+    def onward(self, last: Node | None, past: Sequence[Link], order: int) -> Node | None:
+        """`node(past, order)`, looked up where the node of the last draw holds all of the past."""
+        if last is None or not self._settled or last.level:
+            return self.node(past, order)
+        if last.depth + 1 < order and last.label != BREAK.name:
+            return self.node(past, order)
+        key = past[-1].labels[0], order
+        node = last.onward.get(key)
+        if node is None and (node := self.node(past, order)) is not None:
+            last.onward[key] = node
+        return node
+
+
+class Choice(Origin):
+    """Why a chain made a symbol: its context, the probability it had, the order asked for."""
+
+    __slots__ = ("asked", "label", "node", "probability", "reductions")
+
+    def __init__(
+        self,
+        node: Node,
+        label: str,
+        probability: float,
+        asked: int,
+        reductions: tuple[tuple[str, ...], ...],
+    ) -> None:
+        self.node, self.label, self.probability = node, label, probability
+        self.asked, self.reductions = asked, reductions
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """What came before, oldest first, as the view that was used sees it."""
+        return self.node.context()
+
+    @property
+    def order(self) -> int:
+        """How long that context is."""
+        return self.node.depth
+
+    @property
+    def view(self) -> str:
+        """The reduction that found the context."""
+        return " ".join(self.reductions[self.node.level])
+
+    def __str__(self) -> str:
+        where = f"after {' '.join(self.context)}" if self.context else "anywhere"
+        coarser = f", by {self.view}" if self.node.level else ""
+        used = f"order {self.order} of {self.asked}"
+        return f"{where}: {self.label} {self.probability:.3g} ({used}{coarser})"

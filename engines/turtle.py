@@ -1,0 +1,191 @@
+"""Two ways to hear brackets: the path a turtle draws, and time divided within time.
+
+Both read a generation symbol by symbol, brackets included, and hold no more of it than one
+note or one group. Both return whether they handed out any symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from fractions import Fraction
+from functools import lru_cache
+
+from engines.base import THINKING, UNKNOWN, WORK_PER_PULL, Origin, Symbol
+
+OPEN, CLOSE = "[", "]"
+
+#: Draw forward, move forward without drawing, turn (by how many right angles to the left).
+DRAWING, MOVING = frozenset("FG"), frozenset("fg")
+_TURNS = {"+": 1, "-": 3, "|": 2}
+#: Right, up, left, down: how much of a unit forward is time, and how much is height.
+_HEADINGS = ((1, 0), (0, 1), (1, 0), (0, -1))
+
+#: A note or rest is handed out once it is this long, in whole notes, and another begins.
+LONGEST = 4
+#: Lengths are read as the nearest fraction with no larger denominator.
+FINEST = 96
+#: Symbols of one top-level element, and brackets in brackets, that time is divided among.
+MAX_GROUP, MAX_LEVELS = 4096, 8
+
+#: Work that may pass in silence before an interpretation hands on THINKING.
+_PATIENCE = 2 * WORK_PER_PULL
+
+_DEGREES = 7
+
+
+def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[Symbol, None, bool]:
+    """The notes along a path: height is scale degree, horizontal length is duration.
+
+    F and G draw a unit forward, f and g only move; + turns left by a right angle, - right,
+    | round; brackets keep and restore place and heading; F(2) is two units long; other symbols
+    mean nothing. Time always goes on, whichever way a horizontal line is drawn; vertical lines
+    change the height in silence. A line drawn on in the same direction, nothing between, is one
+    note, until it is 4 whole notes long; moving horizontally without drawing is a rest.
+
+    step: whole notes per unit.  span: degrees above and below the start where the path is
+    mirrored. Names are `degree:note value`, such as `3':1/8` with ' and , for octaves above
+    and below, or `Rest:1/8`. A note's origin is that of the first piece of its line.
+    Source: Prusinkiewicz, Score generation with L-systems (ICMC 1986).
+    """
+    height: int | Fraction = 0
+    heading = 0
+    kept: list[tuple[int | Fraction, int]] = []
+    # The line being drawn or skipped: its units so far (0: none), and all that it hangs on.
+    run: int | Fraction = 0
+    line = (height, True)
+    facing = heading
+    origin: Origin = UNKNOWN
+    broken = False
+    longest = max(LONGEST // step, 1)
+    any_note, idle = False, 0
+
+    @lru_cache(256)
+    def note(height: int | Fraction, drawn: bool, run: int | Fraction) -> str:
+        return f"{_degree(height, span) if drawn else 'Rest'}:{_value(run * step)}"
+
+    for symbol in made:
+        name = symbol.name
+        idle += 1 if symbol is not THINKING else WORK_PER_PULL
+        if idle > _PATIENCE:
+            yield THINKING
+            idle = 0
+        if name in DRAWING or name in MOVING:
+            length = _units(symbol.args[0]) if symbol.args else 1
+            forward, up = _HEADINGS[heading]
+            if forward and length:
+                here = (height, name in DRAWING)
+                if run and (broken or facing != heading or here != line or run >= longest):
+                    yield Symbol(note(*line, run), origin)
+                    run, idle, any_note = 0, 0, True
+                if not run:
+                    line, facing, origin, broken = here, heading, symbol.origin, False
+                run += length if length > 0 else -length
+                if run > longest:
+                    run = longest
+            elif length:
+                broken = True
+                # Mirrored twice a height is back, so it can be kept within one period.
+                height = (height + up * length + 2 * span) % (4 * span) - 2 * span
+        elif name in _TURNS:
+            heading = (heading + _TURNS[name]) % 4
+        elif name == OPEN:
+            kept.append((height, heading))
+        elif name == CLOSE:
+            height, heading = kept.pop()
+            broken = True
+    if run:
+        yield Symbol(note(*line, run), origin)
+    return any_note or bool(run)
+
+
+def nested_time(made: Iterable[Symbol], step: Fraction) -> Generator[Symbol, None, bool]:
+    """Each symbol and then its note value; a bracketed group shares the time of one symbol.
+
+    The members of a group, be they symbols or groups, last equally long; an empty group is a
+    rest. Of a group with more than 4096 symbols and brackets the rest is left out; brackets in
+    more than 8 levels of brackets divide no further.
+
+    step: whole notes per symbol or group at top level.
+    Sources: Bel, Bol Processor (1998), for time divided by brackets; McLean, Tidal (2014).
+    """
+    value = _value(step)
+    group: list[Symbol] = []
+    level = 0
+    any_symbol, idle = False, 0
+    for symbol in made:
+        name = symbol.name
+        idle += 1 if symbol is not THINKING else WORK_PER_PULL
+        if idle > _PATIENCE:
+            yield THINKING
+            idle = 0
+        if symbol is THINKING:
+            continue
+        if name == OPEN:
+            level += 1
+        if level:
+            divides = level <= MAX_LEVELS or name not in (OPEN, CLOSE)
+            if divides and len(group) < MAX_GROUP:
+                group.append(symbol)
+            if name == CLOSE:
+                level -= 1
+            if level:
+                continue
+            yield from _divided(group, step)
+            group = []
+        else:
+            yield symbol
+            yield Symbol(value, symbol.origin)
+        any_symbol, idle = True, 0
+    return any_symbol
+
+
+def _divided(group: list[Symbol], step: Fraction) -> Iterable[Symbol]:
+    """A group's symbols, each followed by its note value; brackets left open close at its end."""
+    members = [0]  # of each bracket, in the order they open; first comes what stands outside
+    around = [0]
+    for symbol in group:
+        if symbol.name == CLOSE:
+            around.pop()
+        else:
+            members[around[-1]] += 1
+            if symbol.name == OPEN:
+                members.append(0)
+                around.append(len(members) - 1)
+    shares = [step]
+    values = [_value(step)]
+    opened = 0
+    for symbol in group:
+        if symbol.name == CLOSE:
+            shares.pop()
+            values.pop()
+            continue
+        if symbol.name == OPEN:
+            opened += 1
+            count = members[opened]
+            shares.append(shares[-1] / max(count, 1))
+            values.append(_value(shares[-1]))
+            if count:
+                continue
+            symbol = Symbol("Rest", symbol.origin)
+        yield symbol
+        yield Symbol(values[-1], symbol.origin)
+
+
+def _degree(height: int | Fraction, span: int) -> str:
+    """Scale degree of a height, mirrored into the span: 0 is `1`, 9 is `3'`, -1 is `7,`."""
+    whole = round(height)
+    if abs(whole) > span:
+        whole = (2 * span if whole > 0 else -2 * span) - whole
+    octave, degree = divmod(whole, _DEGREES)
+    return f"{degree + 1}" + ("'" * octave if octave > 0 else "," * -octave)
+
+
+def _value(whole_notes: Fraction) -> str:
+    return f"{whole_notes.numerator}/{whole_notes.denominator}"
+
+
+def _units(length: float) -> int | Fraction:
+    bounded = max(-1e6, min(length, 1e6))
+    if bounded.is_integer():
+        return int(bounded)
+    return Fraction(bounded).limit_denominator(FINEST)

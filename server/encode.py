@@ -1,0 +1,249 @@
+"""Notes and the other acts of a piece become bytes: how each kind of output says them.
+
+An encoder knows one output's settings, no port and no clock; times come in as nanoseconds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from pythonosc.parsing import osc_types
+
+from .music.note import Note, Say, Turn
+from .part import PartSpec
+from .wire.protocol import (
+    LATE_DROP,
+    LATE_SEND,
+    RANK_CLOCK,
+    RANK_CONTROL,
+    RANK_NOTE,
+    Event,
+)
+
+NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
+
+Arg = int | float | str
+
+
+@lru_cache(4096)
+def _head(address: str, types: str) -> bytes:
+    return bytes(osc_types.write_string(address) + osc_types.write_string("," + types))
+
+
+def osc_message(address: str, *args: Arg) -> bytes:
+    """An OSC 1.0 message of types i, f and s only."""
+    types, body = "", b""
+    for arg in args:
+        if isinstance(arg, str):
+            types, body = types + "s", body + osc_types.write_string(arg)
+        elif isinstance(arg, int):
+            types, body = types + "i", body + struct.pack(">i", min(max(arg, -(2**31)), 2**31 - 1))
+        else:
+            types, body = types + "f", body + struct.pack(">f", arg)
+    return _head(address, types) + body
+
+
+def osc_bundle(wall_ns: int, *messages: bytes) -> bytes:
+    """A bundle with a time tag. wall_ns: nanoseconds since 1970."""
+    seconds, rest = divmod(wall_ns, 10**9)
+    tag = struct.pack(">II", (seconds + NTP_EPOCH) & 0xFFFFFFFF, (rest << 32) // 10**9)
+    elements = b"".join(struct.pack(">i", len(message)) + message for message in messages)
+    return b"#bundle\0" + tag + elements
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """An output as the scene describes it.
+
+    kind: "midi" or "osc".  target: a port's name, "virtual", or HOST:PORT.
+    offset: nanoseconds by which everything is sent later (negative: earlier).
+    clock: MIDI clock and transport go there too.  rate: bytes a second a cable carries, 0 for
+    no limit.  sensing: Active Sensing.
+    timing, ahead, prefix, preset, why: of OSC, see `OscEncoder`.
+    """
+
+    name: str
+    kind: str
+    target: str
+    offset: int = 0
+    clock: bool = False
+    rate: int = 0
+    sensing: bool = False
+    timing: str = "live"
+    ahead: int = 0
+    prefix: str = "/componium"
+    preset: str = ""
+    why: bool = False
+
+
+class Encoder(Protocol):
+    """Says the acts of a piece in an output's own language. due, end: nanoseconds."""
+
+    lead: int  # nanoseconds before its sounding at which an event must be handed to the wire
+
+    def note(
+        self, identity: int, part: int, number: int, note: Note, due: int, end: int, seconds: float
+    ) -> Iterable[Event]: ...
+
+    def act(
+        self, identity: int, part: int, act: Turn | Say, channel: int, due: int
+    ) -> Iterable[Event]: ...
+
+    def tell(
+        self, identity: int, part: int, address: str, args: tuple[Arg, ...], due: int
+    ) -> Iterable[Event]: ...
+
+
+class MidiEncoder:
+    """MIDI 1.0 channel messages; ports: the wire's port for each part, by the part's number."""
+
+    def __init__(self, spec: OutputSpec, ports: dict[int, int]) -> None:
+        self.spec, self.ports = spec, ports
+        self.lead = max(-spec.offset, 0)
+
+    def note(
+        self, identity: int, part: int, number: int, note: Note, due: int, end: int, seconds: float
+    ) -> Iterable[Event]:
+        port = self.ports.get(part)
+        if port is None:
+            return ()
+        channel = note.channel - 1
+        velocity = min(max(round(note.velocity * 127), 1), 127)
+        offset = self.spec.offset
+        return (
+            Event(
+                identity,
+                due + offset,
+                end + offset,
+                part,
+                port,
+                RANK_NOTE,
+                LATE_DROP,
+                bytes((0x90 | channel, note.pitch, velocity)),
+                bytes((0x80 | channel, note.pitch, 0)),
+            ),
+        )
+
+    def act(
+        self, identity: int, part: int, act: Turn | Say, channel: int, due: int
+    ) -> Iterable[Event]:
+        port = self.ports.get(part)
+        if port is None or isinstance(act, Say):
+            return ()
+        data = bytes((0xB0 | channel - 1, act.controller, act.value))
+        offset = self.spec.offset
+        return (Event(identity, due + offset, 0, part, port, RANK_CONTROL, LATE_SEND, data),)
+
+    def tell(
+        self, identity: int, part: int, address: str, args: tuple[Arg, ...], due: int
+    ) -> Iterable[Event]:
+        return ()
+
+    def clock(self, identity: int, part: int, data: bytes, due: int) -> Iterable[Event]:
+        """A system real-time or song position message, once for each of at most 256 ports."""
+        return [
+            Event(
+                identity + nth, due + self.spec.offset, 0, part, port, RANK_CLOCK, LATE_SEND, data
+            )
+            for nth, port in enumerate(dict.fromkeys(self.ports.values()))
+        ]
+
+
+class OscEncoder:
+    """OSC as the contract has it.
+
+    timing "live": plain messages at their time; "bundle": with a time tag, sent `ahead` ns
+    early; "stamp": plain and `ahead` early, the wall time as two leading integers (seconds
+    and microseconds), as Tidal's message stamp.
+    preset "superdirt": notes as /dirt/play.  wall: nanoseconds to add to monotonic time to
+    have wall time; the player keeps it true.
+    """
+
+    def __init__(self, spec: OutputSpec, port: int, parts: dict[int, PartSpec]) -> None:
+        self.spec, self.port, self.parts = spec, port, parts
+        self.wall = 0
+        early = spec.ahead if spec.timing != "live" else 0
+        self.lead = max(early - spec.offset, 0)
+        self._early = early
+
+    def note(
+        self, identity: int, part: int, number: int, note: Note, due: int, end: int, seconds: float
+    ) -> Iterable[Event]:
+        spec, playing = self.spec, self.parts.get(part)
+        if playing is None:  # a part of the scene before: its ends are with the wire already
+            return
+        name = playing.name
+        if spec.preset == "superdirt":
+            cycles = float(note.end - note.start) / 4  # SuperDirt's cycle is our whole note
+            message = osc_message(
+                "/dirt/play",
+                *("s", playing.sound, "midinote", float(note.pitch)),
+                *("gain", note.velocity, "sustain", seconds, "delta", seconds),
+                *("orbit", note.channel - 1, "cps", cycles / max(seconds, 1e-3)),
+                *("cycle", float(note.beat / 4)),
+            )
+            yield self._event(identity, due, 0, part, RANK_NOTE, LATE_DROP, message, b"")
+            return
+        on = self._message(
+            f"{spec.prefix}/part/{name}/note", (note.pitch, note.velocity, seconds), due
+        )
+        off = self._message(f"{spec.prefix}/part/{name}/off", (note.pitch,), end)
+        yield self._event(identity, due, end, part, RANK_NOTE, LATE_DROP, on, off)
+        if spec.why:
+            why = self._message(
+                f"{spec.prefix}/part/{name}/why", (note.symbol.name, str(note.symbol.origin)), due
+            )
+            yield self._event(identity + 1, due, 0, part, RANK_NOTE, LATE_DROP, why, b"")
+
+    def act(
+        self, identity: int, part: int, act: Turn | Say, channel: int, due: int
+    ) -> Iterable[Event]:
+        playing = self.parts.get(part)
+        if playing is None:
+            return
+        if isinstance(act, Turn):
+            address = f"{self.spec.prefix}/part/{playing.name}/control"
+            message = self._message(address, (act.controller, act.value), due)
+        else:
+            message = self._message(act.address, act.args, due)
+        yield self._event(identity, due, 0, part, RANK_CONTROL, LATE_SEND, message, b"")
+
+    def tell(
+        self, identity: int, part: int, address: str, args: tuple[Arg, ...], due: int
+    ) -> Iterable[Event]:
+        if self.spec.preset:
+            return
+        message = self._message(self.spec.prefix + address, args, due)
+        yield self._event(identity, due, 0, part, RANK_CLOCK, LATE_SEND, message, b"")
+
+    def _message(self, address: str, args: tuple[Arg, ...], due: int) -> bytes:
+        if self.spec.timing == "stamp":
+            seconds, rest = divmod(due + self.spec.offset + self.wall, 10**9)
+            return osc_message(address, seconds, rest // 1000, *args)
+        return osc_message(address, *args)
+
+    def _event(
+        self,
+        identity: int,
+        due: int,
+        end: int,
+        part: int,
+        rank: int,
+        late: int,
+        on: bytes,
+        off: bytes,
+    ) -> Event:
+        offset = self.spec.offset
+        due += offset
+        end = end + offset if end else 0
+        if self.spec.timing == "bundle":
+            on = osc_bundle(due + self.wall, on)
+            off = osc_bundle(end + self.wall, off) if off else off
+        early = self._early
+        return Event(
+            identity, due - early, end - early if end else 0, part, self.port, rank, late, on, off
+        )

@@ -1,0 +1,107 @@
+"""What has really happened, in order, for whoever keeps, prints or shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+from .music.note import Note
+
+
+class Moment(NamedTuple):
+    """When something was heard.
+
+    seconds: since the transport started, humanising included.  beat: quarter notes, exact.
+    bar: from 1.  position: beat within the bar, from 1.
+    """
+
+    seconds: float
+    beat: Fraction
+    bar: int
+    position: float
+
+
+class Played(NamedTuple):
+    """A note has begun. duration: seconds; length: quarter notes, as it sounds."""
+
+    moment: Moment
+    note: Note
+    duration: float
+
+
+class Ticked(NamedTuple):
+    """A beat of the bar has begun. tempo: quarter notes a minute."""
+
+    moment: Moment
+    tempo: float
+    meter: str
+
+
+class Harmonised(NamedTuple):
+    """A chord has begun. classes: its pitch classes, root first."""
+
+    moment: Moment
+    name: str
+    classes: tuple[int, ...]
+
+
+class Turned(NamedTuple):
+    """A control change was sent."""
+
+    moment: Moment
+    part: str
+    channel: int
+    controller: int
+    value: int
+
+
+class Marked(NamedTuple):
+    """A new scene, key or section begins. kind: "scene", "key", "section"."""
+
+    moment: Moment
+    kind: str
+    name: str
+
+
+class Moved(NamedTuple):
+    """The transport has changed. state: "playing" or "stopped"."""
+
+    moment: Moment
+    state: str
+
+
+class Troubled(NamedTuple):
+    """Something is wrong and the music goes on. source: a part, an output, the clock."""
+
+    source: str
+    text: str
+
+
+class Ported(NamedTuple):
+    """An output's state: open, waiting, lost or failed, and why."""
+
+    output: str
+    state: str
+    why: str
+
+
+Entry = Played | Ticked | Harmonised | Turned | Marked | Moved | Troubled | Ported
+
+
+class Journal:
+    """Passes every entry on to its listeners. A listener that raises is dropped, with a word."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[Entry], None]] = []
+
+    def add(self, listener: Callable[[Entry], None]) -> None:
+        self._listeners.append(listener)
+
+    def enter(self, entry: Entry) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(entry)
+            except Exception as error:
+                self._listeners.remove(listener)
+                self.enter(Troubled("journal", f"a listener was dropped: {error!r}"))

@@ -1,0 +1,1 @@
+"""Pure values and functions of music: pitch, scale, chord, note value, metre, groove, drums."""

@@ -1,0 +1,75 @@
+"""What is written (steps of tones) and what is sounded (notes and other acts), kept apart."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from engines.base import Symbol
+
+from .chord import Chord
+
+
+class Tone(NamedTuple):
+    """One pitch of a step, before the live controls touch it.
+
+    pitch: MIDI number, unclamped.  velocity: factor on the part's own, 1 for plain.
+    at, length: quarter notes from the step's beat; length None is the step's own.
+    voice: staff or voice within the step, from 0; added to the part's channel.
+    """
+
+    pitch: int
+    velocity: float = 1.0
+    at: Fraction = Fraction(0)
+    length: Fraction | None = None
+    voice: int = 0
+
+
+class Turn(NamedTuple):
+    """A MIDI control change. controller, value: 0 to 127."""
+
+    controller: int
+    value: int
+
+
+class Say(NamedTuple):
+    """An OSC message of the part's own."""
+
+    address: str
+    args: tuple[int | float | str, ...]
+
+
+class Step(NamedTuple):
+    """What a part does at a beat. Planned once; performed as often as controls change.
+
+    id: unique in the run, 1 upward.  number: which step of its part, from 0.
+    length: quarter notes to the next step, > 0 (a control change may have 0).
+    chord: the harmony that begins here, where the part leads it.
+    """
+
+    id: int
+    number: int
+    beat: Fraction
+    length: Fraction
+    tones: tuple[Tone, ...]
+    acts: tuple[Turn | Say, ...]
+    symbol: Symbol
+    chord: Chord | None = None
+
+
+class Note(NamedTuple):
+    """A tone as it will sound.
+
+    beat: where it is written.  start, end: where it sounds, swing and gate included.
+    nudge: nanoseconds of humanising added to both.  velocity: 0 to 1.  channel: 1 to 16.
+    """
+
+    part: str
+    beat: Fraction
+    start: Fraction
+    end: Fraction
+    nudge: int
+    pitch: int
+    velocity: float
+    channel: int
+    symbol: Symbol

@@ -1,0 +1,113 @@
+"""The one place where beats become time: a tempo map, immutable, exact where it can be."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from fractions import Fraction
+from math import expm1, log1p
+from typing import NamedTuple
+
+MINUTE = 60 * 10**9  # nanoseconds
+SLOWEST, FASTEST = 20.0, 999.0  # quarter notes per minute
+
+# Anchors keep 16 binary places below the nanosecond, so that even 10^5 tempo changes, each
+# rounded once, stay far inside a nanosecond of the truth.
+_FINE = 1 << 16
+_KEPT = 64  # segments remembered behind a change; nobody asks for an older past
+
+
+class Segment(NamedTuple):
+    """From `beat` on, which falls at `fine`/65536 ns, the tempo is `bpm`, or ramps from it.
+
+    slope: change of tempo for each beat, in bpm; 0 for a constant tempo.
+    """
+
+    beat: Fraction
+    fine: int
+    bpm: float
+    slope: float = 0.0
+
+    def tempo(self, beat: Fraction) -> float:
+        return self.bpm + self.slope * float(beat - self.beat) if self.slope else self.bpm
+
+    def fine_at(self, beat: Fraction) -> int:
+        if self.slope:
+            beats = float(beat - self.beat)
+            minutes = log1p(self.slope * beats / self.bpm) / self.slope
+            return self.fine + round(minutes * (MINUTE * _FINE))
+        return self.fine + round((beat - self.beat) * (MINUTE * _FINE) / Fraction(self.bpm))
+
+    def ns_at(self, beat: Fraction) -> int:
+        if self.slope:
+            return (self.fine_at(beat) + _FINE // 2) // _FINE
+        # A float holds the distance well below a nanosecond for weeks.
+        return self.fine // _FINE + round(
+            self.fine % _FINE / _FINE + float(beat - self.beat) * (MINUTE / self.bpm)
+        )
+
+    def beat_at(self, ns: int) -> Fraction:
+        minutes = (ns - self.fine / _FINE) / MINUTE
+        if self.slope:
+            beats = self.bpm / self.slope * expm1(self.slope * minutes)
+        else:
+            beats = minutes * self.bpm
+        return self.beat + Fraction(round(beats * 2**20), 2**20)
+
+
+class Timeline:
+    """Beats <-> nanoseconds.
+
+    Laws: `ns_at` never falls as the beat rises; `beat_at(ns_at(b))` is b to within 2^-20 of
+    a beat; a new tempo changes nothing before the beat it is given at, so no beat jumps.
+    """
+
+    __slots__ = ("_beats", "_segments", "_times")
+
+    def __init__(self, segments: tuple[Segment, ...]) -> None:
+        self._segments = segments
+        self._beats = [segment.beat for segment in segments]
+        self._times = [segment.fine / _FINE for segment in segments]
+
+    @classmethod
+    def starting(cls, bpm: float, beat: Fraction = Fraction(0), ns: int = 0) -> Timeline:
+        """A constant tempo (20 to 999) through one known point."""
+        return cls((Segment(beat, ns * _FINE, bpm),))
+
+    def _segment(self, beat: Fraction) -> Segment:
+        segments = self._segments
+        if len(segments) == 1 or beat >= segments[-1].beat:
+            return segments[-1]
+        return segments[max(bisect_right(self._beats, beat) - 1, 0)]
+
+    def ns_at(self, beat: Fraction) -> int:
+        """The monotonic nanosecond at which a beat falls."""
+        return self._segment(beat).ns_at(beat)
+
+    def beat_at(self, ns: int) -> Fraction:
+        """The beat at a nanosecond, to 2^-20 of a beat."""
+        index = max(bisect_right(self._times, ns) - 1, 0)
+        return self._segments[index].beat_at(ns)
+
+    def tempo_at(self, beat: Fraction) -> float:
+        """Quarter notes per minute at a beat."""
+        return self._segment(beat).tempo(beat)
+
+    def with_tempo(self, bpm: float, at: Fraction, over: Fraction = Fraction(0)) -> Timeline:
+        """The same line until `at`, then a new tempo, reached linearly after `over` beats.
+
+        bpm: 20 to 999, clamped.  over: beats, 0 for at once.
+        """
+        bpm = min(max(bpm, SLOWEST), FASTEST)
+        kept = [segment for segment in self._segments if segment.beat < at][-_KEPT:]
+        here = self._segment(at)
+        now = here.tempo(at)
+        start = Segment(at, here.fine_at(at), now)
+        if over <= 0 or now == bpm:
+            return Timeline((*kept, start._replace(bpm=bpm)))
+        ramp = start._replace(slope=(bpm - now) / float(over))
+        arrival = at + over
+        return Timeline((*kept, ramp, Segment(arrival, ramp.fine_at(arrival), bpm)))
+
+    def through(self, beat: Fraction, ns: int) -> Timeline:
+        """The tempo of `beat`, constant, re-anchored so that this beat falls at `ns`."""
+        return Timeline.starting(self.tempo_at(beat), beat, ns)

@@ -1,0 +1,298 @@
+"""Readings: what a symbol means as music. The same engine can play a tune, a drum kit or a filter.
+
+A reading's words, each as one token:
+
+    C  F#  Bb4          pitches; without an octave, the fourth
+    1  b3  5,  2''      degrees of the key; `'` an octave up, `,` an octave down
+    c1 c3 c5 c7         tones of the chord of the moment, counted from its root
+    I  V7  ii  V7/V     chords of the key (in a part with reading = "chords" also Am7, Cmaj7)
+    Kick  Snare+Crash   drums; `+` makes any of the above sound together
+    Rest  -             silence
+    1/4  1/8t  Quarter  note values; one closes the pitches before it
+    C4:1/4  3@0.6  1!   joined: a note value after `:`, a velocity after `@`, `!` an accent
+    cc74=64             a control change
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from engines.base import Mistake, Symbol
+
+from .music.chord import Chord, is_chord, is_roman, parse_chord
+from .music.drums import drum
+from .music.note import Say, Turn
+from .music.pitch import is_pitch, parse_pitch
+from .music.scale import Degree, is_degree, parse_degree
+from .music.value import is_value, parse_value
+
+ACCENT = 1.25  # what `!` makes of a velocity
+PENDING = 64  # pitches that may wait for a note value; more are played on the grid
+
+
+class Absolute(NamedTuple):
+    """A pitch by name: MIDI number with C4 = 60."""
+
+    midi: int
+
+
+class ChordTone(NamedTuple):
+    """The chord's root (1), third (3) …; octave: relative to the root's own."""
+
+    number: int
+    octave: int
+
+
+class Drum(NamedTuple):
+    """A General MIDI drum by its key number."""
+
+    midi: int
+
+
+class Harmony(NamedTuple):
+    """A whole chord, voiced when it is played; a roman numeral waits for its key."""
+
+    text: str
+    chord: Chord | None
+
+
+Atom = Absolute | Degree | ChordTone | Drum | Harmony
+
+
+class Hit(NamedTuple):
+    """What happens together; without atoms it is a rest. velocity: factor, 1 for plain."""
+
+    atoms: tuple[Atom, ...]
+    velocity: float = 1.0
+    acts: tuple[Turn | Say, ...] = ()
+
+
+class Struck(NamedTuple):
+    """A hit in a reading. length: its own note value in quarter notes, or None to wait for one."""
+
+    hit: Hit
+    length: Fraction | None = None
+
+
+class Value(NamedTuple):
+    """A bare note value, in quarter notes."""
+
+    length: Fraction
+
+
+Word = Struck | Value | Turn | Say
+
+
+class Emission(NamedTuple):
+    """One step in the making. length: quarter notes, or None for the part's grid."""
+
+    symbol: Symbol
+    hit: Hit
+    length: Fraction | None
+
+
+REST = Hit(())
+_CHORD_TONE = re.compile(r"c(1|2|3|4|5|6|7|9|11|13)([',]*)\Z")
+_TURN = re.compile(r"cc(\d{1,3})=(\d{1,3}|0?\.\d+|1\.0)\Z")
+
+
+def _octaves(marks: str) -> int:
+    return marks.count("'") - marks.count(",")
+
+
+@lru_cache(4096)
+def _atom(text: str, chords: bool) -> Atom | None:
+    """One thing that sounds, or None where the text is no such thing."""
+    if chords and is_chord(text):
+        return Harmony(text, parse_chord(text))
+    if (number := drum(text)) is not None:
+        return Drum(number)
+    if match := _CHORD_TONE.match(text):
+        return ChordTone(int(match[1]), _octaves(match[2]))
+    if is_pitch(text):
+        return Absolute(parse_pitch(text).midi)
+    if is_degree(text):
+        return parse_degree(text)
+    return Harmony(text, None) if is_roman(text) else None
+
+
+@lru_cache(4096)
+def parse_word(token: str, chords: bool = False) -> Word | None:
+    """What one token of a reading means, or None where it means nothing."""
+    if match := _TURN.match(token):
+        value = float(match[2])
+        number = round(value * 127) if "." in match[2] else int(value)
+        return Turn(min(int(match[1]), 127), min(number, 127))
+    if is_value(token):
+        return Value(parse_value(token))
+    body, _, tail = token.partition(":")
+    if tail and not is_value(tail):
+        return None
+    length = parse_value(tail) if tail else None
+    velocity = 1.0
+    body, _, level = body.partition("@")
+    if level:
+        try:
+            velocity = min(max(float(level), 0.0), 2.0)
+        except ValueError:
+            return None
+    if body.endswith("!"):
+        body, velocity = body[:-1], velocity * ACCENT
+    if body in ("Rest", "rest", "-", "r", "R"):
+        return Struck(REST, length)
+    atoms = [_atom(part, chords) for part in body.split("+")]
+    if not body or None in atoms:
+        return None
+    return Struck(Hit(tuple(atom for atom in atoms if atom is not None), velocity), length)
+
+
+def _words(name: str, meaning: Any, chords: bool, place: str) -> tuple[Word, ...]:
+    if isinstance(meaning, str):
+        words = []
+        for token in meaning.split():
+            word = parse_word(token, chords)
+            if word is None:
+                raise Mistake(
+                    place,
+                    f"{token!r} is no pitch, degree, chord, drum, rest or note value; "
+                    "expected such as 'C#4', '5', 'c3', 'ii7', 'Kick', 'Rest' or '1/8'",
+                )
+            words.append(word)
+        return tuple(words)
+    if isinstance(meaning, Mapping):
+        if isinstance(meaning.get("osc"), str) and meaning["osc"].startswith("/"):
+            args = meaning.get("args", [])
+            known = isinstance(args, list) and all(
+                isinstance(arg, (int, float, str)) and not isinstance(arg, bool) for arg in args
+            )
+            if known and len(args) <= 64 and set(meaning) <= {"osc", "args", "value"}:
+                value = _words(name, meaning["value"], chords, place) if "value" in meaning else ()
+                return (Say(meaning["osc"], tuple(args)), *value)
+        raise Mistake(
+            place,
+            "expected a table such as { osc = '/filter/cutoff', args = [0.5], value = '1/4' }",
+        )
+    raise Mistake(place, f"expected words in quotes or an {{ osc = … }} table, got {meaning!r}")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A part's table of meanings, over the meaning that names already have.
+
+    chords: whether bare names such as `Am7` or `C` are chords rather than pitches.
+    Raises Mistake with `reading.SYMBOL` as place where a meaning makes no sense.
+    """
+
+    table: Mapping[str, tuple[Word, ...]]
+    chords: bool = False
+
+    @classmethod
+    def of(cls, meanings: Any) -> Reading:
+        """From a scene: a table of symbol = meaning, or the word "chords"."""
+        if meanings == "chords":
+            return cls({}, True)
+        if not isinstance(meanings, Mapping):
+            raise Mistake(
+                "reading", f"expected a table {{ A = '1 1/8' }} or 'chords', got {meanings!r}"
+            )
+        table = {
+            name: _words(name, meaning, False, f"reading.{name}")
+            for name, meaning in meanings.items()
+        }
+        return cls(table)
+
+    def words(self, name: str) -> tuple[Word, ...] | None:
+        """What a symbol's name means; None where neither table nor name says so."""
+        if name in self.table:
+            return self.table[name]
+        words = tuple(parse_word(token, self.chords) for token in name.split())
+        known = tuple(word for word in words if word is not None)
+        return known if known and len(known) == len(words) else None
+
+    def closes(self, names: Iterable[str]) -> bool:
+        """Whether among these symbols is a bare note value, so that pitches wait for it."""
+        return any(self._is_value(name) for name in names)
+
+    def leads(self, names: Iterable[str]) -> bool:
+        """Whether among these symbols is a whole chord, so that the part leads the harmony."""
+        return any(
+            isinstance(atom, Harmony)
+            for name in names
+            for word in self.words(name) or ()
+            if isinstance(word, Struck)
+            for atom in word.hit.atoms
+        )
+
+    def _is_value(self, name: str) -> bool:
+        words = self.words(name)
+        return bool(words) and all(isinstance(word, Value) for word in words or ())
+
+
+class Reader:
+    """Reads one stream: keeps the pitches that still wait for their note value.
+
+    closes: whether bare note values may come, see `Reading.closes`.
+    together: whether pitches before one note value sound together rather than in turn.
+    """
+
+    def __init__(self, reading: Reading, closes: bool, together: bool = False) -> None:
+        self._reading, self._closes, self._together = reading, closes, together
+        self._meanings: dict[str, tuple[Word, ...] | None] = {}
+        self._waiting: list[tuple[Hit, Symbol]] = []
+
+    def read(self, symbol: Symbol) -> list[Emission]:
+        """The steps that this symbol completes; none where it means nothing."""
+        name = symbol.name
+        try:
+            words = self._meanings[name]
+        except KeyError:
+            if len(self._meanings) >= 4096:  # an open alphabet must not fill the memory
+                self._meanings.clear()
+            words = self._meanings[name] = self._reading.words(name)
+        if symbol.fragment is not None and name not in self._reading.table:
+            return [Emission(symbol, REST, symbol.fragment.length)]
+        if words is None:
+            return []
+        return self._read(words, symbol)
+
+    def _read(self, words: tuple[Word, ...], symbol: Symbol) -> list[Emission]:
+        out: list[Emission] = []
+        waits = self._closes or any(isinstance(word, Value) for word in words)
+        acts: tuple[Turn | Say, ...] = ()
+        for word in words:
+            if isinstance(word, Value):
+                out += self._close(word.length, symbol)
+            elif isinstance(word, Struck):
+                hit = word.hit._replace(acts=acts) if acts else word.hit
+                acts = ()
+                out += self._strike(hit, word.length, waits, symbol)
+            else:
+                acts += (word,)
+        if acts:  # a control change by itself takes its time as a note would
+            out += self._strike(REST._replace(acts=acts), None, waits, symbol)
+        return out
+
+    def _strike(
+        self, hit: Hit, length: Fraction | None, waits: bool, symbol: Symbol
+    ) -> list[Emission]:
+        if length is not None or not waits:
+            return [Emission(symbol, hit, length)]
+        full = self._close(None, symbol) if len(self._waiting) >= PENDING else []
+        self._waiting.append((hit, symbol))
+        return full
+
+    def _close(self, length: Fraction | None, symbol: Symbol) -> list[Emission]:
+        waiting, self._waiting[:] = self._waiting[:], []
+        if not waiting:
+            return [Emission(symbol, REST, length)]
+        if self._together:
+            atoms = tuple(atom for hit, _ in waiting for atom in hit.atoms)
+            acts = tuple(act for hit, _ in waiting for act in hit.acts)
+            loudest = max(hit.velocity for hit, _ in waiting)
+            return [Emission(waiting[0][1], Hit(atoms, loudest, acts), length)]
+        return [Emission(each, hit, length) for hit, each in waiting]

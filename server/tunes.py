@@ -1,0 +1,154 @@
+"""Tunes for chains to learn from: standard MIDI files as fragments, free of tempo."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from engines.base import Fragment, Mistake, Sound
+
+LARGEST = 4 * 2**20  # bytes a file
+MOST_EVENTS = 1_000_000
+MOST_TRACKS = 256
+MOST_FILES = 10_000
+
+DRUMS = 9  # the channel of General MIDI's drums, from 0
+
+
+def read_tunes(patterns: Sequence[str], base: Path, place: str) -> tuple[Fragment, ...]:
+    """Every tune that the patterns match, in the order of the patterns, then of the paths.
+
+    patterns: `tunes/*.mid`, below the folder `base`, or absolute ones.
+    place: the field that named them, for mistakes.
+
+    Errors: Mistake where nothing matches, a file is no MIDI file, or one is larger than 4 MiB,
+    10^6 events or 256 tracks.
+    """
+    tunes: list[Fragment] = []
+    for pattern in patterns:
+        for path in _matches(pattern, base, place):
+            try:
+                size = path.stat().st_size
+                data = path.read_bytes() if size <= LARGEST else b""
+            except OSError as error:
+                raise Mistake(place, f"{path.name} cannot be read: {error.strerror}") from None
+            if size > LARGEST:
+                raise Mistake(place, f"{path.name} has {size} bytes; at most {LARGEST} are read")
+            try:
+                found = parse_tune(data)
+            except ValueError as error:
+                raise Mistake(place, f"{path.name}: {error}") from None
+            if not any(tune.sounds for tune in found):
+                raise Mistake(place, f"{path.name} holds no notes; leave it out")
+            tunes += found
+    return tuple(tunes)
+
+
+def parse_tune(data: bytes) -> list[Fragment]:
+    """The music of a MIDI file: one fragment, or one for each track where they are patterns.
+
+    Times are ticks over ticks per quarter note, exactly. Notes may overlap; one never ended
+    ends with its track. Voices are numbered as (track, channel) pairs appear. Channel 10 is left
+    out, unless there is nothing else: a file of drums alone is learnt as drums.
+
+    Errors: ValueError that says what is wrong.
+    """
+    import mido
+
+    if data[:4] != b"MThd":
+        raise ValueError("not a standard MIDI file; it does not begin with MThd")
+    if (tracks := int.from_bytes(data[10:12], "big")) > MOST_TRACKS:
+        raise ValueError(f"{tracks} tracks; at most {MOST_TRACKS} are read")
+    try:
+        file = mido.MidiFile(file=BytesIO(data), clip=True)
+    except Exception as error:  # mido lets many kinds through for files that are broken
+        raise ValueError(f"a broken MIDI file ({type(error).__name__}: {error})") from None
+    if file.ticks_per_beat <= 0:
+        raise ValueError("its times are seconds, not beats; export it with ticks per quarter note")
+    if (events := sum(map(len, file.tracks))) > MOST_EVENTS:
+        raise ValueError(f"{events} events; at most {MOST_EVENTS} are read")
+    groups = [[track] for track in file.tracks] if file.type == 2 else [file.tracks]
+    tunes = [_fragment(tracks, file.ticks_per_beat) for tracks in groups]
+    return [tune for tune in tunes if tune.sounds] or tunes[:1]
+
+
+def chorale(steps: Iterable[Sequence[int]]) -> Fragment:
+    """Sixteenth steps of one pitch a voice (below 0: silent) as music in voices.
+
+    Equal pitches in a row are one held note, since steps do not tell it from a repeated one.
+    """
+    sixteenth = Fraction(1, 4)
+    rows = list(steps)
+    sounds: list[Sound] = []
+    for voice in range(max(map(len, rows), default=0)):
+        start = 0
+        line = [row[voice] if voice < len(row) else -1 for row in rows]
+        for step in range(1, len(line) + 1):
+            if step == len(line) or line[step] != line[start]:
+                if line[start] >= 0:
+                    at, length = start * sixteenth, (step - start) * sixteenth
+                    sounds.append(Sound(at, length, line[start], voice=voice))
+                start = step
+    sounds.sort(key=lambda sound: (sound.at, sound.voice))
+    return Fragment(len(rows) * sixteenth, tuple(sounds))
+
+
+def _matches(pattern: str, base: Path, place: str) -> list[Path]:
+    root, inside = base, pattern
+    absolute = Path(pattern).is_absolute()
+    if absolute:
+        root = Path(Path(pattern).anchor)
+        inside = str(Path(pattern).relative_to(root))
+    try:
+        found = islice(root.glob(inside), MOST_FILES + 1)
+        paths = sorted(path for path in found if path.is_file())
+    except (ValueError, NotImplementedError, OSError, IndexError) as error:
+        raise Mistake(place, f"{pattern!r} is no pattern for files: {error}") from None
+    if not paths:
+        raise Mistake(place, f"no file matches {pattern!r} in {root.resolve()}")
+    if len(paths) > MOST_FILES:
+        raise Mistake(place, f"more than {MOST_FILES} files match {pattern!r}; name fewer")
+    if not absolute:
+        home = base.resolve()
+        for path in paths:
+            if not path.resolve().is_relative_to(home):
+                problem = f"{pattern!r} leads out of {home}"
+                raise Mistake(place, f"{problem}; put the tunes below it, or give a whole path")
+    return paths
+
+
+def _fragment(tracks: Iterable[Iterable[Any]], ticks: int) -> Fragment:
+    notes = [note for number, track in enumerate(tracks) for note in _notes(track, number)]
+    notes = [note for note in notes if note[5] != DRUMS] or notes
+    notes.sort()
+    voices: dict[tuple[int, int], int] = {}
+    sounds = []
+    for start, end, pitch, velocity, track, channel in notes:
+        voice = voices.setdefault((track, channel), len(voices))
+        at, length = Fraction(start, ticks), Fraction(end - start, ticks)
+        sounds.append(Sound(at, length, pitch, velocity / 127, voice))
+    return Fragment(Fraction(max((note[1] for note in notes), default=0), ticks), tuple(sounds))
+
+
+def _notes(track: Iterable[Any], number: int) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """(start, end, pitch, velocity, track, channel) in ticks; notes without length are none."""
+    open_notes: defaultdict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)
+    now = 0
+    for message in track:
+        now += message.time
+        if message.type == "note_on" and message.velocity:
+            open_notes[message.channel, message.note].append((now, message.velocity))
+        elif message.type in ("note_on", "note_off"):
+            begun = open_notes[message.channel, message.note]
+            start, velocity = begun.popleft() if begun else (now, 0)
+            if now > start:
+                yield start, now, message.note, velocity, number, message.channel
+    for (channel, pitch), left in open_notes.items():
+        for start, velocity in left:
+            if now > start:
+                yield start, now, pitch, velocity, number, channel

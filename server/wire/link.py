@@ -1,0 +1,416 @@
+"""The planner's end of the wire: starts it, feeds it, watches it, replaces it when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+from server.wire import protocol
+from server.wire.loop import AGAIN
+from server.wire.ports import LOST, OPEN, WAITING
+from server.wire.protocol import ALL, Event
+
+MS = 1_000_000
+
+BEAT_EVERY = 0.1
+#: A wire that says nothing for so long is killed; while it starts or opens a port, later.
+MUTE, MUTE_OPENING, MUTE_STARTING = 500 * MS, 1_000 * MS, 3_000 * MS
+if sys.platform == "darwin":  # CoreMIDI's server may have to be started first
+    MUTE_OPENING = 5_000 * MS
+#: A heartbeat of our own so late means that it was us who stalled, not the wire.
+STALLED = 250 * MS
+#: Bytes that a wire which lives has not taken.
+MOST_OUTSTANDING = 4 << 20
+#: After so many nanoseconds a note's end has surely left, whatever held it up.
+SETTLED = 2_000 * MS
+#: What is recalled so shortly before its time may have begun all the same.
+UNSURE = 50 * MS
+MOST_REMEMBERED = 200_000
+#: Events in one frame: what the wire works through without looking at its deadlines.
+BATCH = 32
+#: Waits before the wire is started again, by how often it has failed lately.
+BACK_OFF = (0.0, 0.05, 0.1, 0.2, 0.4)
+LATELY = 10_000 * MS
+LOOK_UP_AGAIN = 2.0
+
+
+class Link:
+    """One wire process. All methods are to be called in one running asyncio loop.
+
+    on_state(port, state, why): "open", "waiting", "lost" or "failed", whenever that changes.
+    on_stats(stats): ten times a second, see `server.wire.loop`.
+    on_silenced(why): the wire ended everything by itself; perform again from now.
+    on_restart(): a new wire has its ports and has ended the old one's notes; perform again.
+
+    Laws: nothing here waits for the wire; a note that was sent is ended, by this wire or by the
+    next; an event that the old wire has played is not given to the new one.
+    """
+
+    def __init__(
+        self,
+        on_state: Callable[[int, str, str], None] = lambda port, state, why: None,
+        on_stats: Callable[[dict[str, Any]], None] = lambda stats: None,
+        on_silenced: Callable[[str], None] = lambda why: None,
+        on_restart: Callable[[], None] = lambda: None,
+        clock: Callable[[], int] = monotonic_ns,
+    ) -> None:
+        self._on_state, self._on_stats = on_state, on_stats
+        self._on_silenced, self._on_restart = on_silenced, on_restart
+        self._clock = clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: socket.socket | None = None
+        self._out = bytearray()
+        self._frames = protocol.Frames()
+        self._settings: dict[int, dict[str, Any]] = {}
+        self._states: dict[int, tuple[str, str]] = {}
+        self._opening: set[int] = set()
+        self._sent: dict[tuple[int, bytes], Event] = {}
+        self._owed: dict[tuple[int, bytes], None] = {}
+        self._paid_at = 0
+        self._played: set[int] = set()
+        self._heard_at = 0
+        self._ready = False
+        self._failures: deque[int] = deque(maxlen=len(BACK_OFF))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._again: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    @property
+    def pid(self) -> int:
+        """Of the process that serves just now; 0 where there is none."""
+        return self._process.pid if self._process else 0
+
+    async def start(self) -> None:
+        """Start the process. Errors: OSError where none can be made."""
+        self._loop = asyncio.get_running_loop()
+        self._spawn()
+        self._own(self._watch())
+
+    def open(self, settings: dict[str, Any]) -> None:
+        """Open a port, or open it anew with other settings; OSC hosts are looked up meanwhile.
+
+        settings: port (its number), kind ("midi", "osc" or "null") and the kind's own, see
+        `server.wire.midi` and `server.wire.osc`; host may be a name here.
+        """
+        number = int(settings["port"])
+        self._settings[number] = settings = dict(settings)
+        self._states.pop(number, None)
+        if settings["kind"] == "osc" and not _numeric(str(settings["host"])):
+            self._own(self._look_up(number, settings))
+        else:
+            self._open(number)
+
+    def shut(self, number: int) -> None:
+        """End what sounds on a port and close it."""
+        if self._settings.pop(number, None) is not None:
+            self._write(protocol.part_frame(protocol.CLOSE, number))
+            self._states.pop(number, None)
+            self._opening.discard(number)
+
+    def send(self, events: Iterable[Event]) -> None:
+        """Queue events; what becomes of ids sent before is said in `docs/house.md`."""
+        played, sent, soon = self._played, self._sent, self._clock() + UNSURE
+        batch: list[bytes] = []
+        for event in events:
+            if event.id in played:
+                continue
+            if event.off and event.end:
+                # One that may have begun keeps its beginning; with another off, both are kept.
+                before = sent.pop((event.id, event.off), None)
+                if before is not None and before.due < soon:
+                    sent[event.id, event.off] = before._replace(end=event.end)
+                else:
+                    sent[event.id, event.off] = event
+            batch.append(protocol.pack_event(event))
+            if len(batch) == BATCH:
+                self._write(protocol.frame(protocol.EVENTS, b"".join(batch)))
+                batch.clear()
+        if batch:
+            self._write(protocol.frame(protocol.EVENTS, b"".join(batch)))
+
+    def recall(self, part: int = ALL) -> None:
+        """Forget what is queued of a part."""
+        self._write(protocol.part_frame(protocol.RECALL, part))
+        self._unqueue(part)
+
+    def cut(self, part: int = ALL) -> None:
+        """Forget what is queued of a part and end what sounds of it."""
+        self._write(protocol.part_frame(protocol.CUT, part))
+        self._unqueue(part, cut=True)
+
+    def silence(self) -> None:
+        """Forget everything queued, end everything that sounds, pedals up."""
+        self._write(protocol.frame(protocol.SILENCE))
+        self._unqueue(ALL, cut=True)
+
+    def panic(self) -> None:
+        """`silence`, then on every MIDI channel all sound off and controllers reset."""
+        self._write(protocol.frame(protocol.PANIC))
+        self._unqueue(ALL, cut=True)
+
+    async def close(self) -> None:
+        """End everything, let it out, and wait for the process to end; at most a second."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        if self._again is not None:
+            self._again.cancel()
+        process = self._process
+        if self._pipe is not None and process is not None:
+            self._unqueue(ALL, cut=True)
+            self._loop.remove_reader(self._pipe)
+            self._out += protocol.frame(protocol.SILENCE)
+            limit = self._clock() + 1_000 * MS
+            while self._out and self._clock() < limit and self._pipe is not None:
+                self._flush()
+                await asyncio.sleep(0.002)
+            with contextlib.suppress(OSError):
+                if self._pipe is not None:
+                    self._pipe.shutdown(socket.SHUT_WR)
+            while process.poll() is None and self._clock() < limit:
+                await asyncio.sleep(0.005)
+        self._bury()
+
+    # -- the process
+
+    def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            root = str(Path(__file__).resolve().parent.parent.parent)
+            path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "server.wire", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # so that Ctrl-C reaches only us
+                env={**os.environ, "PYTHONPATH": path, "JACK_NO_START_SERVER": "1"},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        self._pipe, self._frames, self._out = ours, protocol.Frames(), bytearray()
+        self._heard_at, self._ready = self._clock(), False
+        self._opening.clear()
+        self._loop.add_reader(ours, self._read)
+
+    def _read(self) -> None:
+        assert self._pipe is not None
+        try:
+            data = self._pipe.recv(65_536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._fail()
+            return
+        self._heard_at = self._clock()
+        for kind, body in self._frames.feed(data):
+            self._hear(kind, body)
+
+    def _hear(self, kind: int, body: bytes) -> None:
+        if kind == protocol.STATS:
+            self._settle()
+            self._on_stats(json.loads(body))
+        elif kind == protocol.PORT:
+            news = json.loads(body)
+            number = news["port"]
+            self._opening.discard(number)
+            if number in self._settings:
+                if news["state"] == OPEN:
+                    self._settings[number]["connect"] = news["connect"]
+                    self._paid_at = self._clock()
+                self._tell(number, news["state"], news["why"])
+        elif kind == protocol.SILENCED:
+            self._unqueue(ALL, cut=True)
+            self._on_silenced(json.loads(body)["why"])
+        elif kind == protocol.READY:
+            self._ready = True
+
+    def _fail(self) -> None:
+        """The wire has died or must: note what it owes, and start another."""
+        asked = self._bury() == AGAIN
+        if self._closing:
+            return
+        now = self._clock()
+        begins: dict[int, int] = {}
+        for event in self._sent.values():
+            self._owed[event.port, event.off] = None
+            begins[event.id] = event.due
+        if len(self._played) > MOST_REMEMBERED:
+            self._played.clear()
+        self._played.update(identity for identity, due in begins.items() if due <= now)
+        self._sent.clear()
+        while len(self._owed) > MOST_REMEMBERED:
+            del self._owed[next(iter(self._owed))]
+        for number in self._settings:
+            if self._states.get(number, (OPEN, ""))[0] == OPEN:
+                self._tell(number, LOST, "the wire process died; starting another")
+        if not asked:
+            self._failures.append(now)
+        recent = sum(now - failure < LATELY for failure in self._failures)
+        wait = BACK_OFF[min(max(recent - 1, 0), len(BACK_OFF) - 1)]
+        self._again = self._loop.call_later(wait, self._restart)
+
+    def _restart(self) -> None:
+        try:
+            self._spawn()
+        except OSError:
+            self._again = self._loop.call_later(BACK_OFF[-1], self._restart)
+            return
+        for number in self._settings:
+            self._open(number)
+        for port, data in self._owed:
+            self._write(protocol.pay_frame(port, data))
+        self._write(protocol.frame(protocol.BEAT))
+        self._on_restart()
+
+    def _bury(self) -> int | None:
+        """Make sure that the process ends; its status where it ended by itself."""
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        if pipe is not None:
+            self._loop.remove_reader(pipe)
+            self._loop.remove_writer(pipe)
+            pipe.close()
+        if process is None:
+            return None
+        for _ in range(2):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(0.01)
+            process.kill()
+        self._own(_reap(process))  # in the kernel's hands; it will go
+        return None
+
+    async def _watch(self) -> None:
+        """Beat the heart, and kill a wire that does not."""
+        last = self._clock()
+        while True:
+            await asyncio.sleep(BEAT_EVERY)
+            now = self._clock()
+            if now - last > BEAT_EVERY * 1e9 + STALLED:
+                self._heard_at = now
+            last = now
+            self._prune(now)
+            if self._pipe is None:
+                continue
+            patience = MUTE_OPENING if self._opening else MUTE
+            if now - self._heard_at > (patience if self._ready else MUTE_STARTING):
+                self._fail()
+            else:
+                self._write(protocol.frame(protocol.BEAT))
+
+    # -- writing
+
+    def _write(self, data: bytes) -> None:
+        if self._pipe is None:
+            return
+        waiting = bool(self._out)
+        self._out += data
+        if len(self._out) > MOST_OUTSTANDING:
+            self._loop.call_soon(self._fail)
+            self._out.clear()
+        elif not waiting:
+            self._flush()
+
+    def _flush(self) -> None:
+        pipe, out = self._pipe, self._out
+        if pipe is None:
+            return
+        try:
+            while out:
+                del out[: pipe.send(out)]
+        except BlockingIOError:
+            self._loop.add_writer(pipe, self._flush)
+            return
+        except OSError:
+            out.clear()  # the reader notices
+        self._loop.remove_writer(pipe)
+
+    def _open(self, number: int) -> None:
+        settings = self._settings[number]
+        if settings["kind"] == "osc" and not _numeric(str(settings["host"])):
+            return  # still being looked up
+        if self._pipe is not None:
+            self._opening.add(number)
+            self._write(protocol.json_frame(protocol.OPEN, settings))
+
+    async def _look_up(self, number: int, settings: dict[str, Any]) -> None:
+        host = str(settings["host"])
+        while self._settings.get(number) is settings:
+            try:
+                found = await self._loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+            except OSError as problem:
+                self._tell(number, WAITING, f"the name {host} is not known: {problem.strerror}")
+                await asyncio.sleep(LOOK_UP_AGAIN)
+                continue
+            found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+            settings["host"] = found[0][4][0]
+            self._open(number)
+            return
+
+    # -- remembering
+
+    def _unqueue(self, part: int, cut: bool = False) -> None:
+        """Of what was sent, forget what has not begun; what is cut ends now."""
+        now = self._clock()
+        for key, event in list(self._sent.items()):
+            if part in (ALL, event.part):
+                if event.due > now + UNSURE:
+                    del self._sent[key]
+                elif cut and event.end > now:
+                    self._sent[key] = event._replace(end=now)
+
+    def _prune(self, now: int) -> None:
+        if self._pipe is not None:
+            for key in [key for key, event in self._sent.items() if event.end + SETTLED < now]:
+                del self._sent[key]
+        while len(self._sent) > MOST_REMEMBERED:
+            del self._sent[next(iter(self._sent))]
+
+    def _settle(self) -> None:
+        """Debts are paid where their port has been open for a while."""
+        if self._owed and self._clock() - self._paid_at > SETTLED:
+            self._owed = {
+                debt: None
+                for debt in self._owed
+                if self._states.get(debt[0], (WAITING, ""))[0] != OPEN and debt[0] in self._settings
+            }
+
+    def _tell(self, number: int, state: str, why: str) -> None:
+        if self._states.get(number) != (state, why):
+            self._states[number] = (state, why)
+            self._on_state(number, state, why)
+
+    def _own(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _reap(process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        await asyncio.sleep(0.1)
+
+
+def _numeric(host: str) -> bool:
+    """Whether a host is an address already, so that nobody needs to be asked."""
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,258 @@
+"""MIDI through RtMidi: ALSA, JACK or CoreMIDI; virtual ports, or existing ones by name."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from server.wire.ports import FAILED, Absent, Dead
+
+#: Bytes that may be on their way to a JACK server between two of its periods. RtMidi's buffer
+#: holds 16384; half of that, because what was sent before the last period may still be there.
+_JACK_ROOM = 7_500
+#: RtMidi keeps each message's length beside it.
+_JACK_HEAD = 4
+_LOOK_EVERY = 500_000_000
+
+_HOW_TO = {
+    "linux": "load the ALSA sequencer (modprobe snd-seq) or start a JACK server",
+    "darwin": "restart the computer's MIDI server (open Audio MIDI Setup)",
+}
+
+
+def _binding() -> tuple[Any, dict[str, Any]]:
+    """The class that sends, and the systems it knows by our names for them."""
+    try:
+        import rtmidi
+    except ImportError:
+        pass
+    else:
+        return rtmidi.MidiOut, {
+            "alsa": rtmidi.API_LINUX_ALSA,
+            "jack": rtmidi.API_UNIX_JACK,
+            "core": rtmidi.API_MACOSX_CORE,
+        }
+    try:
+        import supriya_midi
+    except ImportError as problem:
+        raise Absent(f"MIDI needs {_missing(problem)}; OSC works without", FAILED) from None
+    systems = supriya_midi.RtMidiAPI
+    return supriya_midi.MidiOut, {
+        "alsa": systems.LINUX_ALSA,
+        "jack": systems.UNIX_JACK,
+        "core": systems.MACOSX_CORE,
+    }
+
+
+def _missing(problem: ImportError) -> str:
+    if "libasound" in str(problem):
+        return "the library libasound2 (apt install libasound2 or libasound2t64)"
+    name = "python-rtmidi" if sys.version_info < (3, 13) else "supriya-midi"
+    return f"the Python package {name} (pip install {name})"
+
+
+def messages(data: bytes) -> list[bytes]:
+    """One message each, as of a bank and a program in one.
+
+    Law: b"".join(messages(data)) == data.
+    """
+    starts = [at for at, byte in enumerate(data) if byte >= 0x80 and byte != 0xF7]
+    return [data[at:stop] for at, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
+
+
+def choose(names: list[str], wanted: str, before: str = "") -> int | None:
+    """Which of the existing ports is meant by part of a name, in any case.
+
+    The one it was before comes first, then an exact name, then the first that fits. The client
+    and port numbers at the end of ALSA's names change and do not count.
+    """
+    plain = [re.sub(r" \d+:\d+$", "", name).casefold() for name in names]
+    before = re.sub(r" \d+:\d+$", "", before).casefold()
+    wanted = wanted.casefold()
+    fitting = [at for at, name in enumerate(plain) if wanted in name]
+    order = sorted(fitting, key=lambda at: (plain[at] != before, plain[at] != wanted, at))
+    return order[0] if order else None
+
+
+class MidiPort:
+    """One output port.
+
+    Settings: name ("virtual", or part of an existing port's name), client and title (what a
+    virtual port is called), api ("", "alsa", "jack" or "core"), connect (JACK ports that a
+    virtual port is to be connected to as soon as they are there).
+    """
+
+    midi = True
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.name = str(settings.get("name", "virtual"))
+        self.client = str(settings.get("client", "Componium"))
+        self.title = str(settings.get("title", "out"))
+        self.api = str(settings.get("api", ""))
+        self.trouble = ""
+        self.deaf = False
+        self._known = {str(name): "gone" for name in settings.get("connect", ())}
+        self._out: Any = None
+        self._opened = False
+        self._full = ""
+        self._look_at = 0
+        self._jack: Any = None
+        self._own = ""
+        self._jack_name = ""
+        self._room = _JACK_ROOM
+        self._frames = 0
+
+    @property
+    def connections(self) -> list[str]:
+        return sorted(name for name, state in self._known.items() if state != "cut")
+
+    def open(self) -> None:
+        if self._out is None:
+            self._enter()
+        elif self._jack is not None:
+            self._expect_server()
+        try:
+            if self.name == "virtual":
+                self._out.open_virtual_port(self.title)
+            else:
+                self._open_existing()
+        except Absent:
+            raise
+        except NotImplementedError:
+            why = "this system has no virtual MIDI ports; name an existing port"
+            raise Absent(why, FAILED) from None
+        except Exception as problem:
+            self._leave()
+            raise Absent(f"MIDI port {self.title} cannot be opened: {problem}") from None
+        self._opened = True
+        self._send = self._out.send_message
+        if self._jack is not None:
+            self._own = f"{self._jack_name}:{self.title}"
+            self._follow_connections()
+
+    def send(self, data: bytes) -> bool:
+        if self._jack is not None:
+            room = self._room - len(data) - _JACK_HEAD
+            if room < 0:
+                frames = self._jack.frames()
+                if frames == self._frames:
+                    return False
+                self._frames = frames
+                room = _JACK_ROOM - len(data) - _JACK_HEAD
+            self._room = room
+        try:
+            if len(data) <= 3 or data[0] == 0xF0:
+                self._send(data)
+            else:
+                for message in messages(data):
+                    self._send(message)
+        except Exception as problem:
+            raise Absent(f"MIDI port {self._full or self.title}: {problem}") from None
+        return True
+
+    def watch(self, now: int, calm: bool) -> bool:
+        joined = False
+        if self._jack is not None:
+            self._expect_server()
+            if self.name == "virtual":
+                joined = self._follow_connections()
+        if self.name != "virtual" and (now >= self._look_at + (0 if calm else 4 * _LOOK_EVERY)):
+            self._look_at = now + _LOOK_EVERY
+            if self._full not in self._out.get_ports():
+                self._out.close_port()
+                self._opened = False
+                raise Absent(f"MIDI port {self._full} has gone; waiting for it to come back")
+        return joined
+
+    def close(self) -> None:
+        if self._opened:
+            self._opened = False
+            self._out.close_port()
+        self._leave()
+
+    def _enter(self) -> None:
+        """Become a client of the first MIDI system that takes us."""
+        make, systems = _binding()
+        if self.api and self.api not in systems:
+            raise Absent(f"there is no MIDI system {self.api!r}, only {', '.join(systems)}", FAILED)
+        wanted = [self.api] if self.api else ["core"] if sys.platform == "darwin" else []
+        for system in wanted or ["alsa", "jack"]:
+            name = _unique(self.client, self.title) if system == "jack" else self.client
+            try:
+                out = make(systems[system], name)
+                out.get_ports()
+                if system == "jack":
+                    self._jack = _server(f"{self.client} watch")
+            except Exception:  # each binding has its own errors; all mean the same here
+                continue
+            self._out = out
+            if system == "jack":
+                self._jack_name = name
+                _taken.add(name)
+            return
+        tried = self.api.upper() if self.api else "ALSA or JACK" if wanted == [] else "CoreMIDI"
+        how_to = _HOW_TO.get(sys.platform, "use OSC")
+        raise Absent(f"no MIDI here: {tried} does not answer; {how_to}, or play OSC only")
+
+    def _expect_server(self) -> None:
+        if not self._jack.alive():
+            raise Dead("the JACK server has stopped; waiting for it to come back")
+
+    def _open_existing(self) -> None:
+        names = self._out.get_ports()
+        index = choose(names, self.name, self._full)
+        if index is None:
+            there = ", ".join(names) or "none"
+            raise Absent(
+                f"no MIDI port has “{self.name}” in its name (there: {there}); "
+                "it will be opened as soon as it appears"
+            )
+        self._out.open_port(index, self.title)
+        self._full = names[index]
+
+    def _follow_connections(self) -> bool:
+        """Note who came and went, and connect those who came back. True where somebody joined."""
+        joined = False
+        actual = self._jack.connections(self._own)
+        for name in actual:
+            if self._known.get(name) != "joined":
+                self._known[name] = "joined"
+                joined = True
+        for name, state in self._known.items():
+            if name in actual:
+                continue
+            there = self._jack.has(name)
+            if state == "joined":
+                self._known[name] = "cut" if there else "gone"
+            elif state == "gone" and there and self._jack.connect(self._own, name):
+                self._known[name] = "joined"
+                joined = True
+        self.deaf = any(state != "joined" for state in self._known.values())
+        return joined
+
+    def _leave(self) -> None:
+        if self._out is not None:
+            self._out.delete()
+            self._out = None
+            if self._jack is not None:
+                _taken.discard(self._jack_name)
+                self._jack = None
+
+
+_taken: set[str] = set()
+_servers: list[Any] = []
+
+
+def _unique(client: str, title: str) -> str:
+    """A name for a JACK client, which must be unique where ports of one name may not be."""
+    return client if client not in _taken else f"{client} {title}"
+
+
+def _server(name: str) -> Any:
+    """This process's one look at the JACK server."""
+    if not _servers:
+        from server.wire.jack import Server
+
+        _servers.append(Server(name))
+    return _servers[0]

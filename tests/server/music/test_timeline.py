@@ -1,0 +1,76 @@
+from fractions import Fraction
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.music.timeline import MINUTE, Timeline
+
+tempos = st.floats(20, 999)
+beats = st.fractions(0, 10_000, max_denominator=960)
+
+
+@given(tempos, beats)
+def test_a_constant_tempo_is_a_straight_line(bpm: float, beat: Fraction) -> None:
+    line = Timeline.starting(bpm, ns=5)
+    assert abs(line.ns_at(beat) - (5 + float(beat) * MINUTE / bpm)) <= 1
+
+
+@given(
+    st.lists(st.tuples(tempos, st.fractions(0, 8, max_denominator=96), beats), max_size=12),
+    beats,
+)
+def test_there_and_back_is_where_we_were(
+    changes: list[tuple[float, Fraction, Fraction]], beat: Fraction
+) -> None:
+    line, at = Timeline.starting(120), Fraction(0)
+    for bpm, over, gap in changes:
+        at += gap / 100
+        line = line.with_tempo(bpm, at, over)
+    assert abs(line.beat_at(line.ns_at(beat)) - beat) <= Fraction(2, 2**20)
+
+
+@given(tempos, tempos, beats, st.fractions(0, 64, max_denominator=8))
+def test_a_change_of_tempo_never_moves_the_past_nor_jumps(
+    before: float, after: float, at: Fraction, over: Fraction
+) -> None:
+    old = Timeline.starting(before)
+    new = old.with_tempo(after, at, over)
+    for beat in (Fraction(0), at / 2, at):
+        assert new.ns_at(beat) == old.ns_at(beat)
+    just_after = at + Fraction(1, 10**6)
+    assert 0 <= new.ns_at(just_after) - new.ns_at(at) < 4000
+    assert abs(new.tempo_at(at + over) - after) < 1e-9
+
+
+@given(tempos, tempos, st.fractions(1, 64, max_denominator=8))
+def test_time_never_runs_backwards_through_a_ramp(
+    before: float, after: float, over: Fraction
+) -> None:
+    line = Timeline.starting(before).with_tempo(after, Fraction(4), over)
+    moments = [line.ns_at(Fraction(n, 4)) for n in range(400)]
+    assert moments == sorted(set(moments))
+
+
+def test_a_ramp_takes_the_time_that_calculus_says() -> None:
+    line = Timeline.starting(60).with_tempo(120, Fraction(0), Fraction(60))
+    assert abs(line.ns_at(Fraction(60)) / 1e9 - 60 * 0.6931471805599453) < 1e-6
+
+
+def test_a_thousand_hours_with_100_000_changes_of_tempo_are_off_by_less_than_a_microsecond() -> (
+    None
+):
+    rng, truth, at = Random(1821), Fraction(0), Fraction(0)
+    line, bpm = Timeline.starting(120), 120.0
+    worst = 0.0
+    for change in range(100_000):
+        step = Fraction(rng.randrange(1, 2 * 36 * 96), 96) * Fraction(round(bpm), 60)
+        truth += step * MINUTE / Fraction(bpm)
+        truth = Fraction(round(truth * 2**40), 2**40)
+        at += step
+        if change % 100 == 0:
+            worst = max(worst, abs(float(line.ns_at(at) - truth)))
+        bpm = rng.uniform(20, 999)
+        line = line.with_tempo(bpm, at)
+    assert truth > 900 * 3600 * 10**9
+    assert worst < 1000, f"{worst} ns"
