@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Most generations, and so frames of the walk, of a system without contexts.
 MAX_DEPTH = 200_000
 #: Rewrites before the very first symbol: enough to reach it from any allowed depth.
-FIRST_PULL = MAX_DEPTH
+FIRST_PULL = MAX_DEPTH + WORK_PER_PULL
 #: Most generations of a system with contexts, where each one is a stage of its own.
 MAX_STAGES = 1_000
 #: Symbols that all stages together may read ahead in search of a right neighbour, and one stage.
@@ -49,8 +49,8 @@ STAGE_WORK = 1_000
 PATH = 64
 #: Longest text, in characters and in words and signs; longest context on one side, in symbols.
 MAX_TEXT, MAX_TOKENS, MAX_CONTEXT = 1 << 20, 30_000, 32
-#: Symbols of successors that a rule may keep, so as not to compute the same ones again.
-MAX_KNOWN = 4_096
+#: Symbols of successors that all rules together keep, so as not to compute the same ones again.
+MAX_KNOWN = 1 << 16
 #: What a weight counts at most.
 MAX_WEIGHT = 1e9
 
@@ -244,7 +244,7 @@ class Kind:
     rules: those in context first, else as written.
     only: the successor's production where there is nothing to decide or compute.
     death: after how many generations nothing is left of it; sys.maxsize where something may be.
-    cost: work that one rewriting takes: itself, and every expression it may have to compute.
+    cost: work that rewriting one of them may take.
     """
 
     __slots__ = ("cost", "death", "only", "rules")
@@ -322,10 +322,13 @@ class Rule:
     name: of the symbol it rewrites.  line: where it is written, from 1.
     left, right: its contexts, from left to right.
     parameters: names, through left context, symbol and right context.
+    near: the left neighbour it asks for.
+    only: its production where there is nothing to decide or compute.
     """
 
     __slots__ = (
-        "_outcome", "guard", "left", "line", "name", "parameters", "productions", "reads", "right",
+        "_outcome", "guard", "left", "line", "name", "near", "only", "parameters", "productions",
+        "reads", "right",
     )  # fmt: skip
 
     def __init__(
@@ -341,6 +344,8 @@ class Rule:
         self.parameters, self.guard = parameters, guard
         self.productions: list[Production] = []
         self.reads: tuple[str, ...] = ()
+        self.near: str | None = None
+        self.only: Production | None = None
 
     @property
     def always(self) -> bool:
@@ -348,17 +353,29 @@ class Rule:
         return self.guard is None and not self.left and not self.right
 
     @property
+    def cost(self) -> int:
+        """Work it may take: itself, and every expression whose value is not settled once."""
+        return 1 + (len(self.expressions) if self.parameters or self.reads else 0)
+
+    @property
     def expressions(self) -> list[Expression]:
         found = [formula for made in self.productions for formula in made.formulas]
         found += [made.weight for made in self.productions if made.weight is not None]
         return found if self.guard is None else [self.guard, *found]
 
-    def settle(self) -> None:
-        """Find out, once all productions are there, which live controls it reads."""
+    def settle(self, room: int) -> None:
+        """Find out, once all productions are there, which live controls it reads.
+
+        room: symbols of successors it may keep.
+        """
         names = frozenset().union(*(expression.names for expression in self.expressions))
         self.reads = tuple(sorted(names - set(self.parameters)))
-        room = MAX_KNOWN // sum(1 + len(made.templates) for made in self.productions)
-        self._outcome = lru_cache(max(room, 1))(self._work_out)
+        size = sum(1 + len(made.templates) for made in self.productions)
+        self._outcome = lru_cache(max(room // size, 1))(self._work_out)
+        self.near = self.left[-1][0] if self.left else None
+        self.only = self.productions[0] if len(self.productions) == 1 else None
+        if self.guard is not None or (self.only and self.only.fixed is None):
+            self.only = None
 
     def decide(
         self, args: tuple[float, ...], rng: Random, controls: Controls
@@ -410,13 +427,15 @@ def _walk(
 ) -> Generator[Symbol, None, bool]:
     """The symbols of generation `depth`; returns whether there were any.
 
-    A frame of the stack is what is left of a successor, and the origin its symbols share.
+    On the way to the present symbol each successor is kept as far as it is unread, and the
+    origin that its symbols share.
     first: rewrites before the first THINKING.
     renew: whether each symbol handed out allows another 10 000 rewrites.
     """
     modules = iter(axiom.successor((), controls.values))
     origin: Origin = AXIOM
-    stack: list[tuple[Iterator[Module], Origin]] = []
+    unread: list[Iterator[Module]] = []
+    origins: list[Origin] = []
     successor: Sequence[Module]
     left, work, any_symbol = depth, first, False
     while True:
@@ -434,7 +453,8 @@ def _walk(
                             production, chance, successor = decided
                             break
                 if production is not None:
-                    stack.append((modules, origin))
+                    unread.append(modules)
+                    origins.append(origin)
                     left -= 1
                     parent = None if left % PATH == PATH - 1 else origin
                     origin = Rewriting(production, chance, args, depth - left, parent)
@@ -449,9 +469,9 @@ def _walk(
             if renew:
                 work = WORK_PER_PULL
         else:
-            if not stack:
+            if not unread:
                 return any_symbol
-            modules, origin = stack.pop()
+            modules, origin = unread.pop(), origins.pop()
             left += 1
 
 
@@ -523,8 +543,14 @@ class _Stage:
                     chance, successor = 1.0, production.fixed or ()
                 else:
                     for rule in kind.rules:
+                        if rule.near is not None and (not axis or axis[-1][1] != rule.near):
+                            continue
                         bound = self._bound(rule, args, axis, at, ahead)
                         if bound is not None:
+                            if rule.only is not None:
+                                production, chance, args = rule.only, 1.0, bound
+                                successor = production.fixed or ()
+                                break
                             decided = rule.decide(bound, rng, controls)
                             if decided is not None:
                                 production, chance, successor = decided
@@ -669,13 +695,11 @@ class System:
             if len(head.strict) == 1:
                 self.kinds.setdefault(head.strict[0].shape, Kind())
         for head in written:
-            self._add(head)
+            self._add(head, MAX_KNOWN // len(written))
         for kind in self.kinds.values():
             kind.rules.sort(key=lambda rule: not (rule.left or rule.right))
-            if kind.rules[0].always and len(kind.rules[0].productions) == 1:
-                production = kind.rules[0].productions[0]
-                kind.only = production if production.fixed is not None else None
-            kind.cost = len(kind.rules) + sum(len(rule.expressions) for rule in kind.rules)
+            kind.only = kind.rules[0].only if kind.rules[0].always else None
+            kind.cost = sum(rule.cost for rule in kind.rules)
         text = _Text("axiom", axiom)
         self.axiom = self._production(text, Rule("axiom"), None, text.axiom())
         live = any(rule.reads for kind in self.kinds.values() for rule in kind.rules)
@@ -708,7 +732,7 @@ class System:
         unheard = () if self.brackets else ((OPEN, 0), (CLOSE, 0))
         return self.after(shape).difference(unheard)
 
-    def _add(self, head: _WrittenRule) -> None:
+    def _add(self, head: _WrittenRule, room: int) -> None:
         text = self._text
         if len(head.strict) != 1:
             raise text.mistake(
@@ -748,7 +772,7 @@ class System:
             weight = None if alternative.weight is None else self._weight(alternative.weight)
             made = self._production(text, rule, weight, alternative.modules, words)
             rule.productions.append(made)
-        rule.settle()
+        rule.settle(room)
         self.kinds[strict.shape].rules.append(rule)
 
     def _check_context(self, side: Sequence[_WrittenModule], *, right: bool) -> None:

@@ -71,7 +71,8 @@ class Markov:
     phrase: symbols in a phrase, 0 for no phrases.
     start, end: names, pitches or durations that a phrase must start or end with.
     forbid: names, pitches or durations that must not occur.
-    remember: how many items the stream remembers of what it hears and knew before; 0 is deaf.
+    remember: how many of the latest items, and ends of pieces, the stream remembers of what it
+    knew and hears; 0 is deaf.
     grain: a note value; onsets in tunes and news are rounded to it. Without it all is exact.
 
     Source: Pachet (2002), Pachet and Roy (2011).
@@ -234,7 +235,7 @@ class Markov:
         random, get = rng.random, controls.get
         chains, ear = self._chains, None
         if self.remember:
-            chains = tuple(chain.listening(self.remember) for chain in chains)
+            chains = tuple(chain.listening(self.remember + 1) for chain in chains)
             ear = _Ear(self._grain, chains)
         strands = [_Strand(chain) for chain in chains]
         weave = _Weave(self.views) if len(strands) > 1 else None

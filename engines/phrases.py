@@ -69,7 +69,8 @@ class Plan:
         self._pasts: list[tuple[Link, ...]] = [(start,), ()]
         self._contexts: dict[tuple[str, ...], int] = {(start.labels[0],): 0, (): 1}
         self._arcs: dict[tuple[int, int], tuple[list[tuple[float, int]], float]] = {}
-        self._hopes: list[dict[int, float]] = []
+        self._hopes: list[dict[int, float]] = []  # by step, relative to the best of the step
+        self._scales: list[float] = []  # by step, the best relative to the step after
         self._options: dict[tuple[int, int], list[_Option]] = {}
 
     def grow(self) -> Iterator[None]:
@@ -101,6 +102,7 @@ class Plan:
             self._hopes.append(layer)
             layer = following
         self._hopes.append(dict.fromkeys(layer, 1.0))
+        self._scales = [1.0] * self.length
         for step in reversed(range(self.length)):
             here, after = self._hopes[step], self._hopes[step + 1]
             for state in sorted(here):  # the start first: breaks lead there within a step
@@ -111,8 +113,8 @@ class Plan:
                 if work > WORK_PER_PULL:
                     work = 0
                     yield
-            best = max(here.values(), default=0.0)
-            if best:  # only ratios within a step count; this keeps long phrases from underflow
+            if best := max(here.values(), default=0.0):  # keeps long phrases from underflow
+                self._scales[step] = best
                 for state in here:
                     here[state] /= best
         beginnings = self._hopes[0]
@@ -154,12 +156,13 @@ class Plan:
         return options
 
     def _weigh(self, state: int, step: int) -> Iterator[_Option]:
-        here, after = self._hopes[step], self._hopes[step + 1]
+        after = self._hopes[step + 1]
+        restart = self._hopes[step].get(AT_A_START, 0.0) * self._scales[step]
         for part, order, node, table in self._tables(state, kind_of_step(step, self.length)):
             outcomes: list[tuple[float, int]] = []
             for count, link in zip(table.counts(), self._heads(table), strict=True):
                 target = self._after(state, link)
-                hope = here[AT_A_START] if link.item is BREAK else after[target]
+                hope = restart if link.item is BREAK else after[target]
                 outcomes.append((count / table.whole * hope, target))
             option = _Option(order, part, node, table, outcomes)
             if option.weight:

@@ -65,7 +65,7 @@ def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[
 
     for symbol in made:
         name = symbol.name
-        idle += 1 if symbol is not THINKING else WORK_PER_PULL
+        idle += 1
         if idle > _PATIENCE:
             yield THINKING
             idle = 0
@@ -93,6 +93,8 @@ def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[
         elif name == CLOSE:
             height, heading = kept.pop()
             broken = True
+        elif symbol is THINKING:
+            idle += WORK_PER_PULL
     if run:
         yield Symbol(note(*line, run), origin)
     return any_note or bool(run)

@@ -152,7 +152,7 @@ def test_order_is_live_from_the_next_phrase_that_is_ready() -> None:
 
 def test_a_live_order_that_cannot_obey_keeps_the_last_plan() -> None:
     controls = Controls({"order": 3})
-    text = "A B C | B C D A"
+    text = "A B C | B C D"
     markov = Markov(1, text=text, phrase=4, start=("A",), end=("D",))
     with pytest.raises(Mistake):
         Markov(3, text=text, phrase=4, start=("A",), end=("D",))

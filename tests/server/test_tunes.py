@@ -65,7 +65,7 @@ def test_overlapping_notes_of_one_pitch_end_in_the_order_they_began() -> None:
         ]
     )
     [tune] = parse_tune(data)
-    assert [(sound.at, sound.length) for sound in tune.sounds] == [(0, 2), (1, 2)]
+    assert [(int(sound.at), int(sound.length)) for sound in tune.sounds] == [(0, 2), (1, 2)]
 
 
 def test_a_note_never_ended_ends_with_its_track() -> None:
@@ -73,7 +73,7 @@ def test_a_note_never_ended_ends_with_its_track() -> None:
         [("note_on", 0, 60, 100, 0), ("note_on", 1, 62, 100, 480), ("note_off", 1, 62, 0, 480)]
     )
     [tune] = parse_tune(data)
-    assert [(sound.length, sound.voice) for sound in tune.sounds] == [(2, 0), (1, 1)]
+    assert [(int(sound.length), sound.voice) for sound in tune.sounds] == [(2, 0), (1, 1)]
 
 
 def test_drums_are_left_out_unless_they_are_alone() -> None:
