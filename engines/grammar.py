@@ -396,7 +396,8 @@ class _Text:
         """The rules as they are written. Errors: Mistake where the text cannot be read."""
         from lark.exceptions import UnexpectedInput
 
-        beyond = next(islice(_TOKEN.finditer(self.text), MAX_TOKENS, None), None)
+        tokens = (each for each in _TOKEN.finditer(self.text) if each[0][0] != "#")
+        beyond = next(islice(tokens, MAX_TOKENS, None), None)
         if beyond is not None:
             raise self.mistake(f"at most {MAX_TOKENS} words and signs", beyond.start())
         try:
@@ -692,7 +693,8 @@ def _derive(
     known: dict[_Recall, tuple[Symbol, ...] | None] = {}  # None: being learnt, or too long
     learning: list[_Learnt] = []
     tape: list[Symbol] = []
-    rule, parent, idle = start, cast("Step | None", None), 0
+    rule, parent = start, cast("Step | None", None)
+    idle = 0  # work since the last symbol
     while True:
         idle += 1
         if idle > WORK_PER_PULL:
@@ -701,6 +703,7 @@ def _derive(
         choice = rule.choice if len(calls) <= max_depth else rule.way_out
         thresholds = choice.thresholds
         if thresholds is None:
+            idle += len(choice.options)  # weighing them is work too
             option = choice.now(random(), controls.values)
         elif thresholds:
             option = choice.options[bisect_right(thresholds, random())]
@@ -742,6 +745,7 @@ def _derive(
                 if remembered is not None:
                     if trace is not None:
                         trace.append(remembered)
+                    idle += 1
                     for first in remembered:
                         symbol = first._replace(origin=_recalled(entry, step, first.origin))
                         idle = 0

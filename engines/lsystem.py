@@ -50,7 +50,7 @@ PATH = 64
 #: Longest text, in characters and in words and signs; longest context on one side, in symbols.
 MAX_TEXT, MAX_TOKENS, MAX_CONTEXT = 1 << 20, 30_000, 32
 #: Symbols of successors that all rules together keep, so as not to compute the same ones again.
-MAX_KNOWN = 1 << 16
+MAX_KNOWN = 1 << 14
 #: What a weight counts at most.
 MAX_WEIGHT = 1e9
 
@@ -486,11 +486,12 @@ class _Stage:
     forks: the same for each branch still open further out.
     hungry: whether it needs more symbols to go on; wanted: how many it hopes to see then.
     complete: whether all symbols have arrived.
+    batch: how many symbols to make next; few at first, so that the first is soon at the end.
     """
 
     __slots__ = (
-        "at", "axis", "complete", "forks", "generation", "hungry", "left", "system", "wanted",
-        "window", "work",
+        "at", "axis", "batch", "complete", "forks", "generation", "hungry", "left", "system",
+        "wanted", "window", "work",
     )  # fmt: skip
 
     def __init__(self, system: System, generation: int, left: int) -> None:
@@ -499,6 +500,7 @@ class _Stage:
         self.axis: tuple[Grown, ...] = ()
         self.forks: list[tuple[Grown, ...]] = []
         self.at = self.wanted = self.work = 0
+        self.batch = 1
         self.hungry = True
         self.complete = False
 
@@ -521,11 +523,12 @@ class _Stage:
         ahead: how many symbols a right context may look at.
         """
         system, window, axis, at = self.system, self.window, self.axis, self.at
-        batch, behind, ignored = system.batch, system.behind, system.ignored
+        batch, behind, ignored = self.batch, system.behind, system.ignored
         generation, cut, end = self.generation, self.left % PATH == PATH - 1, len(window)
         made: list[Grown] = []
         successor: Sequence[Module]
         self.work = 0
+        self.batch = min(2 * batch, system.batch)
         while at < end and len(made) < batch and self.work < STAGE_WORK:
             here = window[at]
             kind, name, args, origin = here

@@ -187,6 +187,8 @@ class Markov:
         learners = [_Learner(chain) for chain in chains]
         count = 0
         for place, items in self._pieces():
+            if not items:
+                continue
             count += len(items) + 1
             if count > MOST_ITEMS:
                 raise Mistake(place, f"more than {MOST_ITEMS} items to learn; give less")
@@ -233,6 +235,7 @@ class Markov:
 
     def _wander(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         random, get = rng.random, controls.get
+        own_order, own_temperature = self.order, self.temperature
         chains, ear = self._chains, None
         if self.remember:
             chains = tuple(chain.listening(self.remember + 1) for chain in chains)
@@ -247,7 +250,7 @@ class Markov:
                 if (context := ear.context()) is not None:
                     for strand in strands:
                         strand.follow(context)
-            order, temperature = get("order", self.order), get("temperature", self.temperature)
+            order, temperature = get("order", own_order), get("temperature", own_temperature)
             if weave is None:
                 drawn = strands[0].draw(order, temperature, random)
                 if drawn is None:
@@ -369,8 +372,7 @@ class _Strand:
     def draw(self, order: float, temperature: float, random: Uniform) -> tuple[Link, Choice] | None:
         """The next link and why, None where nothing is known."""
         chain, past = self._chain, self._past
-        order = _clamped(order)
-        whole = int(order)
+        whole = int(order := order if 0 <= order <= MAX_ORDER else _clamped(order))
         if order > whole and random() < order - whole:
             whole += 1
         while True:

@@ -294,8 +294,8 @@ class Chain:
                         break
                     path.append(longer)
                     node = longer
-                    if link.item is BREAK:
-                        break
+                    if link.item is BREAK or len(longer.places) == 1:
+                        break  # a longer context could only lead to the same place
                 while path:
                     node = path.pop()
                     found = len(memory.table(node, OPEN).labels)
@@ -305,10 +305,13 @@ class Chain:
         return root if memory.table(root, OPEN).labels else None
 
     def onward(self, last: Node | None, past: Sequence[Link], order: int) -> Node | None:
-        """`node(past, order)`, looked up where the node of the last draw holds all of the past."""
+        """`node(past, order)`, looked up where the context of the last draw decides it.
+
+        It does where it is long enough, begins with a piece, or was met at one place only.
+        """
         if last is None or not self._settled or last.level:
             return self.node(past, order)
-        if last.depth + 1 < order and last.label != BREAK.name:
+        if last.depth + 1 < order and last.label != BREAK.name and len(last.places) > 1:
             return self.node(past, order)
         key = past[-1].labels[0], order
         node = last.onward.get(key)

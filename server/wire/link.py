@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
@@ -96,17 +96,17 @@ class Link:
         self._spawn()
         self._own(self._watch())
 
-    def open(self, settings: dict[str, Any]) -> None:
+    def open(self, settings: Mapping[str, Any]) -> None:
         """Open a port, or open it anew with other settings; OSC hosts are looked up meanwhile.
 
         settings: port (its number), kind ("midi", "osc" or "null") and the kind's own, see
         `server.wire.midi` and `server.wire.osc`; host may be a name here.
         """
         number = int(settings["port"])
-        self._settings[number] = settings = dict(settings)
+        self._settings[number] = kept = dict(settings)
         self._states.pop(number, None)
-        if settings["kind"] == "osc" and not _numeric(str(settings["host"])):
-            self._own(self._look_up(number, settings))
+        if kept["kind"] == "osc" and not _numeric(str(kept["host"])):
+            self._own(self._look_up(number, kept))
         else:
             self._open(number)
 

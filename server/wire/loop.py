@@ -329,6 +329,8 @@ class Wire:
             except Absent as absent:
                 self._begun(sent)
                 sent = []
+                if phase == QUEUED:
+                    self._lapse(thing, overdue)
                 self._vanish(thing if phase == PUMP else thing.output, absent)
                 continue
             stamps.append(clock())

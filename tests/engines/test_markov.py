@@ -282,6 +282,7 @@ def test_data_that_is_no_table_is_a_mistake(data: object) -> None:
         ("text", {"text": ""}),
         ("text", {"text": " | \n\n |"}),
         ("text", {"text": 5}),
+        ("text", {"text": "", "corpus": (Fragment(Fraction(0)),)}),
         ("views", {"views": ()}),
         ("views", {"views": ("colour",)}),
         ("views", {"views": ("pitch", "pitch duration")}),

@@ -97,7 +97,7 @@ def test_it_goes_on_from_what_was_played_last() -> None:
     play(controls, [60, 64])
     symbol = next(stream)
     assert symbol.name == "G4:1/4"
-    assert str(symbol.origin) == "after C4:1/4 E4:1/4: G4:1/4 1 (order 2 of 2)"
+    assert str(symbol.origin) == "after E4:1/4: G4:1/4 1 (order 1 of 2)"
 
 
 def test_an_unknown_duration_falls_back_to_the_pitch() -> None:

@@ -1,0 +1,85 @@
+"""Our side of the timing measurements: a player in a process of its own, quiet or busy."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import resource
+import selectors
+import sys
+import threading
+import time
+
+from server.clock import RealClock
+from server.encode import OutputSpec
+from server.player import Player
+from server.rack import Rack
+from server.scene import parse_scene, routed
+from server.wire.link import Link
+
+
+def scene_text(parts: int, tempo: float, rules: str = "S -> 1:1/16") -> str:
+    """So many parts, each with a note on every sixteenth."""
+    tables = "\n".join(
+        f'[parts.p{n}]\nengine = "grammar"\nrules = "{rules}"\n' for n in range(parts)
+    )
+    return f"tempo = {tempo}\n{tables}"
+
+
+def think_hard(done: threading.Event) -> None:
+    """Compute in Python without a pause, as an engine that thinks hard would."""
+    value = 1
+    while not done.is_set():
+        for _ in range(10_000):
+            value = (value * 6364136223846793005 + 1442695040888963407) % 2**64
+
+
+async def main() -> None:
+    """Play for some seconds to a UDP port, then say what it cost."""
+    ask = argparse.ArgumentParser()
+    ask.add_argument("--parts", type=int, default=16)
+    ask.add_argument("--tempo", type=float, default=240)
+    ask.add_argument("--seconds", type=float, default=12)
+    ask.add_argument("--port", type=int, required=True)
+    ask.add_argument("--busy", action="store_true")
+    options = ask.parse_args()
+    link = Link()
+    await link.start()
+    player = Player(RealClock(), lambda ids: Rack({"osc": link}, ids))
+    text = scene_text(options.parts, options.tempo)
+    scene = routed(parse_scene(text), "none", (f"127.0.0.1:{options.port}",))
+    assert isinstance(next(iter(scene.outputs.values())), OutputSpec)
+    player.cue(scene)
+    await asyncio.sleep(0.3)
+    gc.collect()
+    gc.freeze()
+    done = threading.Event()
+    if options.busy:
+        threading.Thread(target=think_hard, args=(done,), daemon=True).start()
+    player.play()
+    before, began = _cpu(link.pid), time.monotonic()
+    await player.run(lambda: time.monotonic() - began >= options.seconds)
+    after = _cpu(link.pid)
+    player.stop()
+    done.set()
+    await link.close()
+    spent = {key: (after[key] - before[key]) / options.seconds for key in after}
+    json.dump(spent, sys.stdout)
+
+
+def _cpu(wire: int) -> dict[str, float]:
+    """Processor seconds so far of the planner and of the wire."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    with open(f"/proc/{wire}/stat") as file:  # noqa: PTH123
+        fields = file.read().rsplit(")", 1)[1].split()
+    ticks = (int(fields[11]) + int(fields[12])) / 100
+    return {"planner": own.ru_utime + own.ru_stime, "wire": ticks}
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(
+        loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
+    ) as runner:
+        runner.run(main())

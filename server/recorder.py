@@ -1,0 +1,342 @@
+"""What was played becomes a standard MIDI file, exactly on the beats it was meant for.
+
+Times in the file are beats, not seconds: a take and a rendering of the same scene and seed
+are the same file, and a DAW shows notes on its own grid.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mido import Message, MetaMessage
+from mido.midifiles.meta import encode_variable_int
+
+from engines.base import Mistake
+
+from .aside import Aside
+from .journal import Entry, Harmonised, Marked, Moved, Played, Ticked, Troubled, Turned
+from .music.meter import parse_meter
+from .music.scale import Key, parse_key
+from .part import PartSpec
+from .scene import Scene
+
+TICKS = 960  # a quarter note
+SAVE_EVERY = 0.75  # seconds
+_META, _OFF, _CONTROL, _ON = range(4)  # order at one tick
+#: Major keys by the sharps (flats: negative) in their signature.
+_SIGNATURES = {-5: "Db", -4: "Ab", -3: "Eb", -2: "Bb", -1: "F"} | {
+    0: "C", 1: "G", 2: "D", 3: "A", 4: "E", 5: "B", 6: "F#"
+}  # fmt: skip
+
+
+class _Timed(NamedTuple):
+    tick: int
+    rank: int
+    data: bytes
+
+
+class _Track:
+    """One track's bytes as far as they are settled, and what may still move before it."""
+
+    def __init__(self, name: str) -> None:
+        self._settled = bytearray()
+        self._tick = 0
+        self._waiting: list[_Timed] = []
+        self._sounding: dict[tuple[int, int], int] = {}
+        self.add(0, _META, MetaMessage("track_name", name=_latin(name)))
+
+    def add(self, tick: int, rank: int, message: Any) -> None:
+        # Nothing lands before what is settled: a very late entry is moved, not lost.
+        heappush(self._waiting, _Timed(max(tick, self._tick), rank, bytes(message.bytes())))
+
+    def note(self, start: int, end: int, channel: int, pitch: int, velocity: int) -> None:
+        key = channel, pitch
+        end = max(end, start + 1)
+        before = self._sounding.pop(key, None)
+        if before is not None:
+            self._end(key, min(before, start))
+        self.add(start, _ON, Message("note_on", channel=channel, note=pitch, velocity=velocity))
+        self._sounding[key] = end
+
+    def _end(self, key: tuple[int, int], tick: int) -> None:
+        channel, pitch = key
+        self.add(tick, _OFF, Message("note_off", channel=channel, note=pitch, velocity=0))
+
+    def end_all(self, tick: int) -> None:
+        """Let nothing sound beyond this tick."""
+        for key, end in self._sounding.items():
+            self._end(key, min(end, tick))
+        self._sounding.clear()
+
+    def settle(self, tick: int) -> None:
+        """Nothing more will come before this tick."""
+        for key in [key for key, end in self._sounding.items() if end < tick]:
+            self._end(key, self._sounding.pop(key))
+        while self._waiting and self._waiting[0].tick < tick:
+            self._tick = _put(self._settled, self._tick, heappop(self._waiting))
+
+    def chunk(self) -> bytes:
+        """The whole track as it stands, every note ended."""
+        out, tick = bytearray(self._settled), self._tick
+        rest = [*self._waiting]
+        for (channel, pitch), end in self._sounding.items():
+            off = Message("note_off", channel=channel, note=pitch, velocity=0)
+            rest.append(_Timed(end, _OFF, bytes(off.bytes())))
+        for timed in sorted(rest):
+            tick = _put(out, tick, timed)
+        _put(out, tick, _Timed(tick, _META, bytes(MetaMessage("end_of_track").bytes())))
+        return b"MTrk" + struct.pack(">I", len(out)) + bytes(out)
+
+
+def _put(out: bytearray, before: int, timed: _Timed) -> int:
+    out += bytes(encode_variable_int(timed.tick - before))
+    out += timed.data
+    return timed.tick
+
+
+def _latin(text: str) -> str:
+    """Text as mido's files can hold it."""
+    return text.encode("latin-1", "replace").decode("latin-1")
+
+
+def signature(key: Key) -> str:
+    """The key signature a mode is written under, as a major key: D dorian under C."""
+    fifths = {0: 0, 7: 1, 2: 2, 9: 3, 4: 4, 11: 5, 6: 6, 1: -5, 8: -4, 3: -3, 10: -2, 5: -1}
+    home = key.heptatonic
+    fitting = [
+        sharps
+        for tonic, sharps in fifths.items()
+        if {(tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)} == set(home.pitch_classes)
+    ]
+    if fitting:
+        return _SIGNATURES[fitting[0]]
+    third = 3 if (home.tonic.semitone + 3) % 12 in home.pitch_classes else 0
+    return _SIGNATURES[fifths[(home.tonic.semitone + third) % 12]]
+
+
+class Take:
+    """Journal entries in, a type 1 file out; pure, so that it runs on any thread.
+
+    Track 0 has tempo, metre, key, markers and chords; then one track a part.
+    Law: the bytes depend on what was played at which beats, not on when entries came in.
+    """
+
+    def __init__(self, seed: int, version: str) -> None:
+        self._main = _Track("Componium")
+        self._tracks: dict[str, _Track] = {}
+        self._base = 0  # tick of beat 0: moves when the transport begins again
+        self._last = 0
+        self._beats: list[tuple[int, float, float]] = []
+        self._tempo = 0.0
+        self._meter = ""
+        self._key = ""
+        self._mark(0, "text", text=f"Componium {version}, seed {seed}")
+
+    def begin(self, parts: Iterable[PartSpec]) -> None:
+        """Parts that come on: their tracks, banks and programs."""
+        for spec in parts:
+            fresh = spec.name not in self._tracks
+            track = self._track(spec.name)
+            channel = spec.channel - 1
+            if fresh and spec.bank is not None:
+                for controller, value in ((0, spec.bank >> 7), (32, spec.bank & 127)):
+                    message = Message(
+                        "control_change", channel=channel, control=controller, value=value
+                    )
+                    track.add(self._last, _META, message)
+            if fresh and spec.program is not None:
+                message = Message("program_change", channel=channel, program=spec.program)
+                track.add(self._last, _META, message)
+
+    def add(self, entry: Entry) -> None:
+        if isinstance(entry, Played):
+            note = entry.note
+            nudge = Fraction(note.nudge * round(self._tempo * 1000), 60 * 10**12)
+            start, end = self._tick(note.start + nudge), self._tick(note.end + nudge)
+            velocity = min(max(round(note.velocity * 127), 1), 127)
+            self._track(note.part).note(start, end, note.channel - 1, note.pitch, velocity)
+            self._last = max(self._last, start)
+        elif isinstance(entry, Ticked):
+            self._beat(entry)
+        elif isinstance(entry, Turned):
+            message = Message(
+                "control_change",
+                channel=entry.channel - 1,
+                control=entry.controller,
+                value=entry.value,
+            )
+            self._track(entry.part).add(self._tick(entry.moment.beat), _CONTROL, message)
+        elif isinstance(entry, Harmonised):
+            self._mark(self._tick(entry.moment.beat), "text", text=_latin(entry.name))
+        elif isinstance(entry, Marked):
+            self._marked(entry)
+        elif isinstance(entry, Moved):
+            self._moved(entry)
+
+    def _track(self, name: str) -> _Track:
+        if name not in self._tracks:
+            self._tracks[name] = _Track(name)
+        return self._tracks[name]
+
+    def _tick(self, beat: Fraction) -> int:
+        return max(self._base + round(beat * TICKS), 0)
+
+    def _mark(self, tick: int, kind: str, **fields: Any) -> None:
+        self._main.add(tick, _META, MetaMessage(kind, **fields))
+
+    def _marked(self, entry: Marked) -> None:
+        tick = self._tick(entry.moment.beat)
+        if entry.kind == "key":
+            written = signature(parse_key(entry.name))
+            if written != self._key:
+                self._key = written
+                self._mark(tick, "key_signature", key=written)
+            return
+        self._mark(tick, "marker", text=_latin(entry.name))
+
+    def _moved(self, entry: Moved) -> None:
+        tick = self._tick(entry.moment.beat)
+        if entry.state == "stopped":
+            for track in self._tracks.values():
+                track.end_all(tick)
+            self._beats.clear()
+        elif entry.moment.beat == 0 and self._last:
+            self._base = -(-(self._last + 1) // TICKS) * TICKS
+            self._tempo, self._meter, self._key = 0.0, "", ""
+
+    def _beat(self, entry: Ticked) -> None:
+        tick = self._tick(entry.moment.beat)
+        if entry.meter != self._meter and entry.moment.position == 1:
+            self._meter = entry.meter
+            meter = parse_meter(entry.meter)
+            self._mark(tick, "time_signature", numerator=meter.beats, denominator=meter.unit)
+        if self._beats:
+            self._steer(tick, entry)
+        self._beats = [(tick, entry.moment.seconds, entry.tempo)]
+        if self._tempo == 0.0:
+            self._set_tempo(tick, entry.tempo)
+        self._last = max(self._last, tick)
+        self._settle(tick - 4 * TICKS)
+
+    def _steer(self, tick: int, entry: Ticked) -> None:
+        """Give the beat that has just passed the tempo it really had, ramps included."""
+        before, seconds, tempo = self._beats[0]
+        passed = entry.moment.seconds - seconds
+        if tempo != entry.tempo and passed > 0:
+            mean = (tick - before) / TICKS * 60 / passed
+            low, high = sorted((tempo, entry.tempo))
+            tempo = min(max(mean, low), high)
+        if tempo != self._tempo:
+            self._set_tempo(before, tempo)
+        if entry.tempo != self._tempo:
+            self._set_tempo(tick, entry.tempo)
+
+    def _set_tempo(self, tick: int, tempo: float) -> None:
+        self._tempo = tempo
+        self._mark(tick, "set_tempo", tempo=round(60_000_000 / tempo))
+
+    def _settle(self, tick: int) -> None:
+        for track in (self._main, *self._tracks.values()):
+            track.settle(tick)
+
+    def file(self) -> bytes:
+        """The whole file, as it stands."""
+        tracks = [self._main, *self._tracks.values()]
+        head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS)
+        return head + b"".join(track.chunk() for track in tracks)
+
+
+def save(path: Path, data: bytes) -> None:
+    """Put data in place of a file, all or nothing, power cuts included. Errors: OSError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(path: Path, place: str) -> None:
+    """Errors: Mistake where a file cannot be made there, said before anything sounds."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise Mistake(place, f"there is no folder {folder}; make it first")
+    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise Mistake(place, f"{path} cannot be written; choose another place")
+
+
+class Recorder:
+    """A journal listener that keeps a take on disk, readable at any time while it grows.
+
+    told: called, on another thread, with what went wrong with the disk.  scene: what plays now.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        scene: Scene,
+        now_playing: Callable[[], Scene | None],
+        told: Callable[[Troubled], None],
+        version: str,
+    ) -> None:
+        self._path, self._told, self._now_playing = path, told, now_playing
+        self._take = Take(scene.seed, version)
+        self._take.begin(scene.parts)
+        self._changed = True
+        self._well = True
+        self._save_after = 0.0
+        self._dropped = 0
+        self._aside: Aside[Entry | Scene] = Aside(self._keep, self._pause, self._save)
+
+    def __call__(self, entry: Entry) -> None:
+        if isinstance(entry, Marked) and entry.kind == "scene":
+            scene = self._now_playing()
+            if scene is not None:
+                self._aside.put(scene)
+        self._aside.put(entry)
+
+    def close(self, patience: float = 0.5) -> bool:
+        """Save the last of it; False where the disk does not answer in time."""
+        return self._aside.close(patience)
+
+    def _keep(self, item: Entry | Scene) -> None:
+        if isinstance(item, Scene):
+            self._take.begin(item.parts)
+        else:
+            self._take.add(item)
+        self._changed = True
+
+    def _pause(self) -> None:
+        if self._aside.dropped > self._dropped:
+            lost, self._dropped = self._aside.dropped - self._dropped, self._aside.dropped
+            self._told(Troubled("recorder", f"the disk is too slow; {lost} events are lost"))
+        if self._changed and time.monotonic() >= self._save_after:
+            begun = time.monotonic()
+            self._save()
+            # However long the take has become, saving takes a small share of the time.
+            took = time.monotonic() - begun
+            self._save_after = begun + max(SAVE_EVERY, 20 * took)
+
+    def _save(self) -> None:
+        try:
+            save(self._path, self._take.file())
+        except OSError as error:
+            if self._well:
+                text = f"{self._path.name} cannot be written: {error.strerror}; trying again"
+                self._told(Troubled("recorder", text))
+            self._well = False
+            return
+        if not self._well:
+            self._told(Troubled("recorder", f"{self._path.name} is written again"))
+        self._well, self._changed = True, False

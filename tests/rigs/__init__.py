@@ -1,0 +1,1 @@
+"""Helpers for tests and benchmarks: fakes, and rigs of real components."""

@@ -1,0 +1,192 @@
+"""Real processes, a real JACK server and a receiver that keeps its own ledger."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.jack import JackServer
+from tests.rigs.ledger import Ledger
+from tests.rigs.udp import Receiver
+from tests.rigs.victim import Victim
+
+pytestmark = pytest.mark.real
+MS = 1_000_000
+OUT = "Componium:out"
+
+
+@pytest.fixture(scope="module")
+def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JackServer]:
+    with JackServer(tmp_path_factory.mktemp("jack")) as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(jack: JackServer) -> Iterator[Ledger]:
+    receiver = Ledger(jack)
+    yield receiver
+    receiver.kill()
+
+
+@pytest.fixture
+def own_jack(tmp_path: Path) -> Iterator[JackServer]:
+    with JackServer(tmp_path) as server:
+        yield server
+
+
+def play(jack: JackServer, midi: str = "virtual", osc: int = 0, seed: int = 0) -> Victim:
+    arguments = ["--midi", midi, "--osc", str(osc), "--seed", str(seed)]
+    return Victim(jack.python("tests.rigs.planner", *arguments))
+
+
+def sounding(ledger: Ledger, ons: int = 1, patience: float = 5.0) -> int:
+    """Wait until so many more notes were heard; how many there were."""
+    start = ledger.report().ons
+    limit = time.monotonic() + patience
+    while (heard := ledger.report().ons) < start + ons:
+        assert time.monotonic() < limit, f"only {heard - start} of {ons} notes were heard"
+        time.sleep(0.01)
+    return heard
+
+
+def test_every_note_is_ended_when_the_planner_ends(jack: JackServer, ledger: Ledger) -> None:
+    victim = play(jack)
+    jack.connect(OUT, ledger.port)
+    sounding(ledger, 100)
+    assert victim.end() < 1.5
+    time.sleep(0.05)
+    report = ledger.report()
+    assert report.sounding == []
+    assert (report.ons - report.doubles, report.doubles) == (report.offs - report.strays, 0)
+    assert victim.process.returncode == 0
+
+
+def test_a_killed_planner_is_silenced(jack: JackServer, ledger: Ledger) -> None:
+    for seed in range(10):
+        victim = play(jack, seed=seed)
+        jack.connect(OUT, ledger.port)
+        sounding(ledger, 5)
+        time.sleep(random.Random(seed).uniform(0, 0.2))
+        at = victim.kill()
+        time.sleep(0.3)
+        report = ledger.report()
+        assert report.sounding == [], f"stuck with seed {seed}"
+        assert report.last_off - at < 250 * MS
+
+
+def test_a_stopped_planner_is_silenced_and_resumes(jack: JackServer, ledger: Ledger) -> None:
+    victim = play(jack)
+    jack.connect(OUT, ledger.port)
+    for seed in range(5):
+        sounding(ledger, 5)
+        time.sleep(random.Random(seed).uniform(0, 0.2))
+        at = victim.stop()
+        time.sleep(0.6)
+        report = ledger.report()
+        assert report.sounding == [], f"stuck with seed {seed}"
+        assert report.last_off - at < 500 * MS
+        victim.resume()
+        victim.wait_for(what="silenced", since=at)
+    sounding(ledger, 5)
+    victim.end()
+    time.sleep(0.05)
+    assert ledger.report().sounding == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_dead_or_hung_wire_is_replaced(
+    jack: JackServer, ledger: Ledger, how: signal.Signals
+) -> None:
+    victim = play(jack)
+    jack.connect(OUT, ledger.port)
+    for seed in range(4):
+        sounding(ledger, 20)
+        victim.wait_for(what="state", state="open", kind="midi")
+        time.sleep(random.Random(seed).uniform(0.1, 0.3))
+        at = time.monotonic_ns()
+        os.kill(victim.wire("midi"), how)
+        news = victim.wait_for(what="restart", since=at)
+        assert news["at"] - at < (500 if how == signal.SIGKILL else 1200) * MS
+        sounding(ledger, 5, patience=2)  # same name, same connections
+    victim.end()
+    time.sleep(0.05)
+    assert ledger.report().sounding == []
+
+
+def longest_silence(receiver: Receiver) -> int:
+    times = [arrival.at for arrival in receiver.drain()]
+    return max(later - earlier for earlier, later in pairwise(times))
+
+
+def test_the_server_dies_and_returns_while_osc_plays(own_jack: JackServer) -> None:
+    receiver = Receiver()
+    ledger = Ledger(own_jack)
+    victim = play(own_jack, osc=receiver.port)
+    own_jack.connect(OUT, ledger.port)
+    sounding(ledger, 50)
+    receiver.drain()
+    at = time.monotonic_ns()
+    own_jack.kill()
+    victim.wait_for(what="state", state="lost", since=at, patience=1.5)
+    ledger.kill()
+    victim.wait_for(what="state", state="waiting", kind="midi", since=at)
+    time.sleep(1)
+    own_jack.start()
+    back = time.monotonic_ns()
+    victim.wait_for(what="state", state="open", kind="midi", since=back, patience=2)
+    ledger = Ledger(own_jack)
+    sounding(ledger, 20, patience=3)  # connected again by itself
+    assert longest_silence(receiver) < 150 * MS
+    victim.end()
+    time.sleep(0.05)
+    assert ledger.report().sounding == []
+    ledger.kill()
+    receiver.close()
+
+
+def test_the_server_freezes_while_osc_plays(own_jack: JackServer) -> None:
+    receiver = Receiver()
+    ledger = Ledger(own_jack)
+    victim = play(own_jack, osc=receiver.port)
+    own_jack.connect(OUT, ledger.port)
+    sounding(ledger, 50)
+    receiver.drain()
+    at = time.monotonic_ns()
+    own_jack.freeze()
+    victim.wait_for(what="state", state="lost", kind="midi", since=at, patience=1.5)
+    time.sleep(2)
+    own_jack.thaw()
+    back = time.monotonic_ns()
+    victim.wait_for(what="state", state="open", kind="midi", since=back, patience=2)
+    sounding(ledger, 20, patience=3)
+    assert longest_silence(receiver) < 150 * MS
+    own_jack.freeze()
+    time.sleep(0.2)
+    assert victim.end() < 2.5
+    own_jack.thaw()
+    ledger.kill()
+    receiver.close()
+
+
+def test_an_existing_port_comes_and_goes(jack: JackServer) -> None:
+    victim = play(jack, midi="synth")
+    victim.wait_for(what="state", state="waiting", kind="midi")
+    for _ in range(2):
+        synth = Ledger(jack, "synth")
+        sounding(synth, 10, patience=3)
+        at = time.monotonic_ns()
+        synth.kill()
+        victim.wait_for(what="state", state="waiting", since=at, patience=3)
+    synth = Ledger(jack, "synth")
+    sounding(synth, 10, patience=3)
+    victim.end()
+    time.sleep(0.05)
+    assert synth.report().sounding == []
+    synth.kill()

@@ -1,0 +1,480 @@
+"""The wire's promises, in virtual time. Times are in milliseconds and start at 1000."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from server.wire import loop, protocol
+from server.wire.protocol import ALL, LATE_DROP, LATE_SEND, RANK_CLOCK, RANK_CONTROL, RANK_NOTE
+from tests.rigs.fake import MS, FakePort, Stage, note, plain
+
+
+def on(pitch: int = 60, channel: int = 0) -> bytes:
+    return bytes((0x90 | channel, pitch, 100))
+
+
+def off(pitch: int = 60, channel: int = 0) -> bytes:
+    return bytes((0x80 | channel, pitch, 0))
+
+
+def hushed(*channels: int) -> list[bytes]:
+    return [bytes((0xB0 | c, number, 0)) for c in channels for number in (64, 123)]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_a_note_leaves_at_its_time_and_ends_at_its_own(stage: Stage) -> None:
+    port = stage.open()
+    stage.play([note(1, 1010, 1030)])
+    stage.run(100)
+    assert port.sent == [(1010 * MS, on()), (1030 * MS, off())]
+    assert stage.idle()
+
+
+def test_order_at_one_instant_is_clock_offs_controls_notes_then_part(stage: Stage) -> None:
+    port = stage.open()
+    control = b"\xb0\x07\x50"
+    stage.play(
+        [
+            note(1, 1020, 1040, pitch=62, part=2),
+            note(2, 1020, 1040, pitch=61, part=1),
+            plain(3, 1020, control),
+            note(4, 1010, 1020, pitch=60),
+            plain(5, 1020, b"\xf8", rank=RANK_CLOCK),
+        ]
+    )
+    stage.run(25)
+    assert port.bytes == [on(60), b"\xf8", off(60), control, on(61), on(62)]
+
+
+def test_a_second_on_while_sounding_retriggers_and_the_last_end_closes(stage: Stage) -> None:
+    port = stage.open()
+    stage.play([note(1, 1010, 1030, part=1), note(2, 1020, 1040, part=2)])
+    stage.run(100)
+    assert port.sent == [
+        (1010 * MS, on()),
+        (1020 * MS, off()),
+        (1020 * MS, on()),
+        (1040 * MS, off()),
+    ]
+
+
+def test_osc_events_end_with_their_own_bytes_unmerged(stage: Stage) -> None:
+    port = stage.open(kind="osc")
+    stage.play([note(1, 1010, 1030), note(2, 1020, 1040)])
+    stage.run(100)
+    assert port.bytes == [on(), on(), off(), off()]
+
+
+class TestIdentity:
+    def test_sent_again_while_queued_it_replaces(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1050, 1060)])
+        stage.play([note(1, 1020, 1030, pitch=64)])
+        stage.run(100)
+        assert port.sent == [(1020 * MS, on(64)), (1030 * MS, off(64))]
+
+    def test_sent_again_while_sounding_it_only_moves_the_end(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1090)])
+        stage.run(20)
+        stage.play([note(1, 1030, 1040, pitch=72)])
+        stage.run(100)
+        assert port.sent == [(1010 * MS, on()), (1040 * MS, off())]
+
+    def test_an_end_moved_into_the_past_comes_at_once(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1090)])
+        stage.run(50)
+        stage.play([note(1, 1010, 1020)])
+        stage.run(1)
+        assert port.sent[1] == (1050 * MS, off())
+
+    def test_sent_again_when_over_it_does_nothing(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1020)])
+        stage.run(50)
+        stage.play([note(1, 1060, 1070)])
+        stage.run(100)
+        assert len(port.sent) == 2
+
+    def test_recalled_it_may_be_sent_again(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1020)])
+        stage.tell(protocol.part_frame(protocol.RECALL, 0))
+        stage.play([note(1, 1030, 1040)])
+        stage.run(100)
+        assert port.sent == [(1030 * MS, on()), (1040 * MS, off())]
+
+    def test_memory_of_what_is_over_is_bounded(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop, "REMEMBERED", 8)
+        small = Stage()
+        small.open(kind="osc")
+        for identity in range(1, 30):
+            small.play([note(identity, 1000, 1000)])
+            small.run(1)
+        assert len(small.wire._over) == 8
+
+
+class TestRecall:
+    def test_recall_takes_back_the_queued_of_one_part_and_leaves_offs(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1040, part=1), note(2, 1030, 1050, 61, part=1)])
+        stage.play([note(3, 1030, 1050, 62, part=2)])
+        stage.run(20)
+        stage.tell(protocol.part_frame(protocol.RECALL, 1))
+        stage.run(100)
+        assert port.bytes == [on(60), on(62), off(60), off(62)]
+
+    def test_cut_also_ends_what_sounds_of_it(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1090, part=1), note(2, 1010, 1090, 62, part=2)])
+        stage.run(20)
+        stage.tell(protocol.part_frame(protocol.CUT, 1))
+        assert port.sent[2:] == [(1020 * MS, off(60))]
+        stage.run(100)
+        assert port.sent[3:] == [(1090 * MS, off(62))]
+
+    def test_silence_ends_all_and_lifts_pedals_on_the_channels_used(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1090, channel=3), note(2, 1050, 1090)])
+        stage.run(20)
+        stage.tell(protocol.frame(protocol.SILENCE))
+        assert port.bytes == [on(60, 3), off(60, 3), *hushed(3)]
+        assert stage.idle()
+
+    def test_panic_reaches_every_channel(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.tell(protocol.frame(protocol.PANIC))
+        assert set(port.bytes) == {
+            bytes((0xB0 | channel, number, 0))
+            for channel in range(16)
+            for number in (64, 120, 121, 123)
+        }
+
+    def test_osc_gets_offs_but_no_controllers(self, stage: Stage) -> None:
+        port = stage.open(kind="osc")
+        stage.play([note(1, 1000, 1090)])
+        stage.run(10)
+        stage.tell(protocol.frame(protocol.PANIC))
+        assert port.bytes == [on(), off()]
+
+
+class TestLate:
+    def test_more_than_100_ms_late_a_note_is_dropped_and_counted(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 899, 2000), note(2, 901, 1100, pitch=61)])
+        stage.run(200)
+        assert port.bytes == [on(61), off(61)]
+        assert stage.wire.stats()["late"] == 1
+
+    def test_what_must_be_sent_is_however_late(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([plain(1, 1, b"\xfc", rank=RANK_CLOCK, late=LATE_SEND)])
+        stage.run(1)
+        assert port.bytes == [b"\xfc"]
+
+    def test_after_a_stall_offs_are_sent_and_notes_are_not(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1100)])
+        stage.play([note(identity, 1000 + identity * 10, 5000, 62) for identity in range(2, 100)])
+        stage.run(15)
+        stage.now += 3_000 * MS
+        stage.wire.send_due()
+        assert port.bytes == [on(60), off(60)]
+
+
+class TestWatchfulness:
+    def test_a_mute_planner_is_silenced_once_and_served_again(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 9000), note(2, 2000, 2100)])
+        stage.run(240, beating=False)
+        assert port.bytes == [on()]
+        stage.run(100, beating=False)
+        assert port.bytes == [on(), off(), *hushed(0)]
+        assert sum(kind == protocol.SILENCED for kind, _ in stage.said) == 1
+        assert stage.idle()
+        stage.play([note(3, 1400, 1410, 64)])
+        stage.run(200)
+        assert port.bytes[-2:] == [on(64), off(64)]
+
+    def test_it_says_how_it_goes_ten_times_a_second(self, stage: Stage) -> None:
+        stage.open()
+        stage.play([note(1, 1010, 1500)])
+        stage.run(1000)
+        stats = [body for kind, body in stage.said if kind == protocol.STATS]
+        assert 9 <= len(stats) <= 11
+        assert stats[3]["sent"] == 1 and stats[3]["sounding"] == 1
+        assert sum(stats[-1]["lateness"]) == 2
+
+    def test_closing_ends_pedals_up_and_closes(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 9000)])
+        stage.run(20)
+        stage.wire.close()
+        assert port.bytes == [on(), off(), *hushed(0), *hushed(0)]
+        assert port.shut and stage.wire.closed()
+
+
+class TestBounds:
+    def test_a_full_queue_refuses_notes_first(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop, "MOST_QUEUED", 10)
+        stage.open()
+        stage.play(note(identity, 2000, 2100) for identity in range(1, 16))
+        stage.play(plain(identity, 2000, b"\xf8") for identity in range(16, 20))
+        assert len(stage.wire.queued) == 14
+        assert stage.wire.stats()["refused"] == 5
+
+    def test_replacing_again_and_again_does_not_grow_the_queue(self, stage: Stage) -> None:
+        stage.open()
+        for turn in range(300):
+            stage.play(note(identity, 60_000 + turn, 70_000) for identity in range(1, 50))
+        stage.run(100)
+        assert len(stage.wire._heap) < 5000
+
+
+class TestPorts:
+    def test_a_port_that_is_away_swallows_and_says_why(self, stage: Stage) -> None:
+        stage.missing[0] = "no such port"
+        port = stage.open()
+        stage.play([note(1, 1010, 1020)])
+        stage.run(50)
+        assert port.bytes == []
+        told = {"port": 0, "state": "waiting", "why": "no such port", "connect": []}
+        assert stage.said[0] == (protocol.PORT, told)
+        assert stage.wire.stats()["swallowed"] == 1
+
+    def test_back_again_it_gets_the_offs_owed_and_no_old_notes(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1100), note(2, 1400, 1500, 64), note(3, 2300, 2350, 65)])
+        stage.run(20)
+        port.gone = "unplugged"
+        stage.run(980)
+        port.gone = ""
+        stage.run(1000)
+        assert port.bytes == [on(60), off(60), *hushed(0), on(65), off(65)]
+        assert port.sent[1][0] <= 2510 * MS
+        states = [body["state"] for kind, body in stage.said if kind == protocol.PORT]
+        assert states == ["open", "waiting", "open"]
+
+    def test_a_failing_send_costs_other_ports_nothing(self, stage: Stage) -> None:
+        broken, whole = stage.open(0), stage.open(1)
+        stage.play([note(1, 1010, 1100, port=0), note(2, 1020, 1090, port=1)])
+        stage.run(15)
+        broken.gone = "broken"
+        stage.play([note(3, 1018, 1100, port=0)])
+        stage.run(500)
+        assert whole.sent == [(1020 * MS, on()), (1090 * MS, off())]
+        broken.gone = ""
+        stage.run(1000)
+        assert broken.bytes == [on(), off(), *hushed(0)]
+
+    def test_a_debt_is_paid_at_once_or_when_the_port_comes(self, stage: Stage) -> None:
+        stage.missing[1] = "not yet"
+        here, away = stage.open(0), stage.open(1)
+        for number in (0, 1):
+            stage.tell(protocol.pay_frame(number, off(50)))
+        assert (here.bytes, away.bytes) == ([off(50)], [])
+        away.gone = ""
+        stage.run(1000)
+        assert away.bytes == [off(50)]
+
+    def test_offs_missed_by_somebody_cut_off_are_repeated(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1100), note(2, 1010, 3000, 64)])
+        stage.run(50)
+        port.deaf = True
+        stage.run(200)
+        port.deaf, port.rejoined = False, True
+        stage.run(100)
+        assert port.bytes == [on(60), on(64), off(60), off(60)]
+
+    def test_a_closed_port_is_ended_and_its_events_forgotten(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1100), note(2, 1050, 1100, 64)])
+        stage.run(20)
+        stage.tell(protocol.part_frame(protocol.CLOSE, 0))
+        stage.run(200)
+        assert port.bytes == [on(), off(), *hushed(0)]
+        assert port.shut and stage.idle()
+
+
+def balance(port: FakePort) -> Counter[bytes]:
+    """Ons minus offs by channel and pitch; never below zero."""
+    counts: Counter[bytes] = Counter()
+    for data in port.bytes:
+        if data[0] & 0xE0 == 0x80:
+            key = bytes((data[0] & 15, data[1]))
+            counts[key] += 1 if data[0] & 0x10 else -1
+            assert 0 <= counts[key] <= 1, "an off without its on, or an on over an on"
+    return counts
+
+
+class TestCable:
+    def test_a_din_cable_gets_no_more_than_it_carries(self, stage: Stage) -> None:
+        port = stage.open(rate=3125)
+        identity = 0
+        for beat in range(100):  # ten times too much, for a second
+            for pitch in range(100):
+                identity += 1
+                stage.play([note(identity, 1000 + beat * 10, 1005 + beat * 10, pitch)])
+            stage.run(10)
+        stage.run(200)
+        assert sum(len(data) for data in port.bytes) <= 3125 * 1.2 + 100
+        assert +balance(port) == Counter()
+        assert stage.idle()
+        assert stage.wire.stats()["thinned"] > 5000
+
+    def test_under_pressure_a_controls_last_value_arrives_and_the_clock_is_on_time(
+        self, stage: Stage
+    ) -> None:
+        port = stage.open(rate=3125)
+        stage.play(plain(value + 1, 1000 + value, bytes((0xB0, 7, value))) for value in range(128))
+        stage.play(
+            plain(200 + pulse, 1000 + 5 * pulse, b"\xf8", rank=RANK_CLOCK) for pulse in range(25)
+        )
+        stage.play(note(300 + step, 1000 + step, 1001 + step, step) for step in range(100))
+        stage.run(500)
+        controls = [data[2] for data in port.bytes if data[0] == 0xB0]
+        assert controls[-1] == 127 and len(controls) < 100
+        pulses = [when for when, data in port.sent if data == b"\xf8"]
+        assert pulses == [(1000 + 5 * pulse) * MS for pulse in range(25)]
+        assert +balance(port) == Counter()
+
+    def test_without_room_offs_wait_and_notes_do_not(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1030), note(2, 1040, 1060, 64)])
+        stage.run(20)
+        port.full = True
+        stage.run(30)
+        port.full = False
+        stage.run(100)
+        assert port.bytes == [on(60), off(60)]
+
+
+class WireStates(RuleBasedStateMachine):
+    """Whatever happens in whatever order, everything that begins ends, exactly once."""
+
+    @initialize(rate=st.sampled_from([0, 3125]))
+    def begin(self, rate: int) -> None:
+        self.stage = Stage()
+        self.midi = self.stage.open(0, rate=rate)
+        self.osc = self.stage.open(1, kind="osc")
+        self.identity = 0
+        self.recalled: set[bytes] = set()
+
+    def _osc(self, identity: int, due: int, length: int, part: int) -> protocol.Event:
+        name = f"/{identity}".encode()
+        event = note(identity, due, due + length, part=part, port=1)
+        return event._replace(on=name, off=name + b"!")
+
+    @rule(
+        wait=st.integers(-150, 80),
+        length=st.integers(0, 80),
+        pitch=st.integers(60, 62),
+        part=st.integers(0, 2),
+        osc=st.booleans(),
+        late=st.sampled_from([LATE_DROP, LATE_SEND]),
+        again=st.integers(0, 12),
+    )
+    def play(
+        self, wait: int, length: int, pitch: int, part: int, osc: bool, late: int, again: int
+    ) -> None:
+        if 0 < again < 4 and self.identity > 3:
+            identity = self.identity - again
+        else:
+            self.identity = identity = self.identity + 1
+        due = self.stage.now // MS + wait
+        if osc:
+            event = self._osc(identity, due, length, part)
+            self.recalled.discard(event.on)
+        else:
+            event = note(identity, due, due + length, pitch, part=part)
+        self.stage.play([event._replace(late=late)])
+
+    @rule(wait=st.integers(0, 50), value=st.integers(0, 127))
+    def turn(self, wait: int, value: int) -> None:
+        self.identity += 1
+        due = self.stage.now // MS + wait
+        self.stage.play([plain(self.identity, due, bytes((0xB0, 7, value)))])
+
+    @rule(milliseconds=st.integers(0, 60))
+    def wait(self, milliseconds: int) -> None:
+        self.stage.run(milliseconds)
+
+    @rule(milliseconds=st.integers(100, 400))
+    def stall(self, milliseconds: int) -> None:
+        self.stage.now += milliseconds * MS
+
+    @rule(milliseconds=st.integers(300, 400))
+    def fall_silent(self, milliseconds: int) -> None:
+        self.stage.run(milliseconds, beating=False)
+
+    @rule(part=st.sampled_from([0, 1, 2, ALL]), cut=st.booleans())
+    def recall(self, part: int, cut: bool) -> None:
+        for entry in self.stage.wire.queued.values():
+            if part in (ALL, entry.part) and not entry.output.midi:
+                self.recalled.add(entry.on)
+        before = len(self.osc.sent)
+        self.stage.tell(protocol.part_frame(protocol.CUT if cut else protocol.RECALL, part))
+        assert all(data.endswith(b"!") for data in self.osc.bytes[before:])
+
+    @rule(panic=st.booleans())
+    def silence(self, panic: bool) -> None:
+        self.stage.tell(protocol.frame(protocol.PANIC if panic else protocol.SILENCE))
+        assert not self.stage.wire.sounding and not self.stage.wire.queued
+
+    @rule(full=st.booleans())
+    def fill(self, full: bool) -> None:
+        self.midi.full = self.osc.full = full
+
+    @rule(gone=st.sampled_from(["", "unplugged"]))
+    def unplug(self, gone: str) -> None:
+        self.midi.gone = gone
+
+    def teardown(self) -> None:
+        if not hasattr(self, "stage"):
+            return
+        self.midi.full = self.osc.full = False
+        self.midi.gone = ""
+        self.stage.run(5000)
+        assert self.stage.idle()
+        assert not any(output.owed for output in self.stage.wire.outputs.values())
+        assert +balance(self.midi) == Counter()
+        names = Counter(self.osc.bytes)
+        for name, count in names.items():
+            assert count == 1, "a note sounded twice"
+            if not name.endswith(b"!"):
+                assert names[name + b"!"] == 1, "a note was not ended"
+            else:
+                assert names[name[:-1]] == 1, "an off without its on"
+        assert not self.recalled & set(names)
+
+
+TestWireStates = WireStates.TestCase
+TestWireStates.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+def test_nothing_of_an_event_for_an_unknown_port_remains(stage: Stage) -> None:
+    stage.play([note(1, 1010, 1020, port=7)])
+    assert stage.idle() and stage.wire.stats()["swallowed"] == 1
+
+
+@pytest.mark.parametrize("rank", [RANK_CONTROL, RANK_NOTE])
+def test_ties_beyond_rank_and_part_go_by_arrival(stage: Stage, rank: int) -> None:
+    port = stage.open(kind="osc")
+    stage.play(plain(n, 1010, bytes((n,)), rank=rank) for n in range(1, 20))
+    stage.run(20)
+    assert port.bytes == [bytes((n,)) for n in range(1, 20)]
