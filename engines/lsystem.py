@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol
 from engines.expression import Expression, parse_expression
-from engines.turtle import CLOSE, DRAWING, OPEN, nested_time, turtle_path
+from engines.turtle import CLOSE, DRAWING, OPEN, PAUSE, nested_time, turtle_path
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 #: Most generations, and so frames of the walk, of a system without contexts.
 MAX_DEPTH = 200_000
-#: Rewrites before the very first symbol: enough to reach it from any allowed depth.
-FIRST_PULL = MAX_DEPTH + WORK_PER_PULL
+#: Rewrites before the very first symbol: enough to reach it from generation 100 000.
+FIRST_PULL = 100_000 + WORK_PER_PULL
 #: Most generations of a system with contexts, where each one is a stage of its own.
 MAX_STAGES = 1_000
 #: Symbols that all stages together may read ahead in search of a right neighbour, and one stage.
@@ -48,14 +48,20 @@ STAGE_WORK = 1_000
 #: Ancestors an origin can name.
 PATH = 64
 #: Longest text, in characters and in words and signs; longest context on one side, in symbols.
-MAX_TEXT, MAX_TOKENS, MAX_CONTEXT = 1 << 20, 30_000, 32
+MAX_TEXT, MAX_TOKENS, MAX_CONTEXT = 1 << 17, 30_000, 32
 #: Symbols of successors that all rules together keep, so as not to compute the same ones again.
-MAX_KNOWN = 1 << 14
+MAX_KNOWN = 1 << 12
+#: Brackets in brackets, in one successor or axiom.
+MAX_NESTING = 16
 #: What a weight counts at most.
 MAX_WEIGHT = 1e9
 
 #: How a rule may write that nothing is left; so may an empty right side.
 EMPTY = "ε"
+
+
+#: What Symbol(...) comes down to, at half the price: made for every symbol there is.
+_new = tuple.__new__
 
 
 class _AxiomOrigin(Origin):
@@ -139,7 +145,7 @@ class LSystem:
     Errors: Mistake for what is written wrong, a system that erases itself, a path without notes.
     Law: the stream is the generation that rewriting in parallel gives, in memory proportional to
     depth and with THINKING after every 10 000 rewrites without a symbol (before the very first
-    symbol 200 000, so that a deep generation starts at once).
+    symbol 110 000, so that generation 100 000 starts at once).
     """
 
     axiom: str
@@ -164,9 +170,10 @@ class LSystem:
         heard = [shape for shape in self._system.axiom.shapes if shape[0] not in (OPEN, CLOSE)]
         if not heard:
             raise Mistake("axiom", "expected at least one symbol, found none")
-        if all(self._system.death(shape) <= self.depth for shape in heard):
+        death = max(self._system.death(shape) for shape in heard)
+        if death <= (self._deepest if self.after == "grow" else self.depth):
             raise Mistake(
-                "rules", f"every symbol is erased: nothing is left after {self.depth} generations"
+                "rules", f"every symbol is erased: nothing is left after {death} generations"
             )
         if self.interpret == "turtle" and not self._names() & DRAWING:
             raise Mistake("rules", "the turtle draws nothing: there is no F and no G to be drawn")
@@ -430,8 +437,10 @@ def _walk(
     On the way to the present symbol each successor is kept as far as it is unread, and the
     origin that its symbols share.
     first: rewrites before the first THINKING.
-    renew: whether each symbol handed out allows another 10 000 rewrites.
+    renew: whether each symbol handed out allows another 10 000 rewrites; else THINKING comes
+    after every 5 000, for an interpretation to pass on or not.
     """
+    pause = WORK_PER_PULL if renew else PAUSE
     modules = iter(axiom.successor((), controls.values))
     origin: Origin = AXIOM
     unread: list[Iterator[Module]] = []
@@ -443,6 +452,10 @@ def _walk(
             if kind is not None and left:
                 if left >= kind.death:
                     continue
+                work -= kind.cost
+                if work <= 0:
+                    yield THINKING
+                    work = pause
                 production = kind.only
                 if production is not None:
                     chance, successor = 1.0, production.fixed or ()
@@ -459,15 +472,11 @@ def _walk(
                     parent = None if left % PATH == PATH - 1 else origin
                     origin = Rewriting(production, chance, args, depth - left, parent)
                     modules = iter(successor)
-                    work -= kind.cost
-                    if work <= 0:
-                        yield THINKING
-                        work = WORK_PER_PULL
                     break
             any_symbol = True
-            yield Symbol(name, origin, args)
+            yield _new(Symbol, (name, origin, args, None))
             if renew:
-                work = WORK_PER_PULL
+                work = pause
         else:
             if not unread:
                 return any_symbol
@@ -486,7 +495,8 @@ class _Stage:
     forks: the same for each branch still open further out.
     hungry: whether it needs more symbols to go on; wanted: how many it hopes to see then.
     complete: whether all symbols have arrived.
-    batch: how many symbols to make next; few at first, so that the first is soon at the end.
+    batch: how many symbols to make next; few at first where there are many stages, so that
+    the very first is soon at the end.
     """
 
     __slots__ = (
@@ -500,7 +510,8 @@ class _Stage:
         self.axis: tuple[Grown, ...] = ()
         self.forks: list[tuple[Grown, ...]] = []
         self.at = self.wanted = self.work = 0
-        self.batch = 1
+        few = WORK_PER_PULL // (4 * (generation + left))
+        self.batch = min(max(few, 1), system.batch)
         self.hungry = True
         self.complete = False
 
@@ -527,7 +538,7 @@ class _Stage:
         generation, cut, end = self.generation, self.left % PATH == PATH - 1, len(window)
         made: list[Grown] = []
         successor: Sequence[Module]
-        self.work = 0
+        self.work = self.wanted = 0
         self.batch = min(2 * batch, system.batch)
         while at < end and len(made) < batch and self.work < STAGE_WORK:
             here = window[at]
@@ -640,14 +651,15 @@ def _relay(
         stages[0].feed(grown)
         stages[0].finish()
         grown = []
-    now, work, any_symbol = len(stages) - 1, WORK_PER_PULL, False
+    pause = WORK_PER_PULL if renew else PAUSE
+    now, work, any_symbol = len(stages) - 1, pause, False
     while True:
         for _, name, args, origin in grown:
             if name not in hidden:
                 any_symbol = True
-                yield Symbol(name, origin, args)
+                yield _new(Symbol, (name, origin, args, None))
                 if renew:
-                    work = WORK_PER_PULL
+                    work = pause
         grown = []
         if now < 0:
             return any_symbol
@@ -659,7 +671,7 @@ def _relay(
         work -= stage.work + 1
         if work <= 0:
             yield THINKING
-            work = WORK_PER_PULL
+            work = pause
         if now == len(stages) - 1:
             grown = made
             if stage.done and not made:
@@ -694,6 +706,7 @@ class System:
         self.ignored = frozenset(_ignored(ignore)) | {OPEN, CLOSE}
         self.behind = max((len(rule.left) for rule in written), default=0)
         self.kinds: dict[Shape, Kind] = {}
+        self._unguarded: dict[tuple[Shape, tuple[Shape, ...], tuple[Shape, ...]], int] = {}
         for head in written:
             if len(head.strict) == 1:
                 self.kinds.setdefault(head.strict[0].shape, Kind())
@@ -762,14 +775,15 @@ class System:
             parameters,
             None if head.guard is None else text.expression(head.guard),
         )
-        for other in self.kinds[strict.shape].rules:
-            covered = other.left == rule.left and other.right == rule.right
-            if other.guard is None and covered:
-                raise text.mistake(
-                    f"line {other.line} rewrites {strict.name} already, so this rule would never "
-                    "apply: join them with `|` to choose by chance, or give the first a guard",
-                    head.at,
-                )
+        same = strict.shape, rule.left, rule.right
+        if same in self._unguarded:
+            raise text.mistake(
+                f"line {self._unguarded[same]} rewrites {strict.name} already, so this rule would "
+                "never apply: join them with `|` to choose by chance, or give the first a guard",
+                head.at,
+            )
+        if rule.guard is None:
+            self._unguarded[same] = rule.line
         words = " ".join(text.slice(head.at, head.end).split())
         for alternative in head.alternatives:
             weight = None if alternative.weight is None else self._weight(alternative.weight)
@@ -838,6 +852,10 @@ class System:
                     raise text.mistake("a bracket has no parameters", one.at)
                 if one.name == OPEN:
                     opened.append(one)
+                    if len(opened) > MAX_NESTING:
+                        raise text.mistake(
+                            f"at most {MAX_NESTING} brackets in brackets in one text", one.at
+                        )
                 elif not opened:
                     raise text.mistake("this bracket closes nothing", one.at)
                 else:
@@ -928,7 +946,7 @@ COMMENT.3: /(?<!\S)#[^\n]*/
 """
 
 #: Rough and quick, to refuse too much before lark reads it.
-_TOKEN = re.compile(r"(?<!\S)#[^\n]*|->|[^\s()<>|:,\"'→]+|\S")
+_TOKEN = re.compile(r"""(?<!\S)#[^\n]*|->|"[^"\n]*"|'[^'\n]*'|[^\s()<>|:,"'→]+|\S""")
 
 _EXPECTED = {
     "LETTERS": "a symbol",

@@ -27,8 +27,9 @@ FINEST = 96
 #: Symbols of one top-level element, and brackets in brackets, that time is divided among.
 MAX_GROUP, MAX_LEVELS = 4096, 8
 
-#: Work that may pass in silence before an interpretation hands on THINKING.
-_PATIENCE = 2 * WORK_PER_PULL
+#: Work after which a generation says THINKING while it is interpreted. One does not matter,
+#: as a note may have come before it; when two have passed in silence, THINKING is handed on.
+PAUSE = WORK_PER_PULL // 2
 
 _DEGREES = 7
 
@@ -55,7 +56,7 @@ def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[
     line = (height, True)
     facing = heading
     origin: Origin = UNKNOWN
-    broken = False
+    broken, far = False, 2 * span
     longest = max(LONGEST // step, 1)
     any_note, idle = False, 0
 
@@ -64,13 +65,12 @@ def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[
         return f"{_degree(height, span) if drawn else 'Rest'}:{_value(run * step)}"
 
     for symbol in made:
-        name = symbol.name
+        name, cause, args, _ = symbol
         idle += 1
-        if idle > _PATIENCE:
-            yield THINKING
-            idle = 0
-        if name in DRAWING or name in MOVING:
-            length = _units(symbol.args[0]) if symbol.args else 1
+        if name in _TURNS:
+            heading = (heading + _TURNS[name]) % 4
+        elif name in DRAWING or name in MOVING:
+            length = _units(args[0]) if args else 1
             forward, up = _HEADINGS[heading]
             if forward and length:
                 here = (height, name in DRAWING)
@@ -78,23 +78,24 @@ def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[
                     yield Symbol(note(*line, run), origin)
                     run, idle, any_note = 0, 0, True
                 if not run:
-                    line, facing, origin, broken = here, heading, symbol.origin, False
+                    line, facing, origin, broken = here, heading, cause, False
                 run += length if length > 0 else -length
                 if run > longest:
                     run = longest
             elif length:
                 broken = True
                 # Mirrored twice a height is back, so it can be kept within one period.
-                height = (height + up * length + 2 * span) % (4 * span) - 2 * span
-        elif name in _TURNS:
-            heading = (heading + _TURNS[name]) % 4
+                height = (height + up * length + far) % (2 * far) - far
         elif name == OPEN:
             kept.append((height, heading))
         elif name == CLOSE:
             height, heading = kept.pop()
             broken = True
         elif symbol is THINKING:
-            idle += WORK_PER_PULL
+            idle += PAUSE
+        if idle >= 2 * PAUSE:
+            yield THINKING
+            idle = 0
     if run:
         yield Symbol(note(*line, run), origin)
     return any_note or bool(run)
@@ -116,8 +117,8 @@ def nested_time(made: Iterable[Symbol], step: Fraction) -> Generator[Symbol, Non
     any_symbol, idle = False, 0
     for symbol in made:
         name = symbol.name
-        idle += 1 if symbol is not THINKING else WORK_PER_PULL
-        if idle > _PATIENCE:
+        idle += 1 if symbol is not THINKING else PAUSE
+        if idle >= 2 * PAUSE:
             yield THINKING
             idle = 0
         if symbol is THINKING:

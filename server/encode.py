@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from pythonosc.parsing import osc_types
+from engines.base import Symbol
 
 from .music.note import Note, Say, Turn
 from .part import PartSpec
@@ -25,25 +25,38 @@ from .wire.protocol import (
 )
 
 NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
+LONGEST = 1024  # bytes of an OSC string
+_MOST = 3.4028234e38  # of a 32-bit float
 
 Arg = int | float | str
 
 
+def _string(text: str) -> bytes:
+    """Padded with one to four zero bytes; what no receiver could read is left out."""
+    data = text.replace("\0", "").encode("utf-8", "replace")[:LONGEST]
+    return data + bytes(4 - len(data) % 4)
+
+
 @lru_cache(4096)
 def _head(address: str, types: str) -> bytes:
-    return bytes(osc_types.write_string(address) + osc_types.write_string("," + types))
+    return _string(address) + _string("," + types)
+
+
+def _single(value: float) -> float:
+    """A float that 32 bits can hold; 0 for what is no number."""
+    return min(max(value, -_MOST), _MOST) if value == value else 0.0
 
 
 def osc_message(address: str, *args: Arg) -> bytes:
-    """An OSC 1.0 message of types i, f and s only."""
+    """An OSC 1.0 message of types i, f and s only; numbers clamped, strings cut at 1 KiB."""
     types, body = "", b""
     for arg in args:
-        if isinstance(arg, str):
-            types, body = types + "s", body + osc_types.write_string(arg)
+        if isinstance(arg, float):
+            types, body = types + "f", body + struct.pack(">f", _single(arg))
         elif isinstance(arg, int):
             types, body = types + "i", body + struct.pack(">i", min(max(arg, -(2**31)), 2**31 - 1))
         else:
-            types, body = types + "f", body + struct.pack(">f", arg)
+            types, body = types + "s", body + _string(arg)
     return _head(address, types) + body
 
 
@@ -80,14 +93,19 @@ class OutputSpec:
     why: bool = False
 
 
+#: The bit of an identity that tells the event that explains a note from the note.
+WHY = 1
+
+
 class Encoder(Protocol):
-    """Says the acts of a piece in an output's own language. due, end: nanoseconds."""
+    """Says the acts of a piece in an output's own language. due, end: nanoseconds.
+
+    identity: of the event, its lowest bit clear.  part: number of a part that uses the output.
+    """
 
     lead: int  # nanoseconds before its sounding at which an event must be handed to the wire
 
-    def note(
-        self, identity: int, part: int, number: int, note: Note, due: int, end: int, seconds: float
-    ) -> Iterable[Event]: ...
+    def note(self, identity: int, part: int, note: Note, due: int, end: int) -> Iterable[Event]: ...
 
     def act(
         self, identity: int, part: int, act: Turn | Say, channel: int, due: int
@@ -105,9 +123,7 @@ class MidiEncoder:
         self.spec, self.ports = spec, ports
         self.lead = max(-spec.offset, 0)
 
-    def note(
-        self, identity: int, part: int, number: int, note: Note, due: int, end: int, seconds: float
-    ) -> Iterable[Event]:
+    def note(self, identity: int, part: int, note: Note, due: int, end: int) -> Iterable[Event]:
         port = self.ports.get(part)
         if port is None:
             return ()
@@ -143,13 +159,24 @@ class MidiEncoder:
     ) -> Iterable[Event]:
         return ()
 
+    def program(self, identity: int, part: int, spec: PartSpec, due: int) -> Iterable[Event]:
+        """A part's bank and program, where it has any."""
+        port, channel, data = self.ports.get(part), spec.channel - 1, b""
+        if spec.bank is not None:
+            data += bytes((0xB0 | channel, 0, spec.bank >> 7, 0xB0 | channel, 32, spec.bank & 127))
+        if spec.program is not None:
+            data += bytes((0xC0 | channel, spec.program))
+        if port is None or not data:
+            return ()
+        due += self.spec.offset
+        return (Event(identity, due, 0, part, port, RANK_CONTROL, LATE_SEND, data),)
+
     def clock(self, identity: int, part: int, data: bytes, due: int) -> Iterable[Event]:
-        """A system real-time or song position message, once for each of at most 256 ports."""
+        """A system real-time or song position message for each port; `identity` leaves 16 bits."""
+        due += self.spec.offset
         return [
-            Event(
-                identity + nth, due + self.spec.offset, 0, part, port, RANK_CLOCK, LATE_SEND, data
-            )
-            for nth, port in enumerate(dict.fromkeys(self.ports.values()))
+            Event(identity | port, due, 0, part, port, RANK_CLOCK, LATE_SEND, data)
+            for port in dict.fromkeys(self.ports.values())
         ]
 
 
@@ -159,66 +186,59 @@ class OscEncoder:
     timing "live": plain messages at their time; "bundle": with a time tag, sent `ahead` ns
     early; "stamp": plain and `ahead` early, the wall time as two leading integers (seconds
     and microseconds), as Tidal's message stamp.
-    preset "superdirt": notes as /dirt/play.  wall: nanoseconds to add to monotonic time to
-    have wall time; the player keeps it true.
+    preset "superdirt": notes as /dirt/play.
+    now, wall: monotonic nanoseconds, and what to add to have wall time; the player keeps both
+    true. What would have had to leave before now leaves at once, its time unchanged.
     """
 
     def __init__(self, spec: OutputSpec, port: int, parts: dict[int, PartSpec]) -> None:
         self.spec, self.port, self.parts = spec, port, parts
-        self.wall = 0
+        self.now = self.wall = 0
         early = spec.ahead if spec.timing != "live" else 0
         self.lead = max(early - spec.offset, 0)
         self._early = early
 
-    def note(
-        self, identity: int, part: int, number: int, note: Note, due: int, end: int, seconds: float
-    ) -> Iterable[Event]:
-        spec, playing = self.spec, self.parts.get(part)
-        if playing is None:  # a part of the scene before: its ends are with the wire already
-            return
-        name = playing.name
+    def note(self, identity: int, part: int, note: Note, due: int, end: int) -> Iterable[Event]:
+        name, spec, seconds = note.part, self.spec, (end - due) / 1e9
         if spec.preset == "superdirt":
             cycles = float(note.end - note.start) / 4  # SuperDirt's cycle is our whole note
             message = osc_message(
                 "/dirt/play",
-                *("s", playing.sound, "midinote", float(note.pitch)),
+                *("s", self.parts[part].sound, "midinote", float(note.pitch)),
                 *("gain", note.velocity, "sustain", seconds, "delta", seconds),
-                *("orbit", note.channel - 1, "cps", cycles / max(seconds, 1e-3)),
+                *("orbit", note.channel - 1, "cps", cycles / seconds),
                 *("cycle", float(note.beat / 4)),
             )
-            yield self._event(identity, due, 0, part, RANK_NOTE, LATE_DROP, message, b"")
-            return
-        on = self._message(
-            f"{spec.prefix}/part/{name}/note", (note.pitch, note.velocity, seconds), due
+            return (self._event(identity, due, 0, part, RANK_NOTE, LATE_DROP, message, b""),)
+        address = f"{spec.prefix}/part/{name}"
+        on = self._message(f"{address}/note", (note.pitch, note.velocity, seconds), due)
+        off = self._message(f"{address}/off", (note.pitch,), end)
+        played = self._event(identity, due, end, part, RANK_NOTE, LATE_DROP, on, off)
+        if not spec.why:
+            return (played,)
+        why = self._message(f"{address}/why", (note.symbol.name, _origin(note.symbol)), due)
+        return (
+            played,
+            self._event(identity | WHY, due, 0, part, RANK_NOTE, LATE_DROP, why, b""),
         )
-        off = self._message(f"{spec.prefix}/part/{name}/off", (note.pitch,), end)
-        yield self._event(identity, due, end, part, RANK_NOTE, LATE_DROP, on, off)
-        if spec.why:
-            why = self._message(
-                f"{spec.prefix}/part/{name}/why", (note.symbol.name, str(note.symbol.origin)), due
-            )
-            yield self._event(identity + 1, due, 0, part, RANK_NOTE, LATE_DROP, why, b"")
 
     def act(
         self, identity: int, part: int, act: Turn | Say, channel: int, due: int
     ) -> Iterable[Event]:
-        playing = self.parts.get(part)
-        if playing is None:
-            return
         if isinstance(act, Turn):
-            address = f"{self.spec.prefix}/part/{playing.name}/control"
+            address = f"{self.spec.prefix}/part/{self.parts[part].name}/control"
             message = self._message(address, (act.controller, act.value), due)
         else:
             message = self._message(act.address, act.args, due)
-        yield self._event(identity, due, 0, part, RANK_CONTROL, LATE_SEND, message, b"")
+        return (self._event(identity, due, 0, part, RANK_CONTROL, LATE_SEND, message, b""),)
 
     def tell(
         self, identity: int, part: int, address: str, args: tuple[Arg, ...], due: int
     ) -> Iterable[Event]:
         if self.spec.preset:
-            return
+            return ()
         message = self._message(self.spec.prefix + address, args, due)
-        yield self._event(identity, due, 0, part, RANK_CLOCK, LATE_SEND, message, b"")
+        return (self._event(identity, due, 0, part, RANK_CLOCK, LATE_SEND, message, b""),)
 
     def _message(self, address: str, args: tuple[Arg, ...], due: int) -> bytes:
         if self.spec.timing == "stamp":
@@ -237,13 +257,20 @@ class OscEncoder:
         on: bytes,
         off: bytes,
     ) -> Event:
-        offset = self.spec.offset
+        offset, early = self.spec.offset, self._early
         due += offset
         end = end + offset if end else 0
         if self.spec.timing == "bundle":
             on = osc_bundle(due + self.wall, on)
             off = osc_bundle(end + self.wall, off) if off else off
-        early = self._early
-        return Event(
-            identity, due - early, end - early if end else 0, part, self.port, rank, late, on, off
-        )
+        if early:
+            due = max(due - early, min(due, self.now))
+            end = max(end - early, due + 1) if end else 0
+        return Event(identity, due, end, part, self.port, rank, late, on, off)
+
+
+def _origin(symbol: Symbol) -> str:
+    try:
+        return str(symbol.origin)
+    except Exception:  # an engine's own words; the note matters more
+        return "unknown"

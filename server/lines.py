@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
+from .aside import Aside
 from .journal import (
     Entry,
     Harmonised,
@@ -18,9 +20,12 @@ from .journal import (
     Troubled,
     Turned,
 )
+from .music.drums import drum_name
+from .music.note import Note
 from .music.pitch import NATURALS
 from .music.scale import Key, parse_key
 
+DRUMS = 10  # the channel of General MIDI's drums
 _SHARPS: tuple[str, ...] = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -38,12 +43,13 @@ class Spelling:
     def name(self, pitch: int) -> str:
         """A MIDI number as musicians say it, C4 for 60."""
         letters = self._names[pitch % 12]
-        octave = (pitch - (NATURALS["CDEFGAB".index(letters[0])] + alteration(letters))) // 12 - 1
-        return f"{letters}{octave}"
+        raised = letters.count("#") - letters.count("b")
+        return f"{letters}{(pitch - NATURALS['CDEFGAB'.index(letters[0])] - raised) // 12 - 1}"
 
-
-def alteration(name: str) -> int:
-    return name.count("#") - name.count("b")
+    def of(self, note: Note) -> str:
+        """What a note is called: on channel 10, as General MIDI's drum."""
+        drum = drum_name(note.pitch) if note.channel == DRUMS else None
+        return drum or self.name(note.pitch)
 
 
 def spelled(key: Key) -> tuple[str, ...]:
@@ -78,7 +84,7 @@ def _fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
             **_moment(entry.moment),
             "part": note.part,
             "pitch": note.pitch,
-            "name": spelling.name(note.pitch),
+            "name": spelling.of(note),
             "velocity": round(note.velocity, 4),
             "duration": round(entry.duration, 6),
             "channel": note.channel,
@@ -115,7 +121,7 @@ def in_words(entry: Entry, spelling: Spelling) -> str:
         note, moment = entry.note, entry.moment
         return (
             f"{moment.bar:4d}:{moment.position:<5.4g} {note.part:<12} "
-            f"{spelling.name(note.pitch):<4} {entry.duration:6.3f} s   "
+            f"{spelling.of(note):<4} {entry.duration:6.3f} s   "
             f"{note.symbol.name:<12} {note.symbol.origin}"
         )
     if isinstance(entry, Harmonised):
@@ -154,3 +160,30 @@ class Warnings:
         if line and line != self._last:
             self._last = line
             self._say(line)
+
+
+class Printer:
+    """Prints every entry on standard output, flushed; a reader who is slow only delays himself.
+
+    Law: whoever reads can stop reading, or go away, and the music does not notice.
+    """
+
+    def __init__(self, json_lines: bool, out: TextIO | None = None) -> None:
+        self._line = as_json if json_lines else in_words
+        self._out = out or sys.stdout
+        self._spelling = Spelling()
+        self._aside: Aside[Entry] = Aside(self._print)
+
+    def __call__(self, entry: Entry) -> None:
+        self._aside.put(entry)
+
+    def close(self) -> bool:
+        """Print the last of it; False where the reader does not take it in time."""
+        return self._aside.close()
+
+    def _print(self, entry: Entry) -> None:
+        self._spelling.heed(entry)
+        line = self._line(entry, self._spelling)
+        if line:
+            self._out.write(line + "\n")
+            self._out.flush()

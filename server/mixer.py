@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from .part import PartSpec
 
-EDITS = 256  # changes of one part that may wait; beyond, the oldest are taken as past
+EDITS = 256  # changes that may wait; beyond, the oldest are taken as past
+
+_Edit = tuple[Fraction, str, str, bool | float | int]
 
 
 @dataclass(frozen=True)
@@ -37,49 +40,61 @@ class Mixer:
             spec.name: Strip(mute=spec.mute, level=spec.level, density=spec.density)
             for spec in specs
         }
-        self._edits: dict[str, list[tuple[Fraction, str, bool | float | int]]] = {}
-        self._steady: dict[str, Strip] | None = None
+        self._beats: list[Fraction] = []
+        self._edits: list[_Edit] = []
+        self._asked: dict[int, dict[str, Strip]] = {}  # after so many edits
+        self._working: dict[int, dict[str, Strip]] = {}
 
     def set(self, name: str, beat: Fraction, field: str, value: bool | float | int) -> None:
         """From this beat on; a later edit of the same field that waits already is dropped."""
-        edits = [edit for edit in self._edits.get(name, []) if edit[0] < beat or edit[1] != field]
-        edits.append((beat, field, value))
+        edits = [
+            edit for edit in self._edits if edit[0] < beat or (edit[1], edit[2]) != (name, field)
+        ]
+        edits.append((beat, name, field, value))
         edits.sort(key=lambda edit: edit[0])
-        self._edits[name] = edits
-        if len(edits) > EDITS:
-            self._fold(name, len(edits) - EDITS)
-        self._steady = None
+        self._keep(edits, max(len(edits) - EDITS, 0))
 
-    def _fold(self, name: str, count: int) -> None:
-        for _, field, value in self._edits[name][:count]:
+    def _keep(self, edits: list[_Edit], settled: int) -> None:
+        for _, name, field, value in edits[:settled]:
             self._base[name] = replace(self._base[name], **{field: value})  # type: ignore[arg-type]
-        del self._edits[name][:count]
+        self._edits = edits[settled:]
+        self._beats = [edit[0] for edit in self._edits]
+        self._asked.clear()
+        self._working.clear()
 
-    def forget(self, before: Fraction) -> None:
-        """Take edits before this beat as settled."""
-        for name in list(self._edits):
-            edits = self._edits[name]
-            self._fold(name, sum(1 for beat, _, _ in edits if beat < before))
-            if not self._edits[name]:
-                del self._edits[name]
+    @property
+    def edited(self) -> bool:
+        """Whether there are edits that are not settled."""
+        return bool(self._edits)
+
+    def settle(self, before: Fraction | None = None) -> None:
+        """Take edits before this beat, or all, as made; nobody may ask for earlier beats again."""
+        count = len(self._beats) if before is None else bisect_left(self._beats, before)
+        if count:
+            self._keep(self._edits, count)
 
     def asked(self, name: str, beat: Fraction | None = None) -> Strip:
         """The strip as it was asked for, at a beat or after all that waits."""
-        strip = self._base[name]
-        for begin, field, value in self._edits.get(name, ()):
-            if beat is None or begin <= beat:
-                strip = replace(strip, **{field: value})  # type: ignore[arg-type]
-        return strip
+        count = len(self._beats) if beat is None else bisect_right(self._beats, beat)
+        return self._all_asked(count)[name]
 
     def at(self, name: str, beat: Fraction) -> Strip:
         """The strip as it works: while any part is soloed, those that are not are mute."""
-        if not self._edits:
-            if self._steady is None:
-                self._steady = {each: self._working(each, beat) for each in self._base}
-            return self._steady[name]
-        return self._working(name, beat)
+        count = bisect_right(self._beats, beat)
+        strips = self._working.get(count)
+        if strips is None:
+            asked = self._all_asked(count)
+            soloed = any(strip.solo for strip in asked.values())
+            strips = self._working[count] = {
+                each: replace(strip, mute=strip.mute or (soloed and not strip.solo))
+                for each, strip in asked.items()
+            }
+        return strips[name]
 
-    def _working(self, name: str, beat: Fraction) -> Strip:
-        strip = self.asked(name, beat)
-        soloed = any(self.asked(each, beat).solo for each in self._base)
-        return replace(strip, mute=strip.mute or (soloed and not strip.solo))
+    def _all_asked(self, count: int) -> dict[str, Strip]:
+        strips = self._asked.get(count)
+        if strips is None:
+            strips = self._asked[count] = dict(self._base)
+            for _, name, field, value in self._edits[:count]:
+                strips[name] = replace(strips[name], **{field: value})  # type: ignore[arg-type]
+        return strips

@@ -7,15 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
-from engines.base import THINKING, Controls, Engine, Fragment, Symbol
+from engines.base import THINKING, Controls, Engine, Fragment, Sound, Symbol
 
 from .music.chord import Chord, chord_tone, roman, voice
 from .music.groove import Groove
 from .music.meter import MeterMap, Place
-from .music.note import Step, Tone
+from .music.note import Say, Step, Tone, Turn
 from .music.scale import Degree, Key
 from .reading import (
     Absolute,
@@ -30,7 +31,14 @@ from .reading import (
 )
 
 SILENT_SYMBOLS = 10_000  # symbols without a meaning that a part swallows at one beat
+CROWD = 10_000  # symbols and tones within one quarter note; an engine with more has run wild
+MOST_SOUNDS = 20_000  # of fragments, planned and still to come
+MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
+_FINEST = 10**6  # denominator of a length that an engine hands out
+_QUARTER = Fraction(1)
+_PLAIN = 0.8  # velocity of a plain note in a fragment
+_REST = Emission(THINKING, Hit(()), None)
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,28 @@ class Harmonies:
         self._chords.append(chord)
 
     def at(self, beat: Fraction) -> Chord | None:
+        """The chord that began last, at this beat or before; None before the first."""
         index = bisect_right(self._beats, beat) - 1
         return self._chords[index] if index >= 0 else None
 
     def forget(self, before: Fraction) -> None:
-        """Drop what ended before this beat."""
+        """Drop what ended before this beat, from time to time."""
         index = bisect_right(self._beats, before) - 1
-        if index > 32:
+        if index > 256:
             del self._beats[:index], self._chords[:index]
+
+
+class Ground(NamedTuple):
+    """A beat seen from its scene.
+
+    since: quarter notes since the scene began.  at: the beat of the bar, from 1, as a number.
+    weight: of the metre, see `Meter.weight`.
+    """
+
+    place: Place
+    since: Fraction
+    at: float
+    weight: float
 
 
 @dataclass
@@ -117,20 +139,46 @@ class Setting:
     begin: Fraction = Fraction(0)
     harmonies: Harmonies = field(default_factory=Harmonies)
     values: dict[str, float] = field(default_factory=dict)
+    _grounds: dict[Fraction, Ground] = field(default_factory=dict, repr=False)
+
+    def ground(self, beat: Fraction) -> Ground:
+        """Where a beat of the timeline is in this music; remembered, for chords and parts meet."""
+        ground = self._grounds.get(beat)
+        if ground is None:
+            if len(self._grounds) >= 1024:
+                self._grounds.clear()
+            since = beat - self.begin if self.begin else beat
+            place = self.meters.bar_at(since)
+            _, position, meter = place
+            at = 1 + float(position / meter.beat_length)
+            ground = Ground(place, since, at, meter.weight(position))
+            self._grounds[beat] = ground
+        return ground
 
     def place(self, beat: Fraction) -> Place:
         """The bar, the position in it and its metre, at a beat of the timeline."""
-        return self.meters.bar_at(beat - self.begin)
+        return self.ground(beat).place
 
     def beat_of_bar(self, bar: int) -> Fraction:
+        """Where a bar of this music begins on the timeline."""
         return self.begin + self.meters.beat_of_bar(bar)
+
+
+class _Onset(NamedTuple):
+    """What of a fragment begins together, on its way."""
+
+    beat: Fraction
+    order: int
+    symbol: Symbol
+    sounds: tuple[Sound, ...]
 
 
 class Part:
     """Lays an engine's symbols out in time, step by step, as far as asked and no further.
 
-    Law: the steps do not depend on how the asking is divided, nor on any other part than the
-    one that leads the harmony.
+    Laws: the steps do not depend on how the asking is divided, nor on any other part than the
+    one that leads the harmony; they come in the order of their beats; whatever the engine
+    raises or hands out, `plan` returns.
     """
 
     def __init__(
@@ -141,113 +189,191 @@ class Part:
     ) -> None:
         self.spec, self.setting = spec, setting
         self.cursor = setting.beat_of_bar(spec.enters)
-        self.finished = False
+        self.leads = False  # whether its chords are the scene's; its agenda decides
+        self.controls = Controls()  # what the engine may read and is told
         self._next_id = next_id
         self._number = 0
-        self._controls = Controls()
-        alphabet = spec.engine.alphabet() or frozenset()
-        self._reader = Reader(spec.reading, spec.reading.closes(alphabet), spec.together)
-        self.leads = False  # whether its chords are the scene's; its agenda decides
+        try:
+            alphabet = spec.engine.alphabet()
+        except Exception:  # its stream will tell what is wrong
+            alphabet = None
         self.has_chords = spec.reading.leads(alphabet)
+        self._closes = spec.reading.closes(alphabet)
         self._grid = spec.grid or Fraction(1)
         self._ready: deque[Emission] = deque()
+        self._onsets: list[_Onset] = []
         self._last_pitch: int | None = None
         self._last_voicing: tuple[int, ...] | None = None
         self._failed: deque[Fraction] = deque(maxlen=FAILURES)
+        self._quarter, self._crowd = self.cursor, 0
         self._starts = 0
-        self._stream = self._start()
+        self._ended = False
+        self._begin()
 
-    def _start(self) -> Iterator[Symbol]:
+    def _begin(self) -> None:
+        """Have a fresh stream, asked for when the first symbol is."""
         self._starts += 1
         again = f"/{self._starts}" if self._starts > 1 else ""
         rng = Random(f"{self.setting.seed}/{self.spec.name}{again}")
-        return self.spec.engine.symbols(rng, self._controls)
+        self._stream = self._symbols(rng)
+        self._reader = Reader(self.spec.reading, self._closes, self.spec.together)
+
+    def _symbols(self, rng: Random) -> Iterator[Symbol]:
+        yield from self.spec.engine.symbols(rng, self.controls)
 
     @property
-    def controls(self) -> Controls:
-        """What the engine may read and is told."""
-        return self._controls
+    def finished(self) -> bool:
+        """Whether no step will come any more."""
+        return self._ended and not self._ready and not self._onsets
 
     def plan(self, until: Fraction) -> tuple[list[Step], list[Trouble]]:
         """The next steps, all that begin before this beat, and what went wrong on the way."""
         steps: list[Step] = []
         troubles: list[Trouble] = []
-        while self.cursor < until and not self.finished:
-            if not self._ready:
-                self._pull(troubles)
-            if self._ready:
-                step = self._lay(self._ready.popleft())
-                if step is not None:
-                    steps.append(step)
+        while self.cursor < until and (self._ready or not self._ended):
+            try:
+                self._snap()
+                if self.cursor >= until:
+                    break
+                if not self._ready:
+                    self._pull()
+                if self._ready:
+                    self._sound(self.cursor, steps)
+                    self._lay(self._ready.popleft(), steps)
+            except Exception as error:
+                # An engine may be anybody's code: whatever it does, the others play on.
+                troubles.append(self._fail(error))
+        while self._onsets and self._onsets[0].beat < until:
+            try:
+                self._sound(self._onsets[0].beat, steps)
+            except Exception as error:
+                troubles.append(self._fail(error))
         return steps, troubles
 
-    def _pull(self, troubles: list[Trouble]) -> None:
+    def _pull(self) -> None:
         """Ask the engine until something can be laid out."""
-        values = self._controls.values
+        values = self.controls.values
         values.update(self.setting.values)
-        bar, position, meter = self.setting.place(self.cursor)
-        values["bar"], values["beat"] = bar, 1 + float(position / meter.beat_length)
+        ground = self.setting.ground(self.cursor)
+        values["bar"], values["beat"] = ground.place.bar, ground.at
         ready = self._ready
         for _ in range(SILENT_SYMBOLS):
             try:
                 symbol = next(self._stream)
             except StopIteration:
-                self.finished = True
-                return
-            except Exception as error:
-                self._fail(error, troubles)
+                self._ended = True
+                ready.extend(self._reader.rest())
                 return
             if symbol is THINKING:
-                break
+                ready.append(_REST)
+                return
             ready.extend(self._reader.read(symbol))
             if ready:
                 return
+        raise Wild(f"{SILENT_SYMBOLS} symbols in a row have no meaning")
+
+    def _fail(self, error: Exception) -> Trouble:
+        """Rest for a moment and, where the engine itself has failed, start it again."""
+        beat, wild = self.cursor, isinstance(error, Wild)
+        self._failed.append(beat)
+        what = _said(error)
+        self._ready.clear()
+        self._onsets.clear()
+        if len(self._failed) == FAILURES and beat - self._failed[0] < FAILURE_BEATS:
+            self._ended = True
+            what = f"silenced after {FAILURES} errors, the last: {what}"
         else:
-            troubles.append(self._trouble(f"{SILENT_SYMBOLS} symbols in a row have no meaning"))
-        ready.append(Emission(THINKING, Hit(()), None))
+            if not wild:
+                self._begin()
+                what = f"started again after {what}"
+            self._ready.append(_REST)
+        if self._crowd > CROWD:
+            self.cursor = max(self.cursor, self._quarter + _QUARTER)
+        return Trouble(self.spec.name, beat, what)
 
-    def _trouble(self, text: str) -> Trouble:
-        return Trouble(self.spec.name, self.cursor, text)
-
-    def _fail(self, error: Exception, troubles: list[Trouble]) -> None:
-        # An engine may be anybody's code: whatever it raises, the others play on.
-        self._failed.append(self.cursor)
-        what = f"{type(error).__name__}: {error}"
-        full = len(self._failed) == FAILURES
-        if full and self.cursor - self._failed[0] < FAILURE_BEATS:
-            self.finished = True
-            troubles.append(self._trouble(f"silenced after {FAILURES} errors, the last {what}"))
-            return
-        troubles.append(self._trouble(f"started again after {what}"))
-        self._stream = self._start()
-        self._ready.append(Emission(THINKING, Hit(()), None))
-
-    def _lay(self, emission: Emission) -> Step | None:
-        symbol, hit, length = emission
-        beat = self.cursor
+    def _snap(self) -> None:
+        """On the grid, a symbol that would come between two lines waits for the next."""
         grid = self.spec.grid
-        if grid is not None and length is not None:
-            beat = -(-beat // grid) * grid  # late symbols wait for the next line of the grid
-        length = self._grid if length is None else length
-        self.cursor = beat + length
-        fragment = symbol.fragment
-        chord = None
-        tones: tuple[Tone, ...]
-        if fragment is not None and not hit.atoms:
-            tones = self._fragment(fragment, beat)
-        elif not hit.atoms:
-            tones = ()
-        else:
-            chord = self._chord(hit, beat)
-            if chord is not None and self.leads:
-                self.setting.harmonies.begin(beat, chord)
+        if grid is not None:
+            begin = self.setting.begin
+            lines = (self.cursor - begin) / grid
+            if lines.denominator > 1:
+                self.cursor = begin + -(-lines // 1) * grid
+
+    def _count(self, beat: Fraction, more: int) -> None:
+        if beat >= self._quarter + _QUARTER:
+            self._quarter, self._crowd = beat, 0
+        self._crowd += more
+        if self._crowd > CROWD:
+            raise Wild(f"more than {CROWD} symbols and notes within a quarter note")
+
+    def _lay(self, emission: Emission, steps: list[Step]) -> None:
+        symbol, hit, length, fragment = emission
+        beat = self.cursor
+        self._count(beat, 1)
+        length = self._grid if length is None else _exact(length)
+        if fragment is not None:
+            self._unfold(fragment, symbol, beat)
+            self._advance(length)
+            self._sound(beat, steps)
+            return
+        chord = self._chord(hit, beat)
+        if chord is not None and self.leads:
+            self.setting.harmonies.begin(beat, chord)
+        tones = tuple(
+            Tone(pitch, hit.velocity, fixed=isinstance(atom, Drum))
+            for atom in hit.atoms
+            for pitch in self._pitches(atom, beat, chord)
+        )
+        self._advance(length)
+        self._append(beat, length, tones[:MOST_TONES], hit.acts, symbol, chord, steps)
+
+    def _advance(self, length: Fraction) -> None:
+        self.cursor += length
+        if self.cursor.denominator >> 128:  # an engine that divides beats for ever
+            self.cursor = self.cursor.limit_denominator(1 << 32)
+
+    def _append(
+        self,
+        beat: Fraction,
+        length: Fraction,
+        tones: tuple[Tone, ...],
+        acts: tuple[Turn | Say, ...],
+        symbol: Symbol,
+        chord: Chord | None,
+        steps: list[Step],
+    ) -> None:
+        number, self._number = self._number, self._number + 1
+        steps.append(Step(self._next_id(), number, beat, length, tones, acts, symbol, chord))
+
+    def _unfold(self, fragment: Fragment, symbol: Symbol, beat: Fraction) -> None:
+        """Queue the sounds of a fragment, those that begin together as one."""
+        if len(self._onsets) + len(fragment.sounds) > MOST_SOUNDS:
+            raise Wild(f"more than {MOST_SOUNDS} notes of fragments at once")
+        together: dict[Fraction, list[Sound]] = {}
+        for sound in fragment.sounds:
+            together.setdefault(_exact(sound.at), []).append(sound)
+        for at, sounds in together.items():
+            onset = _Onset(beat + at, self._next_id(), symbol, tuple(sounds[:MOST_TONES]))
+            heappush(self._onsets, onset)
+
+    def _sound(self, until: Fraction, steps: list[Step]) -> None:
+        """Lay out the onsets of fragments up to and with this beat."""
+        while self._onsets and self._onsets[0].beat <= until:
+            beat, _, symbol, sounds = heappop(self._onsets)
+            self._count(beat, len(sounds))
+            shift = 12 * (self.spec.octave - 4)
             tones = tuple(
-                Tone(pitch, hit.velocity)
-                for atom in hit.atoms
-                for pitch in self._pitches(atom, beat, chord)
+                Tone(
+                    self._placed(int(sound.pitch) + shift, beat),
+                    min(max(0.0, float(sound.velocity)), 1.0) / _PLAIN,
+                    _exact(sound.length),
+                    max(int(sound.voice), 0),
+                )
+                for sound in sounds
             )
-        self._number += 1
-        return Step(self._next_id(), self._number - 1, beat, length, tones, hit.acts, symbol, chord)
+            length = max(tone.length or _QUARTER for tone in tones)
+            self._append(beat, length, tones, (), symbol, None, steps)
 
     def _chord(self, hit: Hit, beat: Fraction) -> Chord | None:
         for atom in hit.atoms:
@@ -303,9 +429,8 @@ class Part:
     def _fitted(self, midi: int, beat: Fraction) -> int:
         key = self.setting.key
         if self.spec.fit == "chord":
-            _, position, meter = self.setting.place(beat)
             chord = self.setting.harmonies.at(beat)
-            if chord is not None and meter.weight(position) >= 0.5:
+            if chord is not None and self.setting.ground(beat).weight >= 0.5:
                 classes = chord.pitch_classes
                 return min(
                     range(midi - 6, midi + 7),
@@ -313,14 +438,27 @@ class Part:
                 )
         return key.nearest(midi)
 
-    def _fragment(self, fragment: Fragment, beat: Fraction) -> tuple[Tone, ...]:
-        spec = self.spec
-        tones = []
-        for at, length, pitch, velocity, voice_number in fragment.sounds:
-            midi = pitch + 12 * (spec.octave - 4)
-            midi = self._placed(midi, beat + at)
-            tones.append(Tone(midi, velocity / 0.8, at, length, voice_number))
-        return tuple(tones)
+
+class Wild(RuntimeError):  # noqa: N818  (what the trouble is called)
+    """An engine hands out more than music can be."""
+
+
+def _exact(length: Fraction | float) -> Fraction:
+    """An engine's length or place, 0 or more, with a denominator that sums can bear."""
+    exact = length if isinstance(length, Fraction) else Fraction(length)
+    if exact.denominator > _FINEST:
+        exact = exact.limit_denominator(_FINEST)
+    return exact if exact > 0 else Fraction(0)
+
+
+def _said(error: Exception) -> str:
+    try:
+        words = str(error)
+    except Exception:
+        words = ""
+    if isinstance(error, Wild):
+        return words
+    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
 
 
 def folded(midi: int, low: int, high: int) -> int:

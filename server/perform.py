@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 from .mixer import Strip
 from .music.groove import humanize, noise, swing
@@ -22,16 +23,16 @@ def perform(
     """
     if not step.tones or strip.mute:
         return []
-    beat = step.beat
-    _, position, meter = setting.place(beat)
-    weight = meter.weight(position)
+    beat = start = step.beat
+    ground = setting.ground(beat)
+    weight = ground.weight
     if strip.density < 1.0 and not _kept(strip.density, weight, seed, step.number):
         return []
     loud = spec.velocity * strip.level * (1.0 - spec.accents * (1.0 - weight))
-    start = beat
     if spec.swing != STRAIGHT:
-        start += swing(beat, spec.swing, spec.swing_unit)
+        start += swing(ground.since, spec.swing, spec.swing_unit)
     if spec.groove is not None:
+        _, position, meter = ground.place
         shift, accent = spec.groove.at(position, meter.length)
         start += shift
         loud *= accent
@@ -39,26 +40,39 @@ def perform(
     if spec.human_time or spec.human_velocity:
         late, factor = humanize(seed, step.number, spec.human_time, spec.human_velocity)
         nudge, loud = round(late * 1e9), loud * factor
-    sounding = step.length * Fraction(spec.gate).limit_denominator(1000)
-    shifted = 12 * strip.octave
+    end = start + _sounding(step.length, spec.gate)
     notes = []
-    for number, (pitch, velocity, at, length, voice) in enumerate(step.tones):
+    for number, (pitch, velocity, length, voice, fixed) in enumerate(step.tones):
         velocity *= loud
         if velocity <= 0:
             continue
-        midi = pitch + shifted
-        while midi > 127:
-            midi -= 12
-        while midi < 0:
-            midi += 12
-        begin = start + at if at else start
-        end = begin + (sounding if length is None else length)
-        channel = min(spec.channel + voice, 16)
+        if strip.octave and not fixed:
+            pitch = _within(pitch + 12 * strip.octave)
         note = Note(
-            spec.name, beat + at, begin, end, nudge, midi, min(velocity, 1.0), channel, step.symbol
+            spec.name,
+            beat,
+            start,
+            end if length is None else start + length,
+            nudge,
+            pitch,
+            min(velocity, 1.0),
+            min(spec.channel + voice, 16),
+            step.symbol,
         )
         notes.append((number, note))
     return notes
+
+
+@lru_cache(1024)
+def _sounding(length: Fraction, gate: float) -> Fraction:
+    return length * Fraction(gate).limit_denominator(1000)
+
+
+def _within(pitch: int) -> int:
+    """By whole octaves back to what MIDI has."""
+    if pitch > 127:
+        return 116 + (pitch - 116) % 12
+    return pitch % 12 if pitch < 0 else pitch
 
 
 def _kept(density: float, weight: float, seed: int, index: int) -> bool:

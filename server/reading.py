@@ -9,8 +9,11 @@ A reading's words, each as one token:
     Kick  Snare+Crash   drums; `+` makes any of the above sound together
     Rest  -             silence
     1/4  1/8t  Quarter  note values; one closes the pitches before it
-    C4:1/4  3@0.6  1!   joined: a note value after `:`, a velocity after `@`, `!` an accent
-    cc74=64             a control change
+    C4:1/4  3@0.6  1!   joined: a note value after `:`, a velocity (0 to 2, 1 for plain) after
+                        `@`, `!` an accent
+    cc74=64             a control change, with the pitch after it or, at the end, before it
+
+A table `{ osc = "/filter/cutoff", args = [0.5], value = "1/4" }` sends an OSC message.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from engines.base import Mistake, Symbol
+from engines.base import Fragment, Mistake, Symbol
 
 from .music.chord import Chord, is_chord, is_roman, parse_chord
 from .music.drums import drum
@@ -33,6 +36,7 @@ from .music.value import is_value, parse_value
 
 ACCENT = 1.25  # what `!` makes of a velocity
 PENDING = 64  # pitches that may wait for a note value; more are played on the grid
+MOST_ATOMS, MOST_WORDS = 64, 1024  # that sound together, that one symbol may mean
 
 
 class Absolute(NamedTuple):
@@ -89,16 +93,22 @@ Word = Struck | Value | Turn | Say
 
 
 class Emission(NamedTuple):
-    """One step in the making. length: quarter notes, or None for the part's grid."""
+    """One step in the making: a hit, or a fragment that is played as it stands.
+
+    length: quarter notes, or None for the part's grid.
+    """
 
     symbol: Symbol
     hit: Hit
     length: Fraction | None
+    fragment: Fragment | None = None
 
 
 REST = Hit(())
 _CHORD_TONE = re.compile(r"c(1|2|3|4|5|6|7|9|11|13)([',]*)\Z")
 _TURN = re.compile(r"cc(\d{1,3})=(\d{1,3}|0?\.\d+|1\.0)\Z")
+_JOINED = re.compile(r"(.+?)(!)?(?:@(\d+\.?\d*|\.\d+))?(!)?(?::(.+))?\Z")
+_ADDRESS = re.compile(r"(?:/[!-~]+)+\Z")
 
 
 def _octaves(marks: str) -> int:
@@ -125,59 +135,73 @@ def _atom(text: str, chords: bool) -> Atom | None:
 def parse_word(token: str, chords: bool = False) -> Word | None:
     """What one token of a reading means, or None where it means nothing."""
     if match := _TURN.match(token):
-        value = float(match[2])
-        number = round(value * 127) if "." in match[2] else int(value)
-        return Turn(min(int(match[1]), 127), min(number, 127))
+        number = int(match[1])
+        value = round(float(match[2]) * 127) if "." in match[2] else int(match[2])
+        return Turn(number, value) if max(number, value) <= 127 else None
     if is_value(token):
         return Value(parse_value(token))
-    body, _, tail = token.partition(":")
-    if tail and not is_value(tail):
+    match = _JOINED.match(token)
+    if match is None:
         return None
+    body, before, level, after, tail = match.groups()
+    factor = float(level or 1.0)
+    if (tail and not is_value(tail)) or factor > 2:
+        return None
+    velocity = factor * (ACCENT if before or after else 1.0)
     length = parse_value(tail) if tail else None
-    velocity = 1.0
-    body, _, level = body.partition("@")
-    if level:
-        try:
-            velocity = min(max(float(level), 0.0), 2.0)
-        except ValueError:
-            return None
-    if body.endswith("!"):
-        body, velocity = body[:-1], velocity * ACCENT
     if body in ("Rest", "rest", "-", "r", "R"):
         return Struck(REST, length)
-    atoms = [_atom(part, chords) for part in body.split("+")]
-    if not body or None in atoms:
+    atoms = [_atom(part, chords) for part in body.split("+", MOST_ATOMS)]
+    if None in atoms:
         return None
     return Struck(Hit(tuple(atom for atom in atoms if atom is not None), velocity), length)
 
 
-def _words(name: str, meaning: Any, chords: bool, place: str) -> tuple[Word, ...]:
+def _words(meaning: Any, place: str) -> tuple[Word, ...]:
+    """A row of words, as a scene's table gives it for one symbol. Errors: Mistake."""
     if isinstance(meaning, str):
-        words = []
-        for token in meaning.split():
-            word = parse_word(token, chords)
-            if word is None:
-                raise Mistake(
-                    place,
-                    f"{token!r} is no pitch, degree, chord, drum, rest or note value; "
-                    "expected such as 'C#4', '5', 'c3', 'ii7', 'Kick', 'Rest' or '1/8'",
-                )
-            words.append(word)
-        return tuple(words)
-    if isinstance(meaning, Mapping):
-        if isinstance(meaning.get("osc"), str) and meaning["osc"].startswith("/"):
-            args = meaning.get("args", [])
-            known = isinstance(args, list) and all(
-                isinstance(arg, (int, float, str)) and not isinstance(arg, bool) for arg in args
-            )
-            if known and len(args) <= 64 and set(meaning) <= {"osc", "args", "value"}:
-                value = _words(name, meaning["value"], chords, place) if "value" in meaning else ()
-                return (Say(meaning["osc"], tuple(args)), *value)
+        return _row(meaning, place)
+    if not isinstance(meaning, Mapping):
+        raise Mistake(place, f"expected words in quotes or an {{ osc = … }} table, got {meaning!r}")
+    address, args = meaning.get("osc"), meaning.get("args", [])
+    if (
+        not set(meaning) <= {"osc", "args", "value"}
+        or not isinstance(address, str)
+        or not _ADDRESS.match(address)
+        or not isinstance(args, list)
+        or len(args) > MOST_ATOMS
+        or not all(map(_is_argument, args))
+    ):
         raise Mistake(
             place,
-            "expected a table such as { osc = '/filter/cutoff', args = [0.5], value = '1/4' }",
+            "expected a table such as { osc = '/filter/cutoff', args = [0.5], value = '1/4' }, "
+            f"got {dict(meaning)!r}",
         )
-    raise Mistake(place, f"expected words in quotes or an {{ osc = … }} table, got {meaning!r}")
+    value = _words(meaning["value"], f"{place}.value") if "value" in meaning else ()
+    return (Say(address, tuple(args)), *value)
+
+
+def _row(text: str, place: str) -> tuple[Word, ...]:
+    words = []
+    for token in text.split():
+        word = parse_word(token)
+        if word is None:
+            raise Mistake(
+                place,
+                f"{token!r} is no pitch, degree, chord, drum, rest, note value or control change; "
+                "expected such as 'C#4', '5', 'c3', 'ii7', 'Kick', 'Rest', '1/8' or 'cc74=64'",
+            )
+        words.append(word)
+    if not 0 < len(words) <= MOST_WORDS:
+        raise Mistake(place, f"expected 1 to {MOST_WORDS} words such as '5 1/8', got {len(words)}")
+    return tuple(words)
+
+
+def _is_argument(value: Any) -> bool:
+    """Whether OSC can carry it as i, f or s."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return False
+    return isinstance(value, str) or -(2**31) <= value < 2**31
 
 
 @dataclass(frozen=True)
@@ -185,7 +209,6 @@ class Reading:
     """A part's table of meanings, over the meaning that names already have.
 
     chords: whether bare names such as `Am7` or `C` are chords rather than pitches.
-    Raises Mistake with `reading.SYMBOL` as place where a meaning makes no sense.
     """
 
     table: Mapping[str, tuple[Word, ...]]
@@ -193,17 +216,15 @@ class Reading:
 
     @classmethod
     def of(cls, meanings: Any) -> Reading:
-        """From a scene: a table of symbol = meaning, or the word "chords"."""
+        """From a scene: a table of symbol = meaning, or the word "chords".
+
+        Errors: Mistake, its place the symbol's name.
+        """
         if meanings == "chords":
             return cls({}, True)
         if not isinstance(meanings, Mapping):
-            raise Mistake(
-                "reading", f"expected a table {{ A = '1 1/8' }} or 'chords', got {meanings!r}"
-            )
-        table = {
-            name: _words(name, meaning, False, f"reading.{name}")
-            for name, meaning in meanings.items()
-        }
+            raise Mistake("", f"expected a table {{ A = '1 1/8' }} or 'chords', got {meanings!r}")
+        table = {name: _words(meaning, name) for name, meaning in meanings.items()}
         return cls(table)
 
     def words(self, name: str) -> tuple[Word, ...] | None:
@@ -214,13 +235,20 @@ class Reading:
         known = tuple(word for word in words if word is not None)
         return known if known and len(known) == len(words) else None
 
-    def closes(self, names: Iterable[str]) -> bool:
-        """Whether among these symbols is a bare note value, so that pitches wait for it."""
-        return any(self._is_value(name) for name in names)
+    def closes(self, names: Iterable[str] | None) -> bool:
+        """Whether among these symbols is a bare note value, so that pitches wait for it.
 
-    def leads(self, names: Iterable[str]) -> bool:
+        names: an alphabet, or None where it is not known.
+        """
+        return any(_only_values(self.words(name)) for name in names or ())
+
+    def leads(self, names: Iterable[str] | None) -> bool:
         """Whether among these symbols is a whole chord, so that the part leads the harmony."""
-        return any(
+        if names is None:
+            names, unknown = self.table, self.chords
+        else:
+            unknown = False
+        return unknown or any(
             isinstance(atom, Harmony)
             for name in names
             for word in self.words(name) or ()
@@ -228,9 +256,9 @@ class Reading:
             for atom in word.hit.atoms
         )
 
-    def _is_value(self, name: str) -> bool:
-        words = self.words(name)
-        return bool(words) and all(isinstance(word, Value) for word in words or ())
+
+def _only_values(words: tuple[Word, ...] | None) -> bool:
+    return bool(words) and all(isinstance(word, Value) for word in words or ())
 
 
 class Reader:
@@ -254,28 +282,42 @@ class Reader:
             if len(self._meanings) >= 4096:  # an open alphabet must not fill the memory
                 self._meanings.clear()
             words = self._meanings[name] = self._reading.words(name)
+            self._closes = self._closes or _only_values(words)
         if symbol.fragment is not None and name not in self._reading.table:
-            return [Emission(symbol, REST, symbol.fragment.length)]
-        if words is None:
-            return []
-        return self._read(words, symbol)
+            return [Emission(symbol, REST, symbol.fragment.length, symbol.fragment)]
+        return self._read(words, symbol) if words is not None else []
+
+    def rest(self) -> list[Emission]:
+        """What still waits when the stream has ended; it goes on the grid."""
+        return self._close(None, self._waiting[0][1]) if self._waiting else []
 
     def _read(self, words: tuple[Word, ...], symbol: Symbol) -> list[Emission]:
         out: list[Emission] = []
         waits = self._closes or any(isinstance(word, Value) for word in words)
         acts: tuple[Turn | Say, ...] = ()
         for word in words:
-            if isinstance(word, Value):
-                out += self._close(word.length, symbol)
-            elif isinstance(word, Struck):
+            if isinstance(word, Struck):
                 hit = word.hit._replace(acts=acts) if acts else word.hit
                 acts = ()
                 out += self._strike(hit, word.length, waits, symbol)
+            elif isinstance(word, Value):
+                if acts:
+                    self._join(acts, symbol)
+                    acts = ()
+                out += self._close(word.length, symbol)
             else:
                 acts += (word,)
         if acts:  # a control change by itself takes its time as a note would
             out += self._strike(REST._replace(acts=acts), None, waits, symbol)
         return out
+
+    def _join(self, acts: tuple[Turn | Say, ...], symbol: Symbol) -> None:
+        """Let these happen with the pitch that waits last, or by themselves."""
+        if self._waiting:
+            hit, origin = self._waiting.pop()
+            self._waiting.append((hit._replace(acts=hit.acts + acts), origin))
+        else:
+            self._waiting.append((REST._replace(acts=acts), symbol))
 
     def _strike(
         self, hit: Hit, length: Fraction | None, waits: bool, symbol: Symbol
@@ -287,7 +329,7 @@ class Reader:
         return full
 
     def _close(self, length: Fraction | None, symbol: Symbol) -> list[Emission]:
-        waiting, self._waiting[:] = self._waiting[:], []
+        waiting, self._waiting = self._waiting, []
         if not waiting:
             return [Emission(symbol, REST, length)]
         if self._together:

@@ -10,6 +10,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
@@ -121,6 +122,25 @@ def signature(key: Key) -> str:
     return _SIGNATURES[fifths[(home.tonic.semitone + third) % 12]]
 
 
+class _Beat(NamedTuple):
+    tick: int
+    seconds: float
+    tempo: float
+
+
+def _steer(main: _Track, beat: _Beat, after: _Beat | None, written: int) -> int:
+    """Write the tempo that a beat really had, ramps included, if it is not the written one."""
+    tempo = beat.tempo
+    if after is not None and after.tempo != tempo and after.seconds > beat.seconds:
+        mean = (after.tick - beat.tick) / TICKS * 60 / (after.seconds - beat.seconds)
+        low, high = sorted((tempo, after.tempo))
+        tempo = min(max(mean, low), high)
+    quarter = round(60_000_000 / tempo)
+    if quarter != written:
+        main.add(beat.tick, _META, MetaMessage("set_tempo", tempo=quarter))
+    return quarter
+
+
 class Take:
     """Journal entries in, a type 1 file out; pure, so that it runs on any thread.
 
@@ -132,9 +152,9 @@ class Take:
         self._main = _Track("Componium")
         self._tracks: dict[str, _Track] = {}
         self._base = 0  # tick of beat 0: moves when the transport begins again
-        self._last = 0
-        self._beats: list[tuple[int, float, float]] = []
-        self._tempo = 0.0
+        self._last = -1
+        self._tick: _Beat | None = None  # whose tempo is known when the next has come
+        self._written = 0  # microseconds a quarter note, as last written
         self._meter = ""
         self._key = ""
         self._mark(0, "text", text=f"Componium {version}, seed {seed}")
@@ -150,16 +170,17 @@ class Take:
                     message = Message(
                         "control_change", channel=channel, control=controller, value=value
                     )
-                    track.add(self._last, _META, message)
+                    track.add(max(self._last, 0), _META, message)
             if fresh and spec.program is not None:
                 message = Message("program_change", channel=channel, program=spec.program)
-                track.add(self._last, _META, message)
+                track.add(max(self._last, 0), _META, message)
 
     def add(self, entry: Entry) -> None:
         if isinstance(entry, Played):
             note = entry.note
-            nudge = Fraction(note.nudge * round(self._tempo * 1000), 60 * 10**12)
-            start, end = self._tick(note.start + nudge), self._tick(note.end + nudge)
+            tempo = self._tick.tempo if self._tick is not None else 120.0
+            nudge = Fraction(note.nudge * round(tempo * 1000), 60 * 10**12)
+            start, end = self._tick_of(note.start + nudge), self._tick_of(note.end + nudge)
             velocity = min(max(round(note.velocity * 127), 1), 127)
             self._track(note.part).note(start, end, note.channel - 1, note.pitch, velocity)
             self._last = max(self._last, start)
@@ -172,9 +193,9 @@ class Take:
                 control=entry.controller,
                 value=entry.value,
             )
-            self._track(entry.part).add(self._tick(entry.moment.beat), _CONTROL, message)
+            self._track(entry.part).add(self._tick_of(entry.moment.beat), _CONTROL, message)
         elif isinstance(entry, Harmonised):
-            self._mark(self._tick(entry.moment.beat), "text", text=_latin(entry.name))
+            self._mark(self._tick_of(entry.moment.beat), "text", text=_latin(entry.name))
         elif isinstance(entry, Marked):
             self._marked(entry)
         elif isinstance(entry, Moved):
@@ -185,14 +206,14 @@ class Take:
             self._tracks[name] = _Track(name)
         return self._tracks[name]
 
-    def _tick(self, beat: Fraction) -> int:
+    def _tick_of(self, beat: Fraction) -> int:
         return max(self._base + round(beat * TICKS), 0)
 
     def _mark(self, tick: int, kind: str, **fields: Any) -> None:
         self._main.add(tick, _META, MetaMessage(kind, **fields))
 
     def _marked(self, entry: Marked) -> None:
-        tick = self._tick(entry.moment.beat)
+        tick = self._tick_of(entry.moment.beat)
         if entry.kind == "key":
             written = signature(parse_key(entry.name))
             if written != self._key:
@@ -202,53 +223,37 @@ class Take:
         self._mark(tick, "marker", text=_latin(entry.name))
 
     def _moved(self, entry: Moved) -> None:
-        tick = self._tick(entry.moment.beat)
+        tick = self._tick_of(entry.moment.beat)
         if entry.state == "stopped":
             for track in self._tracks.values():
                 track.end_all(tick)
-            self._beats.clear()
-        elif entry.moment.beat == 0 and self._last:
+            self._last = max(self._last, tick)
+            if self._tick is not None:
+                _steer(self._main, self._tick, None, self._written)
+            self._tick, self._written = None, 0
+        elif entry.moment.beat == 0 and self._last >= 0:
             self._base = -(-(self._last + 1) // TICKS) * TICKS
-            self._tempo, self._meter, self._key = 0.0, "", ""
+            self._written, self._meter, self._key = 0, "", ""
 
     def _beat(self, entry: Ticked) -> None:
-        tick = self._tick(entry.moment.beat)
+        tick = self._tick_of(entry.moment.beat)
         if entry.meter != self._meter and entry.moment.position == 1:
             self._meter = entry.meter
             meter = parse_meter(entry.meter)
             self._mark(tick, "time_signature", numerator=meter.beats, denominator=meter.unit)
-        if self._beats:
-            self._steer(tick, entry)
-        self._beats = [(tick, entry.moment.seconds, entry.tempo)]
-        if self._tempo == 0.0:
-            self._set_tempo(tick, entry.tempo)
+        before, self._tick = self._tick, _Beat(tick, entry.moment.seconds, entry.tempo)
+        if before is not None:
+            self._written = _steer(self._main, before, self._tick, self._written)
+            for track in (self._main, *self._tracks.values()):
+                track.settle(min(before.tick, tick - 4 * TICKS))
         self._last = max(self._last, tick)
-        self._settle(tick - 4 * TICKS)
-
-    def _steer(self, tick: int, entry: Ticked) -> None:
-        """Give the beat that has just passed the tempo it really had, ramps included."""
-        before, seconds, tempo = self._beats[0]
-        passed = entry.moment.seconds - seconds
-        if tempo != entry.tempo and passed > 0:
-            mean = (tick - before) / TICKS * 60 / passed
-            low, high = sorted((tempo, entry.tempo))
-            tempo = min(max(mean, low), high)
-        if tempo != self._tempo:
-            self._set_tempo(before, tempo)
-        if entry.tempo != self._tempo:
-            self._set_tempo(tick, entry.tempo)
-
-    def _set_tempo(self, tick: int, tempo: float) -> None:
-        self._tempo = tempo
-        self._mark(tick, "set_tempo", tempo=round(60_000_000 / tempo))
-
-    def _settle(self, tick: int) -> None:
-        for track in (self._main, *self._tracks.values()):
-            track.settle(tick)
 
     def file(self) -> bytes:
         """The whole file, as it stands."""
-        tracks = [self._main, *self._tracks.values()]
+        main = deepcopy(self._main)
+        if self._tick is not None:
+            _steer(main, self._tick, None, self._written)
+        tracks = [main, *self._tracks.values()]
         head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS)
         return head + b"".join(track.chunk() for track in tracks)
 

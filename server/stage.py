@@ -8,17 +8,16 @@ import gc
 import os
 import selectors
 import signal
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engines.base import Mistake
 
 from .clock import RealClock
-from .journal import Entry, Journal, Moved, Ported, Troubled
+from .journal import Journal, Troubled
 from .player import Player
 from .rack import Rack
 from .scene import Scene, find_scene, load_scene, routed
@@ -33,6 +32,7 @@ CONTROL_PORT = 1821
 class Wish:
     """What the command line asks of a performance.
 
+    folder: where the scene lies, whose other scenes may be called for.
     horizon: nanoseconds to plan ahead.  bars, seconds: when to end; 0 for never.
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
     was asked for, so that playing without it would be wrong.
@@ -40,6 +40,7 @@ class Wish:
 
     midi: str = ""
     osc: tuple[str, ...] = ()
+    folder: Path | None = None
     bars: int = 0
     seconds: float = 0.0
     horizon: int = 100_000_000
@@ -56,51 +57,52 @@ class Health:
 
 
 class Stage:
-    """One performance. `play` returns when it is over; the wires are silent and gone by then."""
+    """One performance. `play` returns when it is over; the wires are silent and gone by then.
+
+    abandoned: called before the process ends at once, because of a second signal.
+    """
 
     def __init__(self, scene: Scene, wish: Wish, journal: Journal, health: Health) -> None:
         self.wish, self.journal, self.health = wish, journal, health
+        self.abandoned: Callable[[], None] = lambda: None
         self._scene = scene
-        self._links: dict[str, Link] = {}
         self._left = 0
-        self._settled = asyncio.Event()
-        self._ports: dict[tuple[str, int], str] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._answers: set[tuple[str, int]] = set()
+        self._answered = asyncio.Event()
         self.player = Player(
-            RealClock(),
-            lambda ids: Rack(self._links, ids),
-            journal,
-            wish.horizon,
-            boot=_boottime(),
+            RealClock(), lambda ids: Rack({}, ids), journal, wish.horizon, boot=_boottime()
         )
+        self._links = {kind: self._link(kind) for kind in self._kinds()}
+        self.player.rack.wires.update(self._links)
 
     def load(self, name: str) -> Scene:
         """A scene as this performance plays it. Errors: Mistake."""
         return routed(load_scene(find_scene(name)), self.wish.midi, self.wish.osc)
 
+    def trouble(self, trouble: Troubled) -> None:
+        """Enter trouble in the journal, from any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just closed
+                self._loop.call_soon_threadsafe(self.journal.enter, trouble)
+
     def leave(self, number: int) -> None:
         """End the performance because of a signal; the second time, at once."""
         if self._left:
+            self.abandoned()
             os._exit(128 + number)  # the wires notice, end every note and go
         self._left = number
-        self.player.period = 1_000_000
 
     async def play(self) -> int:
         """Play until the end, a signal, or for ever; the exit status."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.leave, number)
-        for kind in self._kinds():
-            self._links[kind] = self._link(kind)
-        self.player.rack.wires.update(self._links)
-        desk = None
+        close_desk: Callable[[], None] = lambda: None  # noqa: E731
         try:
-            for kind, link in self._links.items():
-                try:
-                    await link.start()
-                except OSError as error:
-                    raise Mistake(f"{kind} wire", f"cannot be started: {error}") from None
-            desk = await self._open_desk()
+            await self._start_wires()
             self.player.cue(self._scene)
+            close_desk = await self._open_desk()
             await self._ports_open()
             gc.collect()
             gc.freeze()
@@ -109,8 +111,7 @@ class Stage:
             await self.player.run(lambda: bool(self._left) or time.monotonic() >= until)
             self.player.stop()
         finally:
-            if desk is not None:
-                desk.close()
+            close_desk()
             await asyncio.gather(*(link.close() for link in self._links.values()))
         return 128 + self._left if self._left else 0
 
@@ -121,17 +122,73 @@ class Stage:
         return sorted(used)
 
     def _link(self, kind: str) -> Link:
-        player, word = self.player, kind.upper()
+        player, stats = self.player, self.health.stats
 
         def state(port: int, what: str, why: str) -> None:
-            self._ports[kind, port] = what
+            self._answers.add((kind, port))
+            self._answered.set()
             player.port_state(kind, port, what, why)
-            if all(state for state in self._ports.values()):
-                self._settled.set()
+
+        def restarted() -> None:
+            player.wire_restarted(f"the {kind} wire died; another has taken its place")
 
         return Link(
             on_state=state,
-            on_stats=lambda stats: self.health.stats.__setitem__(kind, stats),
-            on_silenced=lambda why: player.wire_silenced(f"{word}: {why}"),
-            on_restart=lambda: player.wire_restarted(f"{word}: the wire died; another has begun"),
+            on_stats=lambda news: stats.__setitem__(kind, news),
+            on_silenced=lambda why: player.wire_silenced(f"the {kind} wire fell silent: {why}"),
+            on_restart=restarted,
         )
+
+    async def _start_wires(self) -> None:
+        for kind, link in self._links.items():
+            try:
+                await link.start()
+            except OSError as error:
+                raise Mistake("", f"the {kind} wire cannot be started: {error}") from None
+
+    async def _open_desk(self) -> Callable[[], None]:
+        """Listen to who wants to control us; returns what ends that."""
+        if not self.wish.control:
+            return lambda: None
+        from .desk.desk import Desk
+        from .desk.osc import serve
+
+        desk = Desk(self.player, self.load, self.wish.folder)
+        try:
+            door = await serve(desk, port=self.wish.control)
+        except Mistake as mistake:
+            if self.wish.insisted:
+                raise
+            self.journal.enter(Troubled("control", f"{mistake}; playing without control by OSC"))
+            return desk.close
+        self.health.control = f"127.0.0.1:{door.port}"
+
+        def close() -> None:
+            door.close()
+            desk.close()
+
+        return close
+
+    async def _ports_open(self) -> None:
+        """Wait until every port has said how it is, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OPENING):
+                while not self._answers >= set(self.player.rack.labels):
+                    self._answered.clear()
+                    await self._answered.wait()
+
+
+def _boottime() -> Callable[[], int] | None:
+    """A clock that runs on while the machine sleeps, where there is one."""
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return None if number is None else lambda: time.clock_gettime_ns(number)
+
+
+def run(stage: Stage) -> int:
+    """Play in a loop whose waits are not rounded to milliseconds; the exit status."""
+
+    def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(stage.play())

@@ -110,9 +110,7 @@ def grid_errors(stamps: list[int], step_ns: float) -> list[float]:
     first = stamps[0]
     phases = sorted(((stamp - first + step_ns / 2) % step_ns) - step_ns / 2 for stamp in stamps)
     middle = phases[len(phases) // 2]
-    return [
-        ((stamp - first - middle + step_ns / 2) % step_ns) - step_ns / 2 for stamp in stamps
-    ]
+    return [((stamp - first - middle + step_ns / 2) % step_ns) - step_ns / 2 for stamp in stamps]
 
 
 def quantile(values: list[float], q: float) -> float:

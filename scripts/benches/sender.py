@@ -11,12 +11,12 @@ import selectors
 import sys
 import threading
 import time
+from pathlib import Path
 
 from server.clock import RealClock
-from server.encode import OutputSpec
 from server.player import Player
 from server.rack import Rack
-from server.scene import parse_scene, routed
+from server.scene import load_scene, parse_scene, routed
 from server.wire.link import Link
 
 
@@ -44,13 +44,14 @@ async def main() -> None:
     ask.add_argument("--seconds", type=float, default=12)
     ask.add_argument("--port", type=int, required=True)
     ask.add_argument("--busy", action="store_true")
+    ask.add_argument("--scene", type=Path, help="instead of equal parts")
     options = ask.parse_args()
     link = Link()
     await link.start()
     player = Player(RealClock(), lambda ids: Rack({"osc": link}, ids))
     text = scene_text(options.parts, options.tempo)
-    scene = routed(parse_scene(text), "none", (f"127.0.0.1:{options.port}",))
-    assert isinstance(next(iter(scene.outputs.values())), OutputSpec)
+    scene = load_scene(options.scene) if options.scene else parse_scene(text)
+    scene = routed(scene, "none", (f"127.0.0.1:{options.port}",))
     player.cue(scene)
     await asyncio.sleep(0.3)
     gc.collect()
@@ -72,8 +73,7 @@ async def main() -> None:
 def _cpu(wire: int) -> dict[str, float]:
     """Processor seconds so far of the planner and of the wire."""
     own = resource.getrusage(resource.RUSAGE_SELF)
-    with open(f"/proc/{wire}/stat") as file:  # noqa: PTH123
-        fields = file.read().rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{wire}/stat").read_text().rsplit(")", 1)[1].split()
     ticks = (int(fields[11]) + int(fields[12])) / 100
     return {"planner": own.ru_utime + own.ru_stime, "wire": ticks}
 

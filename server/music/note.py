@@ -13,16 +13,17 @@ from .chord import Chord
 class Tone(NamedTuple):
     """One pitch of a step, before the live controls touch it.
 
-    pitch: MIDI number, unclamped.  velocity: factor on the part's own, 1 for plain.
-    at, length: quarter notes from the step's beat; length None is the step's own.
+    pitch: MIDI number, 0 to 127.  velocity: factor on the part's own, 1 for plain.
+    length: quarter notes, or None for the step's own, shortened by the part's gate.
     voice: staff or voice within the step, from 0; added to the part's channel.
+    fixed: a drum, which has no octaves.
     """
 
     pitch: int
     velocity: float = 1.0
-    at: Fraction = Fraction(0)
     length: Fraction | None = None
     voice: int = 0
+    fixed: bool = False
 
 
 class Turn(NamedTuple):
@@ -43,7 +44,7 @@ class Step(NamedTuple):
     """What a part does at a beat. Planned once; performed as often as controls change.
 
     id: unique in the run, 1 upward.  number: which step of its part, from 0.
-    length: quarter notes to the next step, > 0 (a control change may have 0).
+    length: quarter notes, 0 or more.
     chord: the harmony that begins here, where the part leads it.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from math import expm1, log1p
 from typing import NamedTuple
@@ -13,7 +13,14 @@ SLOWEST, FASTEST = 20.0, 999.0  # quarter notes per minute
 # Anchors keep 16 binary places below the nanosecond, so that even 10^5 tempo changes, each
 # rounded once, stay far inside a nanosecond of the truth.
 _FINE = 1 << 16
-_KEPT = 64  # segments remembered behind a change; nobody asks for an older past
+_KEPT = 16  # segments remembered behind a change; nobody asks for an older past
+
+
+def _beats_between(early: Fraction, late: Fraction) -> float:
+    """`float(late - early)`, without the common divisor that nobody needs here."""
+    above, below = early.numerator, early.denominator
+    high, low = late.numerator, late.denominator
+    return (high * below - above * low) / (below * low)
 
 
 class Segment(NamedTuple):
@@ -28,21 +35,26 @@ class Segment(NamedTuple):
     slope: float = 0.0
 
     def tempo(self, beat: Fraction) -> float:
-        return self.bpm + self.slope * float(beat - self.beat) if self.slope else self.bpm
+        return self.bpm + self.slope * _beats_between(self.beat, beat) if self.slope else self.bpm
 
     def fine_at(self, beat: Fraction) -> int:
         if self.slope:
-            beats = float(beat - self.beat)
+            beats = _beats_between(self.beat, beat)
             minutes = log1p(self.slope * beats / self.bpm) / self.slope
             return self.fine + round(minutes * (MINUTE * _FINE))
-        return self.fine + round((beat - self.beat) * (MINUTE * _FINE) / Fraction(self.bpm))
+        # Exact, in whole numbers: a tempo is a float and thus a ratio of two of them.
+        begin, (above, below) = self.beat, self.bpm.as_integer_ratio()
+        high, low = beat.numerator, beat.denominator
+        gone = (high * begin.denominator - begin.numerator * low) * (MINUTE * _FINE * below)
+        most = begin.denominator * low * above
+        return self.fine + (2 * gone + most) // (2 * most)
 
     def ns_at(self, beat: Fraction) -> int:
         if self.slope:
             return (self.fine_at(beat) + _FINE // 2) // _FINE
         # A float holds the distance well below a nanosecond for weeks.
         return self.fine // _FINE + round(
-            self.fine % _FINE / _FINE + float(beat - self.beat) * (MINUTE / self.bpm)
+            self.fine % _FINE / _FINE + _beats_between(self.beat, beat) * (MINUTE / self.bpm)
         )
 
     def beat_at(self, ns: int) -> Fraction:
@@ -71,7 +83,7 @@ class Timeline:
     @classmethod
     def starting(cls, bpm: float, beat: Fraction = Fraction(0), ns: int = 0) -> Timeline:
         """A constant tempo (20 to 999) through one known point."""
-        return cls((Segment(beat, ns * _FINE, bpm),))
+        return cls((Segment(beat, ns * _FINE, float(bpm)),))
 
     def _segment(self, beat: Fraction) -> Segment:
         segments = self._segments
@@ -97,8 +109,9 @@ class Timeline:
 
         bpm: 20 to 999, clamped.  over: beats, 0 for at once.
         """
-        bpm = min(max(bpm, SLOWEST), FASTEST)
-        kept = [segment for segment in self._segments if segment.beat < at][-_KEPT:]
+        bpm = float(min(max(bpm, SLOWEST), FASTEST))
+        index = bisect_left(self._beats, at)
+        kept = self._segments[max(index - _KEPT, 0) : index]
         here = self._segment(at)
         now = here.tempo(at)
         start = Segment(at, here.fine_at(at), now)
@@ -108,6 +121,8 @@ class Timeline:
         arrival = at + over
         return Timeline((*kept, ramp, Segment(arrival, ramp.fine_at(arrival), bpm)))
 
-    def through(self, beat: Fraction, ns: int) -> Timeline:
-        """The tempo of `beat`, constant, re-anchored so that this beat falls at `ns`."""
-        return Timeline.starting(self.tempo_at(beat), beat, ns)
+    def shifted(self, ns: int) -> Timeline:
+        """The same line, every beat of it `ns` later: what a pause makes of it."""
+        return Timeline(
+            tuple(segment._replace(fine=segment.fine + ns * _FINE) for segment in self._segments)
+        )

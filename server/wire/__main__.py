@@ -43,7 +43,7 @@ def _hush_libraries() -> None:
 
 
 def main(descriptor: int) -> int:
-    """Run until the planner has gone; the exit status, see `server.wire.loop`."""
+    """Run until the planner has gone; the exit status, see `server.wire.machine`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)  # the planner decides; its end is our end of file
     _hush_libraries()

@@ -9,13 +9,16 @@ interface is declared; the copy used is the one that the binding has already loa
 from __future__ import annotations
 
 import ctypes
+from itertools import count
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 from typing import Any
 
 _NO_START_SERVER = 1
 #: A server without a new period for so long is dead or frozen (the longest period is 186 ms).
 _PATIENCE = 350_000_000
+#: How often and how long, in seconds, to wait for a dead process's name.
+_WAITS, _WAIT = 25, 0.02
 
 
 def _library() -> Any:
@@ -39,6 +42,7 @@ class Server:
             "jack_port_by_name": (pointer, [pointer, text]),
             "jack_port_get_all_connections": (ctypes.POINTER(text), [pointer, pointer]),
             "jack_connect": (ctypes.c_int, [pointer, text, text]),
+            "jack_get_uuid_for_client_name": (pointer, [pointer, text]),
             "jack_free": (None, [pointer]),
         }
         for function, (result, arguments) in declared.items():
@@ -59,6 +63,25 @@ class Server:
     def frames(self) -> int:
         """Audio frames up to the current period, modulo 2³²; stands still when the server does."""
         return int(self._jack.jack_last_frame_time(self._client))
+
+    def free_name(self, wanted: str) -> str:
+        """`wanted`, or with a number behind it where somebody else keeps that name.
+
+        A process that has just been killed keeps its name until the server notices, and its
+        successor must have the same one: so wait a little first. Asks the server, so it blocks
+        where that does.
+        """
+        for _ in range(_WAITS):
+            if not self._named(wanted):
+                return wanted
+            sleep(_WAIT)
+        return next(name for n in count(2) if not self._named(name := f"{wanted} {n}"))
+
+    def _named(self, client: str) -> bool:
+        found = self._jack.jack_get_uuid_for_client_name(self._client, client.encode())
+        if found:
+            self._jack.jack_free(found)
+        return bool(found)
 
     def has(self, port: str) -> bool:
         return bool(self._jack.jack_port_by_name(self._client, port.encode()))

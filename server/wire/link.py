@@ -16,9 +16,9 @@ from time import monotonic_ns
 from typing import Any
 
 from server.wire import protocol
-from server.wire.loop import AGAIN
+from server.wire.machine import AGAIN
 from server.wire.ports import LOST, OPEN, WAITING
-from server.wire.protocol import ALL, Event
+from server.wire.protocol import ALL, LATE_DROP, Event
 
 MS = 1_000_000
 
@@ -48,9 +48,10 @@ class Link:
     """One wire process. All methods are to be called in one running asyncio loop.
 
     on_state(port, state, why): "open", "waiting", "lost" or "failed", whenever that changes.
-    on_stats(stats): ten times a second, see `server.wire.loop`.
+    on_stats(stats): ten times a second, see `server.wire.machine`.
     on_silenced(why): the wire ended everything by itself; perform again from now.
-    on_restart(): a new wire has its ports and has ended the old one's notes; perform again.
+    on_restart(): a new wire has tried its ports and ended the old one's notes; perform again.
+    What may be dropped for being late is not even sent until then.
 
     Laws: nothing here waits for the wire; a note that was sent is ended, by this wire or by the
     next; an event that the old wire has played is not given to the new one.
@@ -79,7 +80,8 @@ class Link:
         self._paid_at = 0
         self._played: set[int] = set()
         self._heard_at = 0
-        self._ready = False
+        self._runs = asyncio.Event()
+        self._returning = False
         self._failures: deque[int] = deque(maxlen=len(BACK_OFF))
         self._tasks: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
@@ -91,10 +93,12 @@ class Link:
         return self._process.pid if self._process else 0
 
     async def start(self) -> None:
-        """Start the process. Errors: OSError where none can be made."""
+        """Start the process and wait until it runs. Errors: OSError where none can be made."""
         self._loop = asyncio.get_running_loop()
         self._spawn()
         self._own(self._watch())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._runs.wait(), MUTE_STARTING / 1e9)
 
     def open(self, settings: Mapping[str, Any]) -> None:
         """Open a port, or open it anew with other settings; OSC hosts are looked up meanwhile.
@@ -120,9 +124,9 @@ class Link:
     def send(self, events: Iterable[Event]) -> None:
         """Queue events; what becomes of ids sent before is said in `docs/house.md`."""
         played, sent, soon = self._played, self._sent, self._clock() + UNSURE
-        batch: list[bytes] = []
+        returning, batch = self._returning, list[bytes]()
         for event in events:
-            if event.id in played:
+            if event.id in played or (returning and event.late == LATE_DROP):
                 continue
             if event.off and event.end:
                 # One that may have begun keeps its beginning; with another off, both are kept.
@@ -203,7 +207,8 @@ class Link:
             theirs.close()
         ours.setblocking(False)
         self._pipe, self._frames, self._out = ours, protocol.Frames(), bytearray()
-        self._heard_at, self._ready = self._clock(), False
+        self._heard_at = self._clock()
+        self._runs.clear()
         self._opening.clear()
         self._loop.add_reader(ours, self._read)
 
@@ -235,25 +240,33 @@ class Link:
                     self._settings[number]["connect"] = news["connect"]
                     self._paid_at = self._clock()
                 self._tell(number, news["state"], news["why"])
+            self._return()
         elif kind == protocol.SILENCED:
             self._unqueue(ALL, cut=True)
             self._on_silenced(json.loads(body)["why"])
         elif kind == protocol.READY:
-            self._ready = True
+            self._runs.set()
+            self._return()
+
+    def _return(self) -> None:
+        """After a restart, say so as soon as the wire runs and has answered for its ports."""
+        if self._returning and self._runs.is_set() and not self._opening:
+            self._returning = False
+            self._on_restart()
 
     def _fail(self) -> None:
         """The wire has died or must: note what it owes, and start another."""
         asked = self._bury() == AGAIN
+        self._returning = True
         if self._closing:
             return
         now = self._clock()
-        begins: dict[int, int] = {}
-        for event in self._sent.values():
-            self._owed[event.port, event.off] = None
-            begins[event.id] = event.due
         if len(self._played) > MOST_REMEMBERED:
             self._played.clear()
-        self._played.update(identity for identity, due in begins.items() if due <= now)
+        for event in self._sent.values():
+            if event.due <= now:
+                self._owed[event.port, event.off] = None
+                self._played.add(event.id)
         self._sent.clear()
         while len(self._owed) > MOST_REMEMBERED:
             del self._owed[next(iter(self._owed))]
@@ -277,7 +290,6 @@ class Link:
         for port, data in self._owed:
             self._write(protocol.pay_frame(port, data))
         self._write(protocol.frame(protocol.BEAT))
-        self._on_restart()
 
     def _bury(self) -> int | None:
         """Make sure that the process ends; its status where it ended by itself."""
@@ -309,7 +321,7 @@ class Link:
             if self._pipe is None:
                 continue
             patience = MUTE_OPENING if self._opening else MUTE
-            if now - self._heard_at > (patience if self._ready else MUTE_STARTING):
+            if now - self._heard_at > (patience if self._runs.is_set() else MUTE_STARTING):
                 self._fail()
             else:
                 self._write(protocol.frame(protocol.BEAT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import pairwise
 from typing import Any
 
 from server.wire.ports import FAILED, Absent, Dead
@@ -58,7 +59,7 @@ def messages(data: bytes) -> list[bytes]:
     Law: b"".join(messages(data)) == data.
     """
     starts = [at for at, byte in enumerate(data) if byte >= 0x80 and byte != 0xF7]
-    return [data[at:stop] for at, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
+    return [data[at:stop] for at, stop in pairwise([*starts, len(data)])]
 
 
 def choose(names: list[str], wanted: str, before: str = "") -> int | None:
@@ -106,6 +107,10 @@ class MidiPort:
     @property
     def connections(self) -> list[str]:
         return sorted(name for name, state in self._known.items() if state != "cut")
+
+    @property
+    def heavy(self) -> bool:
+        return self._out is None
 
     def open(self) -> None:
         if self._out is None:
@@ -157,7 +162,7 @@ class MidiPort:
             self._expect_server()
             if self.name == "virtual":
                 joined = self._follow_connections()
-        if self.name != "virtual" and (now >= self._look_at + (0 if calm else 4 * _LOOK_EVERY)):
+        if self.name != "virtual" and now >= self._look_at + (0 if calm else _LOOK_EVERY):
             self._look_at = now + _LOOK_EVERY
             if self._full not in self._out.get_ports():
                 self._out.close_port()
@@ -178,18 +183,17 @@ class MidiPort:
             raise Absent(f"there is no MIDI system {self.api!r}, only {', '.join(systems)}", FAILED)
         wanted = [self.api] if self.api else ["core"] if sys.platform == "darwin" else []
         for system in wanted or ["alsa", "jack"]:
-            name = _unique(self.client, self.title) if system == "jack" else self.client
             try:
-                out = make(systems[system], name)
-                out.get_ports()
                 if system == "jack":
                     self._jack = _server(f"{self.client} watch")
+                    self._jack_name = self._jack.free_name(_unique(self.client, self.title))
+                self._out = make(systems[system], self._jack_name or self.client)
+                self._out.get_ports()
             except Exception:  # each binding has its own errors; all mean the same here
+                self._leave()
                 continue
-            self._out = out
-            if system == "jack":
-                self._jack_name = name
-                _taken.add(name)
+            if self._jack_name:
+                _taken.add(self._jack_name)
             return
         tried = self.api.upper() if self.api else "ALSA or JACK" if wanted == [] else "CoreMIDI"
         how_to = _HOW_TO.get(sys.platform, "use OSC")
@@ -234,10 +238,8 @@ class MidiPort:
     def _leave(self) -> None:
         if self._out is not None:
             self._out.delete()
-            self._out = None
-            if self._jack is not None:
-                _taken.discard(self._jack_name)
-                self._jack = None
+        _taken.discard(self._jack_name)
+        self._out, self._jack, self._jack_name = None, None, ""
 
 
 _taken: set[str] = set()

@@ -9,7 +9,7 @@ class NullPort:
     """Takes everything, as MIDI, and keeps nothing."""
 
     midi = True
-    deaf = False
+    deaf = heavy = False
     trouble = ""
 
     def __init__(self, settings: dict[str, Any]) -> None:

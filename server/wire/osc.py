@@ -19,7 +19,7 @@ class OscPort:
     """
 
     midi = False
-    deaf = False
+    deaf = heavy = False
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.host, self.number = str(settings["host"]), int(settings["number"])
@@ -31,11 +31,13 @@ class OscPort:
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
+        if not 0 < self.number < 65_536:
+            raise Absent(f"a UDP port is a number from 1 to 65535, not {self.number}", FAILED)
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 self.host, self.number, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
             )[0]
-        except (OSError, OverflowError) as problem:
+        except OSError as problem:
             raise Absent(f"{self.host}:{self.number} is no address: {problem}", FAILED) from None
         fresh = socket.socket(family, kind, protocol)
         try:

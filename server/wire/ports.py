@@ -43,12 +43,16 @@ class Port(Protocol):
     deaf: somebody who was connected is not just now, so offs sent now must be sent again.
     connections: whom it is connected to and wants to be again, where that can be known.
     trouble: what is wrong although it is open, or "".
+    heavy: whether `open` may take tens of milliseconds just now.
     """
 
     midi: bool
     deaf: bool
     connections: list[str]
     trouble: str
+
+    @property
+    def heavy(self) -> bool: ...
 
     def open(self) -> None:
         """Get ready to send. Errors: `Absent`; may be called again later."""

@@ -25,7 +25,7 @@ CLOSE = 9  # body: u16 port: end what sounds there and close it
 # wire -> planner
 READY = 32  # body: empty: the process runs
 PORT = 33  # body: JSON {"port": 0, "state": "open"|"waiting"|"lost"|"failed", "why": …}
-STATS = 34  # body: JSON, see `server.wire.loop`; also the wire's heartbeat
+STATS = 34  # body: JSON, see `server.wire.machine`; also the wire's heartbeat
 SILENCED = 35  # body: JSON {"why": …}: the wire silenced everything by itself
 
 ALL = 0xFFFF

@@ -94,7 +94,7 @@ def test_any_deterministic_system_streams_its_generation(
     [FIBONACCI, "A -> (0.5) AB | (0.5) AA\nB -> A", "A < B -> A\nA -> AB\nB -> A"],
 )
 def test_a_very_deep_generation_starts_at_once(rules: str) -> None:
-    for depth in (100_000, 200_000) if "<" not in rules else (200, 1000):
+    for depth in (50_000, 100_000) if "<" not in rules else (200, 1000):
         start = pulls(LSystem("A", rules, depth), 1000)
         assert THINKING not in start
         if rules == FIBONACCI:
@@ -115,7 +115,7 @@ def test_names_numbers_and_signs() -> None:
     1 → ε      # nothing
     F -> F#    # the sharp is a symbol of its own
     """
-    assert LSystem('"bd"F', rules, 2).alphabet() == {"sn", "F", "#"}
+    assert LSystem('"bd"F', rules, 2).alphabet() == frozenset(("sn", "F", "#"))
     assert word("F", rules, 3) == "F###"
 
 
@@ -132,7 +132,9 @@ def test_weights_are_chances() -> None:
 
 def test_weights_alone_are_relative_and_their_chance_is_the_origins() -> None:
     system = LSystem("A", "A -> (3) B | (1) C", depth=1)
-    chances = {s.name: s.origin.chance for s in pulls(system, 50) if isinstance(s.origin, Rewriting)}
+    chances = {
+        s.name: s.origin.chance for s in pulls(system, 50) if isinstance(s.origin, Rewriting)
+    }
     assert chances == {"B": pytest.approx(0.75), "C": pytest.approx(0.25)}
 
 
@@ -461,43 +463,39 @@ def test_an_alphabet_that_does_not_soon_recur_is_all_that_can_be_reached() -> No
 
 DYING = "\n".join(f"{chr(0x4E00 + n)} -> {chr(0x4E01 + n) * 2}" for n in range(60))
 
-BOMBS: dict[str, dict[str, Any]] = {
-    "doubling": {"axiom": "A", "rules": "A -> AA", "depth": 200_000},
-    "renaming": {"axiom": "A", "rules": "A -> B\nB -> A", "depth": 200_000},
-    "left spine": {"axiom": "A", "rules": "A -> A B\nB -> ", "depth": 200_000},
-    "right spine": {"axiom": "A", "rules": "A -> B A\nB -> ", "depth": 200_000},
-    "growing for ever": {"axiom": "A", "rules": "A -> AA", "depth": 1, "after": "grow"},
-    "guards without end": {
-        "axiom": "A(1)",
-        "rules": "\n".join(f"A(x) : x > {n} -> B" for n in range(2000, 1000, -1)) + "\nA(x) -> A(x)A(x)",
-        "depth": 10_000,
-    },
-    "numbers beyond floats": {"axiom": "A(9)", "rules": "A(x) -> A(x^x)A(-x^x)", "depth": 1000},
-    "brackets in brackets": {"axiom": "A", "rules": "A -> [A]A", "depth": 200_000},
-    "erased by chance": {"axiom": "A", "rules": "A -> (0) A | (1) ε", "depth": 10},
-    "erased in context": {"axiom": "AA", "rules": "A < A -> \nA -> A A", "depth": 300},
-    "never a neighbour": {"axiom": "A", "rules": "A > Z -> Z\nA -> A[AAAA]", "depth": 1000},
-    "a relay of doublings": {"axiom": "AZ", "rules": "A > Z -> AAZ\nA -> AA\nZ -> ZZ", "depth": 1000},
-    "turtle without a line": {
-        "axiom": "A",
-        "rules": "A -> [A]A++\nB -> F\nA -> B",
-        "depth": 200_000,
-    },
-    "time within time": {"axiom": "A", "rules": "A -> [AA]", "depth": 200_000, "interpret": "time"},
-    "silence within time": {"axiom": "A", "rules": "A -> [A[]]", "depth": 900, "interpret": "time"},
-    "a path in circles": {"axiom": "F", "rules": "F -> +F", "depth": 200_000, "interpret": "turtle"},
-    "a line for ever": {"axiom": "F", "rules": "F -> FF", "depth": 9999, "interpret": "turtle", "step": "1/1024"},
-    "a path of turns": {"axiom": "+F", "rules": "+ -> ++", "depth": 9999, "interpret": "turtle"},
-}  # fmt: skip
+GUARDS = "\n".join(f"A(x) : x > {n} -> B" for n in range(2000, 1000, -1))
+
+#: axiom, rules, depth, interpretation
+BOMBS = {
+    "doubling": ("A", "A -> AA", 200_000, "symbols"),
+    "renaming": ("A", "A -> B\nB -> A", 200_000, "symbols"),
+    "left spine": ("A", "A -> A B\nB -> ", 200_000, "symbols"),
+    "right spine": ("A", "A -> B A\nB -> ", 200_000, "symbols"),
+    "guards without end": ("A(1)", f"{GUARDS}\nA(x) -> A(x)A(x)", 10_000, "symbols"),
+    "numbers beyond floats": ("A(9)", "A(x) -> A(x^x)A(-x^x)", 1000, "symbols"),
+    "brackets in brackets": ("A", "A -> [A]A", 200_000, "symbols"),
+    "erased by chance": ("A", "A -> (0) A | (1) ε", 10, "symbols"),
+    "erased in context": ("AA", "A < A -> \nA -> A A", 300, "symbols"),
+    "never a neighbour": ("A", "A > Z -> Z\nA -> A[AAAA]", 1000, "symbols"),
+    "a relay of doublings": ("AZ", "A > Z -> AAZ\nA -> AA\nZ -> ZZ", 1000, "symbols"),
+    "time within time": ("A", "A -> [AA]", 200_000, "time"),
+    "silence within time": ("A", "A -> [A[]]", 900, "time"),
+    "a path in circles": ("F", "F -> +F", 200_000, "turtle"),
+    "a line for ever": ("F", "F -> FF", 9999, "turtle"),
+    "a path of turns": ("+F", "+ -> ++", 9999, "turtle"),
+    "a path hardly drawn": ("A", "A -> (1) [A]A++ | (0) F", 200_000, "turtle"),
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_or_go_off_slowly(name: str) -> None:
+    axiom, rules, depth, interpret = BOMBS[name]
     try:
-        system = LSystem(**BOMBS[name])
-    except Mistake:
+        system = LSystem(axiom, rules, depth, interpret=interpret)
+    except Mistake as mistake:
+        assert "erased" in mistake.problem
         return
-    assert len(pulls(system, 8)) == 8
+    assert len(pulls(system, 6)) == 6
 
 
 @pytest.mark.parametrize("contexts", ["", "Q < Q -> Q\n"])
@@ -526,13 +524,13 @@ def test_what_is_sure_to_die_costs_nothing_or_is_refused(contexts: str) -> None:
 def test_memory_is_flat(fields: dict[str, Any]) -> None:
     stream = LSystem(**fields).symbols(Random(0), Controls())
     tracemalloc.start()
-    deque(islice(stream, 15_000), maxlen=0)
+    deque(islice(stream, 10_000), maxlen=0)
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
-    deque(islice(stream, 30_000), maxlen=0)
+    deque(islice(stream, 20_000), maxlen=0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak - before < 1_500_000  # a hundred bytes kept of each would be twice as much
+    assert peak - before < 1_000_000  # a hundred bytes kept of each would be twice as much
 
 
 # -- mistakes ---------------------------------------------------------------------------
@@ -566,7 +564,9 @@ def test_memory_is_flat(fields: dict[str, Any]) -> None:
         ({"rules": "A -> 'B"}, "rules", 1, 6, "quotes"),
         ({"rules": "A -> " + "B C " * 20_000}, "rules", 1, 60_002, "at most"),
         ({"rules": "A -> " + "B" * 2_000_000}, "rules", 0, 0, "characters"),
-        ({"rules": "A -> ε"}, "rules", 0, 0, "erased"),
+        ({"rules": "A -> ε"}, "rules", 0, 0, "erased.* after 1 generations"),
+        ({"rules": "A -> B\nB -> ", "depth": 1, "after": "grow"}, "rules", 0, 0, "erased"),
+        ({"rules": f"A -> {'[' * 17}A{']' * 17}"}, "rules", 1, 22, "at most 16"),
         ({"rules": 5}, "rules", 0, 0, "text"),
         ({"axiom": "A)"}, "axiom", 1, 2, "expected"),
         ({"axiom": "A[B"}, "axiom", 1, 2, "not closed"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.wire import protocol
-from server.wire.loop import FAR, Wire
+from server.wire.machine import FAR, Wire
 from server.wire.ports import Absent, Port
 from server.wire.protocol import Event
 
@@ -24,7 +24,7 @@ class FakePort:
         self.stage, self.midi = stage, midi
         self.sent: list[tuple[int, bytes]] = []
         self.deaf = self.full = self.shut = False
-        self.rejoined = False
+        self.rejoined = self.heavy = False
         self.connections: list[str] = []
         self.trouble = ""
         self.gone = ""

@@ -57,20 +57,31 @@ def test_a_ramp_takes_the_time_that_calculus_says() -> None:
     assert abs(line.ns_at(Fraction(60)) / 1e9 - 60 * 0.6931471805599453) < 1e-6
 
 
+@given(tempos, tempos, beats, st.integers(-(10**12), 10**12))
+def test_a_shifted_line_is_the_same_line_later(
+    before: float, after: float, beat: Fraction, ns: int
+) -> None:
+    line = Timeline.starting(before).with_tempo(after, Fraction(7, 3), Fraction(4))
+    assert line.shifted(ns).ns_at(beat) == line.ns_at(beat) + ns
+    assert line.shifted(ns).tempo_at(beat) == line.tempo_at(beat)
+
+
 def test_a_thousand_hours_with_100_000_changes_of_tempo_are_off_by_less_than_a_microsecond() -> (
     None
 ):
-    rng, truth, at = Random(1821), Fraction(0), Fraction(0)
-    line, bpm = Timeline.starting(120), 120.0
+    # Beats are counted in 96ths and tempos in thousandths, so that the truth is a sum of ratios
+    # of whole numbers, kept in units of 2^-40 ns.
+    rng, truth, ticks = Random(1821), 0, 0
+    line, milli = Timeline.starting(120), 120_000
     worst = 0.0
     for change in range(100_000):
-        step = Fraction(rng.randrange(1, 2 * 36 * 96), 96) * Fraction(round(bpm), 60)
-        truth += step * MINUTE / Fraction(bpm)
-        truth = Fraction(round(truth * 2**40), 2**40)
-        at += step
+        step = rng.randrange(1, 2 * 36 * 96) * milli // 60_000
+        truth += (step * MINUTE * 1000 << 40) // (96 * milli)
+        ticks += step
+        at = Fraction(ticks, 96)
         if change % 100 == 0:
-            worst = max(worst, abs(float(line.ns_at(at) - truth)))
-        bpm = rng.uniform(20, 999)
-        line = line.with_tempo(bpm, at)
-    assert truth > 900 * 3600 * 10**9
+            worst = max(worst, abs(line.ns_at(at) - truth / 2**40))
+        milli = rng.randrange(20_000, 999_001)
+        line = line.with_tempo(milli / 1000, at)
+    assert truth >> 40 > 900 * 3600 * 10**9
     assert worst < 1000, f"{worst} ns"

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from server.wire import loop, protocol
+from server.wire import machine, protocol
 from server.wire.protocol import ALL, LATE_DROP, LATE_SEND, RANK_CLOCK, RANK_CONTROL, RANK_NOTE
 from tests.rigs.fake import MS, FakePort, Stage, note, plain
 
@@ -117,7 +117,7 @@ class TestIdentity:
     def test_memory_of_what_is_over_is_bounded(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(loop, "REMEMBERED", 8)
+        monkeypatch.setattr(machine, "REMEMBERED", 8)
         small = Stage()
         small.open(kind="osc")
         for identity in range(1, 30):
@@ -230,7 +230,7 @@ class TestBounds:
     def test_a_full_queue_refuses_notes_first(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(loop, "MOST_QUEUED", 10)
+        monkeypatch.setattr(machine, "MOST_QUEUED", 10)
         stage.open()
         stage.play(note(identity, 2000, 2100) for identity in range(1, 16))
         stage.play(plain(identity, 2000, b"\xf8") for identity in range(16, 20))

@@ -1,0 +1,38 @@
+"""`scripts/bench NAME …`: run one measurement, or list them all."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import import_module
+
+BENCHES = {
+    "timing": ("timing", "OSC error on the grid, quiet and busy; --peers for the others too"),
+    "midi": ("midi", "MIDI error through JACK's dummy driver"),
+    "drift": ("drift", "drift over ten minutes, and over a thousand simulated hours"),
+    "control": ("control", "from a control message to the first affected event"),
+    "load": ("load", "sustained notes a second; processor time of a plain scene"),
+    "engines": ("engines_", "symbols a second, flat memory, learning"),
+    "render": ("render", "rendering against real time"),
+    "faults": ("faults", "kills and stops of planner, wire and JACK; stuck notes"),
+    "fuzz": ("fuzz", "mutated OSC datagrams"),
+    "soak": ("soak", "a long mix of faults"),
+}
+
+
+def main() -> None:
+    """Dispatch."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in BENCHES:
+        print("usage: scripts/bench NAME [OPTIONS]\n")
+        for key, (_, line) in BENCHES.items():
+            print(f"  {key:10} {line}")
+        raise SystemExit(0 if name in ("", "-h", "--help") else 2)
+    cores, version = os.cpu_count(), platform.python_version()
+    print(f"{name}: {cores} cores, {platform.system()} {platform.machine()}, Python {version}\n")
+    import_module(f"scripts.benches.{BENCHES[name][0]}").main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

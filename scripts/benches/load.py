@@ -1,0 +1,94 @@
+"""What the server carries: notes a second with p99 within 1 ms, and the cost of a plain scene."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+from .receiver import ROOT, Receiver, quantile
+
+
+def sustained(rate: int, seconds: float) -> str:
+    """A row: so many notes a second, each with its end, spread evenly over time."""
+    # Forty parts, each a note every 40/rate seconds, entering one after another.
+    parts = 40
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", delete=False) as file:
+        file.write(_spread(parts, rate))
+    receiver = Receiver()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.benches.sender", "--port", str(receiver.port)),
+            *("--seconds", str(seconds), "--scene", file.name),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    Path(file.name).unlink()
+    arrivals = [arrival for arrival in receiver.stop() if b"/note\0" in arrival.data]
+    if not arrivals:
+        return f"| {rate:,} | nothing arrived: {done.stderr[-300:]} |"
+    stamps = [arrival.ns for arrival in arrivals]
+    begin = stamps[0] + 1_000_000_000
+    stamps = [stamp for stamp in stamps if stamp >= begin]
+    step = 1e9 / rate
+    # The best-fitting exact grid of single notes: each note has a slot of its own.
+    base = stamps[0]
+    offsets = [stamp - base - number * step for number, stamp in enumerate(stamps)]
+    middle = sorted(offsets)[len(offsets) // 2]
+    errors = [abs(offset - middle) / 1000 for offset in offsets]
+    real = len(stamps) / ((stamps[-1] - stamps[0]) / 1e9)
+    spent = json.loads(done.stdout)
+    return (
+        f"| {rate:,} | {real:,.0f} | {quantile(errors, 0.5):,.0f} | {quantile(errors, 0.99):,.0f} "
+        f"| {max(errors):,.0f} | {spent['planner']:.0%} | {spent['wire']:.0%} |"
+    )
+
+
+def _spread(parts: int, rate: int) -> str:
+    # At 480 BPM a whole note is half a second; part n starts n/rate seconds late, by a rest.
+    whole = Fraction(1, 2)
+    value = Fraction(parts, rate) / whole
+    tables = [
+        f'[parts.p{n}]\nengine = "grammar"\ngate = 0.5\n'
+        f'rules = """\nS -> {f"Rest:{Fraction(n, rate) / whole} " if n else ""}Go\n'
+        f'Go -> 1:{value} Go\n"""\n'
+        for n in range(parts)
+    ]
+    return "tempo = 480\n" + "\n".join(tables)
+
+
+def main(argv: list[str]) -> None:
+    """Print the tables."""
+    ask = argparse.ArgumentParser(prog="bench load", description=__doc__)
+    ask.add_argument("--seconds", type=float, default=10)
+    ask.add_argument("--rates", type=int, nargs="*", default=[2_000, 5_000, 10_000, 15_000])
+    options = ask.parse_args(argv)
+    print("| notes/s asked | arrived/s | p50 µs | p99 | max | planner | wire |")
+    print("|---|---|---|---|---|---|---|")
+    for rate in options.rates:
+        print(sustained(rate, options.seconds), flush=True)
+    receiver = Receiver()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.benches.sender", "--port", str(receiver.port)),
+            *("--parts", "4", "--tempo", "120", "--seconds", str(options.seconds * 2)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    receiver.stop()
+    spent = json.loads(done.stdout)
+    total = spent["planner"] + spent["wire"]
+    print("\nFour parts on sixteenths at 120 BPM: ", end="")
+    print(
+        f"planner {spent['planner']:.2%}, wire {spent['wire']:.2%}, together {total:.2%} of a core"
+    )

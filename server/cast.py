@@ -1,0 +1,322 @@
+"""A scene on the timeline: its parts at play, and what is planned of them and not yet over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+
+from .encode import Arg, Encoder, MidiEncoder
+from .journal import Entry, Harmonised, Marked, Moment, Played, Ticked, Turned
+from .mixer import Mixer, Strip
+from .music.chord import Chord
+from .music.note import Note, Step, Turn
+from .music.timeline import Timeline
+from .part import Agenda, Part, PartSpec, Setting, Trouble
+from .perform import perform
+from .rack import Rack
+from .scene import Scene
+from .wire.protocol import Event
+
+SHORTEST = 1_000_000  # ns that any note sounds
+_STRAYS = 2.5  # standard deviations that humanising strays at most
+
+Sent = tuple[str, Iterable[Event]]  # a kind of wire, and what it is given
+
+
+def part_seed(seed: int, name: str) -> int:
+    """64 bits for a part's own small decisions, from the scene's seed and the part's name."""
+    value = seed & (2**64 - 1)
+    for byte in name.encode():
+        value = ((value ^ byte) * 0x100000001B3) % 2**64  # FNV-1a (Fowler, Noll & Vo, 1991)
+    return value
+
+
+class Playing:
+    """A part at play: its number on the wires, its own seed, and where its notes go.
+
+    outputs: (number of the output, kind of wire, encoder).
+    """
+
+    __slots__ = ("cast", "number", "outputs", "part", "seed", "spec")
+
+    def __init__(self, part: Part, number: int, seed: int, cast: Cast) -> None:
+        self.part, self.number, self.seed, self.cast = part, number, seed, cast
+        self.spec = part.spec
+        self.outputs: list[tuple[int, str, Encoder]] = []
+
+    def strip_at(self, beat: Fraction) -> Strip:
+        return self.cast.mixer.at(self.spec.name, beat)
+
+
+class Cast:
+    """A scene being played, from its first beat to where another takes over.
+
+    begin, ends: beats of the timeline; `ends` is None while nothing is to follow.
+    number: the wires' part number of what is said about the piece as a whole.
+    cued: whether its programs were sent beforehand.
+    Laws: nothing of it begins at or after `ends`; every beat of its bars is told once.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        begin: Fraction,
+        rack: Rack,
+        number: Callable[[], int],
+        mixer: Mixer | None = None,
+        cued: bool = True,
+    ) -> None:
+        self.scene, self.begin, self.cued = scene, begin, cued
+        self.ends: Fraction | None = None
+        self.setting = Setting(
+            scene.seed, scene.key, scene.meters, begin, values=dict(scene.controls)
+        )
+        self.mixer = mixer or Mixer(scene.parts)
+        self.number, self._next_id = number(), rack.next_id
+        self.parts = [
+            Playing(
+                Part(spec, self.setting, rack.next_id),
+                number(),
+                part_seed(scene.seed, spec.name),
+                self,
+            )
+            for spec in scene.parts
+        ]
+        self._by_part = {id(playing.part): playing for playing in self.parts}
+        self.agenda = Agenda([playing.part for playing in self.parts], begin)
+        #: How far a note may come before its beat, in quarter notes and in nanoseconds.
+        grooves = [spec.groove for spec in scene.parts if spec.groove is not None]
+        self.early_beats = max(
+            (-min(groove.shifts) * groove.grid for groove in grooves), default=Fraction(0)
+        )
+        self.early_ns = round(max(_STRAYS * spec.human_time for spec in scene.parts) * 1e9)
+        self._told = begin
+        self._chord: Chord | None = None
+        self._opened = False
+        patched = rack.patch(scene.outputs, {each.number: each.spec for each in self.parts})
+        self.outputs: list[tuple[int, str, Encoder]] = []
+        for index, (name, output) in enumerate(patched.items()):
+            way = (index, output.spec.kind, output.encoder)
+            self.outputs.append(way)
+            for playing in self.parts:
+                if name in playing.spec.outputs:
+                    playing.outputs.append(way)
+
+    def plan(self, until: Fraction) -> tuple[list[Pending], list[Trouble]]:
+        """All that begins before this beat and was not handed out before."""
+        steps, troubles = self.agenda.plan(until)
+        pending: list[Pending] = []
+        if not self._opened:
+            self._opened = True
+            pending.append(PendingOpening(self, self.begin, self._next_id()))
+        pending += self._beats(until)
+        for part, step in steps:
+            if step.chord is not None and part.leads and step.chord != self._chord:
+                self._chord = step.chord
+                pending.append(PendingChord(self, step.beat, self._next_id(), step.chord))
+            if step.tones or step.acts:
+                pending.append(PendingStep(self._by_part[id(part)], step))
+        self.setting.harmonies.forget(until)
+        return pending, troubles
+
+    def forget_chord(self) -> None:
+        """Have the next chord told even if it is the one that was told last."""
+        self._chord = None
+
+    def _beats(self, until: Fraction) -> Iterator[Pending]:
+        while self._told < until:
+            beat = self._told
+            self._told += self.setting.place(beat).meter.beat_length
+            yield PendingBeat(self, beat, self._next_id())
+
+    def programs(self, due: int, port: int | None = None) -> Iterator[Sent]:
+        """Banks and programs of all parts, or of those on one MIDI port."""
+        for playing in self.parts:
+            for _, kind, encoder in playing.outputs:
+                if isinstance(encoder, MidiEncoder) and port in (
+                    None,
+                    encoder.ports.get(playing.number),
+                ):
+                    identity = self._next_id() << 24
+                    yield kind, encoder.program(identity, playing.number, playing.spec, due)
+
+    def moment(self, beat: Fraction, seconds: float) -> Moment:
+        """What people call this beat."""
+        ground = self.setting.ground(beat)
+        return Moment(seconds, beat, ground.place.bar, ground.at)
+
+
+class Pending:
+    """Something planned and not yet over, kept so that it can be performed again.
+
+    due: the nanosecond at which it begins.  over: the one at which nothing of it sounds.
+    order: among those that begin together.
+    """
+
+    __slots__ = ("beat", "cast", "due", "id", "order", "over")
+
+    rank = 0
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int) -> None:
+        self.cast, self.beat, self.id = cast, beat, identity
+        self.order = self.rank << 48 | identity
+        self.due = self.over = 0
+
+    def perform(self, line: Timeline) -> None:
+        """Find its place in time, and its notes, under the controls of the moment."""
+        self.due = self.over = line.ns_at(self.beat)
+
+    def move_end(self, line: Timeline) -> None:
+        """It has begun and keeps its beginning; its end follows a new tempo."""
+
+    def sent(self) -> Iterator[Sent]:
+        """What the wires are to have of it; the same ids whenever it is asked."""
+        return iter(())
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        """What the journal says when it begins. began: the nanosecond of the start."""
+        return iter(())
+
+    def _moment(self, began: int) -> Moment:
+        return self.cast.moment(self.beat, (self.due - began) / 1e9)
+
+    def _tell(self, address: str, args: tuple[Arg, ...]) -> Iterator[Sent]:
+        for index, kind, encoder in self.cast.outputs:
+            identity = self.id << 24 | index << 2
+            yield kind, encoder.tell(identity, self.cast.number, address, args, self.due)
+
+
+class PendingOpening(Pending):
+    """A scene begins."""
+
+    __slots__ = ()
+
+    def sent(self) -> Iterator[Sent]:
+        scene, cast = self.cast.scene, self.cast
+        if not cast.cued:
+            for nth, playing in enumerate(cast.parts):
+                for index, kind, encoder in playing.outputs:
+                    if isinstance(encoder, MidiEncoder):
+                        identity = self.id << 24 | nth << 10 | index << 2 | 2
+                        yield (
+                            kind,
+                            encoder.program(identity, playing.number, playing.spec, self.due),
+                        )
+        yield from self._tell("/key", (scene.key.name,))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        moment, scene = self._moment(began), self.cast.scene
+        yield Marked(moment, "scene", scene.title)
+        yield Marked(moment, "key", scene.key.name)
+
+
+class PendingBeat(Pending):
+    """A beat of the bar."""
+
+    __slots__ = ("tempo",)
+    rank = 1
+
+    def perform(self, line: Timeline) -> None:
+        super().perform(line)
+        self.tempo = float(line.tempo_at(self.beat))
+
+    def sent(self) -> Iterator[Sent]:
+        place = self.cast.setting.place(self.beat)
+        args = (place.bar, place.meter.beat_in_bar(place.position), self.tempo)
+        return self._tell("/beat", args)
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        name = self.cast.setting.place(self.beat).meter.name
+        yield Ticked(self._moment(began), self.tempo, name)
+
+
+class PendingChord(Pending):
+    """The harmony changes."""
+
+    __slots__ = ("chord",)
+    rank = 2
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, chord: Chord) -> None:
+        super().__init__(cast, beat, identity)
+        self.chord = chord
+
+    def sent(self) -> Iterator[Sent]:
+        return self._tell("/chord", (self.chord.name, *self.chord.pitch_classes))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        classes = tuple(self.chord.pitch_classes)
+        yield Harmonised(self._moment(began), self.chord.name, classes)
+
+
+class PendingStep(Pending):
+    """A step of a part. notes: (number in the step, note, begin, end in nanoseconds)."""
+
+    __slots__ = ("muted", "notes", "playing", "step")
+    rank = 3
+
+    def __init__(self, playing: Playing, step: Step) -> None:
+        super().__init__(playing.cast, step.beat, step.id)
+        self.playing, self.step = playing, step
+        self.notes: list[tuple[int, Note, int, int]] = []
+        self.muted = False
+
+    def perform(self, line: Timeline) -> None:
+        super().perform(line)
+        self.notes.clear()
+        playing, step, ends = self.playing, self.step, self.cast.ends
+        strip = playing.strip_at(step.beat)
+        self.muted = strip.mute
+        if not step.tones or strip.mute:
+            return
+        notes = perform(playing.spec, self.cast.setting, strip, playing.seed, step)
+        if not notes:
+            return
+        first = notes[0][1]  # all notes of a step begin together
+        due = first.nudge + (self.due if first.start is self.beat else line.ns_at(first.start))
+        if ends is not None and (first.start >= ends or due >= line.ns_at(ends)):
+            return
+        self.due, end, before = due, 0, None
+        for number, note in notes:
+            if note.end is not before:
+                before, end = note.end, self._end(note, line, due)
+            self.notes.append((number, note, due, end))
+            self.over = max(self.over, end)
+
+    def _end(self, note: Note, line: Timeline, due: int) -> int:
+        ends, end = self.cast.ends, note.end
+        nanoseconds = line.ns_at(end) + note.nudge
+        if ends is not None and end > ends:
+            nanoseconds = line.ns_at(ends)
+        return max(nanoseconds, due + SHORTEST)
+
+    def move_end(self, line: Timeline) -> None:
+        self.notes = [
+            (number, note, due, self._end(note, line, due)) for number, note, due, _ in self.notes
+        ]
+        self.over = max((end for *_, end in self.notes), default=self.due)
+
+    def sent(self) -> Iterator[Sent]:
+        playing, acts = self.playing, () if self.muted else self.step.acts
+        part, base = playing.number, self.id << 24
+        for index, kind, encoder in playing.outputs:
+            identity = base | index << 2
+            for number, note, due, end in self.notes:
+                yield kind, encoder.note(identity | number << 10, part, note, due, end)
+            for number, act in enumerate(acts):
+                yield (
+                    kind,
+                    encoder.act(
+                        identity | number << 10 | 2, part, act, playing.spec.channel, self.due
+                    ),
+                )
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        spec: PartSpec = self.playing.spec
+        for _, note, due, end in self.notes:
+            moment = self.cast.moment(note.start, (due - began) / 1e9)
+            yield Played(moment, note, (end - due) / 1e9)
+        for act in () if self.muted else self.step.acts:
+            if isinstance(act, Turn):
+                yield Turned(
+                    self._moment(began), spec.name, spec.channel, act.controller, act.value
+                )

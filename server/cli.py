@@ -1,0 +1,392 @@
+"""`componium`: the commands. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engines.base import Mistake
+
+if TYPE_CHECKING:
+    from .journal import Entry
+    from .scene import Scene
+    from .stage import Wish
+
+DEFAULT_SCENE = "default"
+WRONG = 2  # exit status for mistakes in arguments or files
+INTERRUPTED = 130
+TRIAL_BARS = 32  # that `check` plays in no time
+
+app = typer.Typer(
+    help="Componium invents music while it plays: grammars, L-systems and Markov chains, "
+    "on time, to MIDI and OSC.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SceneArgument = Annotated[
+    str, typer.Argument(metavar="SCENE", help="A scene file, or the name of a shipped scene.")
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, help="Another seed than the scene's: other music."),
+]
+
+
+def main() -> None:
+    """Run a command; the process's exit status says how it went."""
+    try:
+        app()
+    except Mistake as mistake:
+        sys.exit(_wrong(mistake))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read our lines has had enough
+        _close_stdout()
+        sys.exit(0)
+
+
+def _wrong(mistake: Mistake) -> int:
+    print(f"componium: {mistake}", file=sys.stderr)
+    return WRONG
+
+
+def _close_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"componium {version()}")
+        raise typer.Exit
+
+
+def version() -> str:
+    """The version that is installed, or that of this checkout's `pyproject.toml`."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("componium")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+@app.callback()
+def componium(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """The options before a command."""
+
+
+# play ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def play(
+    scene: Annotated[
+        str, typer.Argument(metavar="[SCENE]", help="A scene file or a shipped scene's name.")
+    ] = DEFAULT_SCENE,
+    seed: SeedOption = None,
+    tempo: Annotated[
+        float | None,
+        typer.Option(metavar="BPM", min=20, max=999, help="Another tempo than the scene's."),
+    ] = None,
+    osc: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="Send everything there by OSC too; repeatable."),
+    ] = None,
+    midi: Annotated[
+        str,
+        typer.Option(
+            metavar="PORT|virtual|none",
+            help="Part of a MIDI port's name, new virtual ports, or no MIDI.",
+        ),
+    ] = "",
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
+    ] = None,
+    bars: Annotated[int, typer.Option(metavar="N", min=0, help="End after so many bars.")] = 0,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0, help="End after so many seconds.")
+    ] = 0.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each event as a line of JSON.")
+    ] = False,
+    control: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="UDP port on this machine for control by OSC; 0 for none.  [default: 1821]",
+        ),
+    ] = None,
+    horizon_ms: Annotated[
+        int, typer.Option(metavar="MS", min=20, max=2000, help="How far to plan ahead.")
+    ] = 100,
+) -> None:
+    """Play a scene until Ctrl-C, or for so many bars or seconds."""
+    from .scene import find_scene
+    from .stage import CONTROL_PORT, Wish
+
+    wish = Wish(
+        midi=midi,
+        osc=tuple(osc or ()),
+        folder=find_scene(scene).parent,
+        bars=bars,
+        seconds=seconds,
+        horizon=horizon_ms * 1_000_000,
+        control=CONTROL_PORT if control is None else control,
+        insisted=bool(control),
+    )
+    chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc)
+    form = "quiet" if quiet else "json" if json else "view" if _drawable() else "lines"
+    raise typer.Exit(_perform(chosen, wish, record, form))
+
+
+def _drawable() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _chosen(
+    name: str,
+    seed: int | None = None,
+    tempo: float | None = None,
+    midi: str = "",
+    osc: tuple[str, ...] = (),
+) -> Scene:
+    """The scene that the arguments ask for. Errors: Mistake."""
+    from dataclasses import replace
+
+    from .scene import find_scene, load_scene, routed
+
+    scene = routed(load_scene(find_scene(name)), midi, osc)
+    if seed is not None:
+        scene = scene.with_seed(seed)
+    if tempo is not None:
+        scene = replace(scene, tempo=tempo)
+    return scene
+
+
+def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
+    """Play with the listeners asked for; the exit status."""
+    from .journal import Journal
+    from .stage import Health, Stage, run
+
+    journal, health = Journal(), Health()
+    stage = Stage(scene, wish, journal, health)
+    closing: list[Callable[[], bool]] = []
+    if record is not None:
+        from .recorder import Recorder, check_writable
+
+        check_writable(record, "--record")
+        recorder = Recorder(record, scene, lambda: stage.player.scene, stage.trouble, version())
+        journal.add(recorder)
+        closing.append(recorder.close)
+    if form == "view":
+        from .view import View
+
+        view = View(scene, health, stage.player.strips, lambda: stage.player.scene)
+        journal.add(view)
+        stage.abandoned = view.abandon
+        closing.append(view.close)
+        view.open()
+    else:
+        from .lines import Printer, Warnings
+
+        journal.add(Warnings(_complain))
+        if form != "quiet":
+            printer = Printer(json_lines=form == "json")
+            journal.add(printer)
+            closing.append(printer.close)
+    try:
+        status = run(stage)
+    finally:
+        finished = [close() for close in closing]
+    if not all(finished):  # a disk or a terminal hangs; nothing that sounds waits for it
+        os._exit(status)
+    return status
+
+
+def _complain(line: str) -> None:
+    print(f"componium: {line}", file=sys.stderr, flush=True)
+
+
+# what needs no waiting ----------------------------------------------------------------------
+
+
+@app.command()
+def render(
+    scene: SceneArgument,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT.mid", help="The MIDI file to write.")
+    ],
+    bars: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many bars.")] = 32,
+    seed: SeedOption = None,
+) -> None:
+    """Write a scene as a MIDI file, as fast as the computer can."""
+    from .errands import render as rendered
+    from .journal import Troubled
+    from .recorder import check_writable, save
+
+    check_writable(out, "-o")
+    chosen = _chosen(scene, seed, midi="none")
+
+    with _progress(bars) as advance:
+
+        def listen(entry: Entry) -> None:
+            advance(entry)
+            if isinstance(entry, Troubled):
+                _complain(f"{entry.source}: {entry.text}")
+
+        data = rendered(chosen, bars, version(), listen)
+    try:
+        save(out, data)
+    except OSError as error:
+        raise Mistake("-o", f"{out} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _progress(bars: int) -> Iterator[Callable[[Entry], None]]:
+    """A bar on the terminal, if there is one; hands out what moves it."""
+    if not sys.stderr.isatty():
+        yield lambda entry: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from .journal import Ticked
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("rendering", total=bars)
+        reached = 0
+
+        def advance(entry: Entry) -> None:
+            nonlocal reached
+            if isinstance(entry, Ticked) and entry.moment.bar > reached:
+                reached = entry.moment.bar
+                progress.update(task, completed=reached)
+
+        yield advance
+
+
+@app.command()
+def symbols(
+    scene: Annotated[
+        str,
+        typer.Argument(metavar="SCENE[:PART]", help="A scene and one of its parts, or its first."),
+    ],
+    count: Annotated[
+        int, typer.Option("-n", "--count", metavar="N", min=0, help="How many symbols.")
+    ] = 32,
+    seed: SeedOption = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say after each symbol where it comes from.")
+    ] = False,
+) -> None:
+    """List an engine's stream, one symbol a line."""
+    from itertools import islice
+
+    from .errands import part_of, split_part
+    from .errands import symbols as stream
+
+    name, part = split_part(scene)
+    chosen = _chosen(name, seed)
+    for symbol in islice(stream(chosen, part_of(chosen, part)), count):
+        args = ", ".join(f"{arg:g}" for arg in symbol.args)
+        line = f"{symbol.name}({args})" if args else symbol.name
+        print(f"{line}\t{symbol.origin}" if why else line)
+
+
+@app.command()
+def check(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH…", help="Scene files, folders, or shipped names.")
+    ],
+) -> None:
+    """Say what is wrong with scenes and their rules, where, and what was expected."""
+    wrong = 0
+    for path in _scene_files(paths):
+        wrong += not _check(path)
+    if wrong:
+        raise typer.Exit(WRONG)
+
+
+def _scene_files(paths: list[str]) -> Iterator[str]:
+    for path in paths:
+        if not Path(path).is_dir():
+            yield path
+            continue
+        found = sorted(Path(path).rglob("*.toml"))
+        if not found:
+            raise Mistake(path, "there is no scene (*.toml) in this folder")
+        yield from map(str, found)
+
+
+def _check(path: str) -> bool:
+    from .errands import try_out
+    from .scene import find_scene, load_scene
+
+    try:
+        scene = load_scene(find_scene(path))
+    except Mistake as mistake:
+        _complain(f"{path}: {mistake}" if Path(path).name not in str(mistake) else str(mistake))
+        return False
+    troubles, silent = try_out(scene, TRIAL_BARS)
+    for trouble in dict.fromkeys(troubles):
+        _complain(f"{path}: {trouble}")
+    for part in silent:
+        _complain(f"{path}: parts.{part}: silent in the first {TRIAL_BARS} bars; is that meant?")
+    if not troubles:
+        print(f"{path}: OK")
+    return not troubles
+
+
+@app.command()
+def engines() -> None:
+    """The engines there are, with a line each."""
+    import engines as rooms
+
+    for name, line in rooms.names().items():
+        print(f"{name:<10} {line}")
+
+
+@app.command()
+def ports() -> None:
+    """The MIDI ports there are, or why there are none."""
+    from .ports import survey
+
+    for line in survey():
+        print(line)
+    print(f"{'OSC':<10} always there; --osc HOST:PORT sends everything there too")
+
+
+@app.command()
+def scenes() -> None:
+    """The scenes that come with Componium, with a line each."""
+    from .scene import shipped_scenes
+
+    for name, path in shipped_scenes().items():
+        print(f"{name:<14} {_about(path)}")
+
+
+def _about(path: Path) -> str:
+    """What a scene's first line, a comment, says of it."""
+    with path.open(encoding="utf-8") as file:
+        first = file.readline()
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,389 @@
+"""The desk: the tree of a player's parameters and commands, and what happens when one is called.
+
+Every transport calls `Desk.receive`; nothing a message says reaches the player but through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from engines.base import Mistake
+from server.journal import Troubled
+from server.mixer import Strip
+from server.part import Agenda, Part, Setting
+from server.player import Player, Receipt, parse_when
+from server.scene import Scene, shipped_scenes
+
+from .sent import is_sent
+from .tree import ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
+
+PREFIX = "/componium"
+RECEIPT = PREFIX + "/receipt"
+DOUBLE = 250_000_000  # ns within which a repeated command is the same press of a button
+SENDERS = 1024  # senders whose last command is remembered
+SILENCE = 5 * 10**9  # ns between two complaints of one kind
+LONGEST = 500  # characters of a reason
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who is calling.
+
+    name: unique among senders.  role: what the sender may do.
+    answer: called with an address and values; None where no answer may be sent.
+    """
+
+    name: str
+    role: Role = "control"
+    answer: Callable[[str, tuple[Value, ...]], None] | None = field(default=None, compare=False)
+
+
+class _Wish(NamedTuple):
+    """A scene that somebody wants loaded."""
+
+    name: str
+    when: str
+    told: Told
+
+
+class Complaints:
+    """Tells the journal what goes wrong, of each kind at most once in five seconds.
+
+    Law: nothing is lost count of: each entry says how many more there were since the last.
+    """
+
+    def __init__(self, enter: Callable[[Troubled], None], now: Callable[[], int]) -> None:
+        self._enter, self._now = enter, now
+        self._waiting: dict[str, tuple[int, str]] = {}
+        self._said: dict[str, int] = {}
+
+    def add(self, kind: str, text: str) -> None:
+        """kind: one of a few fixed words; the newest text of each kind is told."""
+        self._waiting[kind] = self._waiting.get(kind, (0, ""))[0] + 1, text
+        self.flush()
+
+    def flush(self) -> bool:
+        """Tell what may be told by now; whether something still has to wait."""
+        now = self._now()
+        for kind, (number, text) in list(self._waiting.items()):
+            if now - self._said.get(kind, now - SILENCE) >= SILENCE:
+                self._said[kind] = now
+                del self._waiting[kind]
+                more = f" ({number - 1} more {kind} since the last word)" if number > 1 else ""
+                self._enter(Troubled("desk", text + more))
+        return bool(self._waiting)
+
+
+def plain(text: str) -> str:
+    """A text that any log or datagram can carry: printable, one line, at most 500 characters."""
+    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST]
+
+
+def rehearse(scene: Scene) -> None:
+    """Plan a scene's first bar off stage. Errors: Mistake where a part fails in it."""
+    setting = Setting(scene.seed, scene.key, scene.meters, values=dict(scene.controls))
+    ids = count(1)
+    parts = [Part(spec, setting, ids.__next__) for spec in scene.parts]
+    _, troubles = Agenda(parts).plan(scene.meters.beat_of_bar(2))
+    if troubles:
+        raise Mistake(f"parts.{troubles[0].part}", troubles[0].text)
+
+
+def moment(quantum: str) -> Argument:
+    """The argument that says when a change takes effect."""
+    about = "now, beat, bar, phrase, or such as '4 bars'"
+    return Argument("when", "s", about, default=quantum, check=parse_when)
+
+
+class Desk:
+    """The tree of one player, kept in step with its scene.
+
+    load: reads and checks a scene's file, given its path, and patches it as the command line
+    wants; it is called off the loop.  folder: where the started scene lies; its scenes may be
+    asked for by name, besides the shipped ones.
+    """
+
+    def __init__(
+        self, player: Player, load: Callable[[str], Scene], folder: Path | None = None
+    ) -> None:
+        self.player, self._load, self._folder = player, load, folder
+        self.complaints = Complaints(player.journal.enter, player.clock.now)
+        self._tree, self._tree_of = Tree(self._nodes()), player.scene
+        self._last: dict[str, tuple[str, tuple[Value, ...], int]] = {}
+        self._wish: _Wish | None = None
+        self._loader: asyncio.Task[None] | None = None
+
+    # The tree ---------------------------------------------------------------------------
+
+    @property
+    def tree(self) -> Tree:
+        """The nodes there are, those of the current scene's parts and controls among them."""
+        if self._tree_of is not self.player.scene:
+            self._tree, self._tree_of = Tree(self._nodes()), self.player.scene
+        return self._tree
+
+    def _nodes(self) -> Iterator[Node]:
+        yield from self.common_nodes()
+        scene = self.player.scene
+        if scene is not None:
+            for part in scene.parts:
+                yield from self.part_nodes(part.name)
+            for control in scene.controls:
+                yield self.control_node(control)
+
+    def common_nodes(self) -> Iterator[Node]:
+        """What is there whatever the scene."""
+        player = self.player
+        yield Node(
+            f"{PREFIX}/play",
+            "Play the scene from its beginning; while it plays, nothing.",
+            lambda told: player.play(),
+            value=lambda: (player.playing,),
+            starts=True,
+        )
+        yield Node(
+            f"{PREFIX}/stop",
+            "Halt, with every sounding note ended.",
+            lambda told: player.stop(),
+            urgent=True,
+        )
+        yield Node(
+            f"{PREFIX}/continue",
+            "Go on from where it halted, on the next sixteenth.",
+            lambda told: self._resume(),
+            starts=True,
+        )
+        yield Node(
+            f"{PREFIX}/panic",
+            "Stop, and tell every synth to be quiet in every way it may understand.",
+            lambda told: player.panic(),
+            urgent=True,
+        )
+        yield Node(
+            f"{PREFIX}/tempo",
+            "A new tempo, at once or as a ramp; no beat jumps.",
+            lambda told, bpm, over, when: player.tempo(bpm, _beats(over), when, told),
+            (
+                Argument("tempo", "f", "quarter notes a minute", 20, 999, "bpm"),
+                Argument("beats", "f", "quarter notes until it is reached", 0, 4096, "beats", 0.0),
+                moment("now"),
+            ),
+            lambda: (float(player.timeline.tempo_at(player.now_beat)),),
+            continuous=True,
+        )
+        yield Node(
+            f"{PREFIX}/scene",
+            "Another scene takes over: a shipped one, or one from the folder of the scene that "
+            "was started. Its own name reads it again. It is loaded while the old one plays.",
+            self._change_scene,
+            (Argument("name", "s", "a scene's name, without .toml"), moment("bar")),
+            lambda: (player.scene.name if player.scene is not None else "",),
+            once=True,
+        )
+        yield Node(
+            f"{PREFIX}/seed",
+            "The scene begins anew with another seed; with the one it has, nothing.",
+            self._reseed,
+            (Argument("seed", "i", "", 0, 2**63 - 1), moment("bar")),
+            lambda: (player.scene.seed if player.scene is not None else 0,),
+            once=True,
+        )
+
+    def part_nodes(self, name: str) -> Iterator[Node]:
+        """The strip of one part."""
+        now = moment("now")
+        for field_name, argument, about in (
+            ("mute", Argument("mute", "T"), "Silence the part; it goes on unheard."),
+            ("solo", Argument("solo", "T"), "While any part is soloed, only those sound."),
+            ("level", Argument("level", "f", "", 0, 2), "Factor on how loud it plays."),
+            ("density", Argument("density", "f", "", 0, 1), "Share of its notes that sound."),
+            ("octave", Argument("octave", "i", "", -4, 4, "octaves"), "Octaves up or down."),
+        ):
+            yield Node(
+                f"{PREFIX}/part/{name}/{field_name}",
+                about,
+                self._setting(name, field_name),
+                (argument, now),
+                self._standing(name, field_name),
+                continuous=True,
+            )
+
+    def control_node(self, name: str) -> Node:
+        """A live control of the scene, as its engines read it."""
+        player = self.player
+
+        def value() -> tuple[Value, ...]:
+            return (player.setting.values.get(name, 0.0) if player.setting is not None else 0.0,)
+
+        return Node(
+            f"{PREFIX}/control/{name}",
+            "A live control of the scene, heard from the next symbol on.",
+            lambda told, value: player.control(name, value),
+            (Argument("value", "f", "", -1_000_000, 1_000_000),),
+            value,
+            continuous=True,
+        )
+
+    def _setting(self, name: str, field_name: str) -> Callable[..., None]:
+        def act(told: Told, value: Value, when: str) -> None:
+            assert not isinstance(value, str)
+            self.player.strip(name, field_name, value, when, told)
+
+        return act
+
+    def _standing(self, name: str, field_name: str) -> Callable[[], tuple[Value, ...]]:
+        def value() -> tuple[Value, ...]:
+            asked: Value = getattr(self.player.strips().get(name, Strip()), field_name)
+            return (asked,)
+
+        return value
+
+    # Receiving --------------------------------------------------------------------------
+
+    def receive(self, address: str, args: Sequence[object], source: Source) -> None:
+        """Do what a message asks, whole or not at all, and send receipts. Never raises."""
+        node = self.tree.get(address)
+        try:
+            if node is None:
+                if is_sent(address):
+                    # No answer: two Componiums must not send each other refusals for ever.
+                    self.complaints.add(
+                        "echoes",
+                        f"{source.name} sends {plain(address)}, which Componium itself sends; "
+                        "does an output lead back to the control port?",
+                    )
+                    return
+                raise Mistake("", self.tree.lost(address))
+            if ROLES.index(source.role) < ROLES.index(node.role):
+                raise Mistake("", f"needs the role {node.role}; {source.name} has {source.role}")
+            call = node.read(args)
+            if call is None or (node.once and self._repeated(node, call.values, source)):
+                return
+            self._act(node, call.values, call.note, source)
+        except Mistake as mistake:
+            self._refuse(address, str(mistake), source)
+        except Exception as error:  # the show goes on, whatever a command runs into
+            self._refuse(address, f"went wrong: {error!r}", source)
+
+    def _act(self, node: Node, values: tuple[Value, ...], note: str, source: Source) -> None:
+        def told(receipt: Receipt) -> None:
+            reason = receipt.reason or note
+            self.answer(source, node.address, receipt.state, receipt.bar, reason)
+
+        node.act(told, *values)
+        if not node.quantum:
+            bar = self.player.moment(self.player.now_beat).bar
+            self.answer(source, node.address, "done", bar, note)
+
+    def answer(
+        self, source: Source, address: str, state: str, bar: float = 0.0, reason: str = ""
+    ) -> None:
+        """Send a receipt. bar: 0 where nothing takes effect."""
+        if source.answer is not None:
+            source.answer(RECEIPT, (plain(address), state, float(bar), plain(reason)))
+
+    def _refuse(self, address: str, reason: str, source: Source) -> None:
+        self.answer(source, address, "refused", reason=reason)
+        self.complaints.add("refused", plain(f"{address} refused: {reason}"))
+
+    def _repeated(self, node: Node, values: tuple[Value, ...], source: Source) -> bool:
+        """Whether this is the command its sender gave a moment ago: a bounced button."""
+        now = self.player.clock.now()
+        last = self._last.pop(source.name, None)
+        if last is not None and last[:2] == (node.address, values) and now - last[2] < DOUBLE:
+            self._last[source.name] = last
+            return True
+        if len(self._last) >= SENDERS:
+            del self._last[next(iter(self._last))]
+        self._last[source.name] = (node.address, values, now)
+        return False
+
+    # Commands that are more than one of the player's --------------------------------------
+
+    def _playable(self) -> Scene:
+        if self.player.scene is None:
+            raise Mistake("", "no scene is loaded; name one first")
+        return self.player.scene
+
+    def _resume(self) -> None:
+        self._playable()
+        self.player.resume()
+
+    def _reseed(self, told: Told, seed: int, when: str) -> None:
+        scene = self._playable()
+        if seed == scene.seed:
+            beat = self.player.now_beat
+            bar = self.player.moment(beat).bar
+            told(Receipt(beat, bar, "done", "the scene has this seed already"))
+        else:
+            self.player.change_scene(scene.with_seed(seed), when, told)
+
+    def scenes(self) -> Mapping[str, Path]:
+        """Every scene that may be asked for, by name; the started one's folder goes first."""
+        beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
+        return shipped_scenes() | {path.stem: path for path in beside}
+
+    def _change_scene(self, told: Told, name: str, when: str) -> None:
+        if self._wish is not None:
+            self._wish.told(_overtaken())
+        self._wish = _Wish(name, when, told)
+        if self._loader is None:
+            self._loader = asyncio.get_running_loop().create_task(self._load_wishes())
+
+    async def _load_wishes(self) -> None:
+        # One scene is loaded at a time and only the newest wish waits.
+        try:
+            while (wish := self._wish) is not None:
+                self._wish = None
+                known = await asyncio.to_thread(self.scenes)
+                if wish.name not in known:
+                    text = f"no scene is called {shown(wish.name)}; there are {listed(known)}"
+                    wish.told(_never("refused", text))
+                    self.complaints.add("refused", text)
+                    continue
+                try:
+                    scene = await asyncio.to_thread(self._fetch, known[wish.name])
+                    if self._wish is None:
+                        self.player.change_scene(scene, wish.when, wish.told)
+                    else:
+                        wish.told(_overtaken())
+                except Exception as error:
+                    text = str(error) if isinstance(error, Mistake) else f"went wrong: {error!r}"
+                    wish.told(_never("refused", text))
+                    self.player.journal.enter(Troubled("scene", plain(text)))
+        finally:
+            self._loader = None
+
+    def _fetch(self, path: Path) -> Scene:
+        scene = self._load(str(path))
+        rehearse(scene)
+        return scene
+
+    @property
+    def loading(self) -> bool:
+        """Whether a scene is being loaded."""
+        return self._loader is not None
+
+    def close(self) -> None:
+        """Give up what is being loaded."""
+        if self._loader is not None:
+            self._loader.cancel()
+
+
+def _overtaken() -> Receipt:
+    return _never("superseded", "another scene was asked for")
+
+
+def _never(state: str, reason: str) -> Receipt:
+    """The receipt of something that takes effect at no bar."""
+    return Receipt(Fraction(0), 0.0, state, reason)
+
+
+def _beats(over: float) -> Fraction:
+    return Fraction(round(over * 960), 960)

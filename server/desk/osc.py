@@ -1,0 +1,257 @@
+"""OSC in: datagrams become messages for the desk, whatever they hold and however many come.
+
+Time tags are read and not waited for: what a bundle says is done when it arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from engines.base import Mistake
+from server.encode import osc_message
+
+from .desk import RECEIPT, Desk, Source
+from .lanes import Lanes
+from .limits import Bucket, Echo
+from .packet import DATAGRAM, Rejected, decode
+from .tree import Value
+
+PORT = 1821
+LOOPBACK_RATE, OTHER_RATE, TOTAL_RATE = 5000, 500, 10_000  # messages a second
+SENDERS = 1024  # that are remembered
+DATAGRAMS = 256  # taken in one turn of the loop
+TURN = 4_000_000  # ns of work in one turn of the loop
+BUFFER = 1 << 20  # bytes the kernel keeps for us during a stall
+
+Peer = tuple[str, int]
+Reply = Callable[[bytes, Peer], None]
+
+
+class _Sender:
+    """One peer: who it is to the desk, and how much it has been sending."""
+
+    __slots__ = ("bucket", "echo", "source")
+
+    def __init__(self, source: Source, bucket: Bucket) -> None:
+        self.source, self.bucket, self.echo = source, bucket, Echo()
+
+
+class Gate:
+    """Lets datagrams in: decoded, not too many, and stop and panic in any case.
+
+    now: monotonic nanoseconds.
+    """
+
+    def __init__(self, desk: Desk, now: Callable[[], int]) -> None:
+        self._desk, self._now = desk, now
+        self.lanes = Lanes(desk)
+        self._senders: dict[Peer, _Sender] = {}
+        self._total = Bucket(TOTAL_RATE, now())
+        self._urgent = [n.address.encode() for n in desk.tree.nodes.values() if n.urgent]
+
+    @property
+    def remembered(self) -> int:
+        """How many senders are known; never more than 1024."""
+        return len(self._senders)
+
+    def admit(self, data: bytes, peer: Peer, reply: Reply) -> None:
+        """Put what a datagram says into the lanes, or drop it and complain.
+
+        peer: address and port.  reply: sends a datagram to it; used for loopback peers only.
+        """
+        now = self._now()
+        sender = self._sender(peer, reply, now)
+        loud = self._too_much(sender, data, now)
+        if loud and not any(address in data for address in self._urgent):
+            return
+        messages = decode(data)
+        if isinstance(messages, Rejected):
+            self._complain("malformed datagrams", sender, messages.why)
+            return
+        if len(messages) > 1 and not loud:
+            sender.bucket.take(now, len(messages) - 1)
+            self._total.take(now, len(messages) - 1)
+        for message in messages:
+            if message.address == RECEIPT:
+                continue  # answering an answer would never end
+            node = self._desk.tree.get(message.address)
+            if loud and (node is None or not node.urgent):
+                continue
+            if not self.lanes.put(message.address, message.args, sender.source):
+                self._complain("messages dropped", sender, "sends faster than can be done")
+
+    def _too_much(self, sender: _Sender, data: bytes, now: int) -> bool:
+        """Whether only stop and panic may pass."""
+        was_muted = sender.echo.muted
+        if not sender.echo.hears(data, now):
+            if not was_muted:
+                self._complain(
+                    "muted senders",
+                    sender,
+                    "muted, for it repeats one message more than 500 times a second, as a "
+                    "feedback loop does; heard again after 2 s of silence",
+                )
+            return True
+        if sender.bucket.take(now) and self._total.take(now):
+            return False
+        self._complain(
+            "messages dropped",
+            sender,
+            f"sends too fast; {sender.bucket.rate:g} messages a second are taken from it, "
+            f"{TOTAL_RATE} from all",
+        )
+        return True
+
+    def _complain(self, kind: str, sender: _Sender, text: str) -> None:
+        self._desk.complaints.add(kind, f"{sender.source.name}: {text}")
+
+    def _sender(self, peer: Peer, reply: Reply, now: int) -> _Sender:
+        sender = self._senders.pop(peer, None)
+        if sender is None:
+            if len(self._senders) >= SENDERS:
+                del self._senders[next(iter(self._senders))]
+            sender = _made(peer, reply, now)
+        self._senders[peer] = sender  # the one heard last is forgotten last
+        return sender
+
+
+def _made(peer: Peer, reply: Reply, now: int) -> _Sender:
+    near = ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
+
+    def answer(address: str, values: tuple[Value, ...]) -> None:
+        reply(osc_message(address, *values), peer)
+
+    # Answers stay on this machine, so that nobody can have a third party flooded through us.
+    source = Source(f"osc {peer[0]}:{peer[1]}", answer=answer if near else None)
+    return _Sender(source, Bucket(LOOPBACK_RATE if near else OTHER_RATE, now))
+
+
+class OscIn:
+    """Listens on UDP sockets for a desk; a turn of the loop takes some milliseconds at most."""
+
+    def __init__(self, desk: Desk, sockets: list[socket.socket]) -> None:
+        self._desk, self._sockets = desk, sockets
+        self._gate = Gate(desk, time.monotonic_ns)
+        self._loop = asyncio.get_running_loop()
+        self._later: asyncio.Handle | None = None
+        self._report: asyncio.Handle | None = None
+        for each in sockets:
+            self._loop.add_reader(each, self._turn, each)
+
+    @property
+    def port(self) -> int:
+        port: int = self._sockets[0].getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Hear no more and give the port back."""
+        for handle in (self._later, self._report):
+            if handle is not None:
+                handle.cancel()
+        for each in self._sockets:
+            self._loop.remove_reader(each)
+            each.close()
+
+    def _turn(self, sock: socket.socket) -> None:
+        def reply(data: bytes, peer: Peer) -> None:
+            with suppress(OSError):
+                sock.sendto(data, peer)
+
+        until = time.monotonic_ns() + TURN
+        for _ in range(DATAGRAMS):
+            try:
+                data, peer = sock.recvfrom(DATAGRAM + 1)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:  # an answer of ours met a closed port: no fault of this socket
+                continue
+            self._gate.admit(data, peer, reply)
+            if time.monotonic_ns() > until:
+                break
+        if self._later is None:
+            self._work()
+        if self._report is None:
+            self._flush()
+
+    def _work(self) -> None:
+        """Do what waits; what does not fit into this turn is done in the next."""
+        until = time.monotonic_ns() + TURN
+        left = self._gate.lanes.work(lambda: time.monotonic_ns() > until)
+        self._later = self._loop.call_soon(self._work) if left else None
+
+    def _flush(self) -> None:
+        again = self._desk.complaints.flush()
+        self._report = self._loop.call_later(1, self._flush) if again else None
+
+
+async def serve(desk: Desk, host: str = "localhost", port: int = PORT) -> OscIn:
+    """Listen for a desk until closed.
+
+    host: a loopback address, or "localhost" for IPv4 and IPv6 both.  port: 0 for any free one.
+    Errors: Mistake where the address is not of this machine alone, or the port is taken.
+    """
+    if host == "localhost":
+        first = _bound("127.0.0.1", port)
+        sockets = [first]
+        with suppress(Mistake):  # without IPv6 the other half is enough
+            sockets.append(_bound("::1", first.getsockname()[1]))
+    else:
+        try:
+            near = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            near = False
+        if not near:
+            raise Mistake(
+                "--control",
+                f"listening on {host} would need a token, which cannot be given yet; "
+                "leave the address out to listen on this machine only",
+            )
+        sockets = [_bound(host, port)]
+    return OscIn(desk, sockets)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = None
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        if error.errno == errno.EADDRINUSE:
+            owner = _owner(port)
+            whose = f" by {owner}" if owner else ""
+            problem = f"UDP port {port} is in use{whose}; end that, or choose another port"
+        else:
+            problem = f"cannot listen on {host} port {port}: {error.strerror}; choose another port"
+        raise Mistake("--control", f"{problem} with --control PORT") from None
+    return sock
+
+
+def _owner(port: int) -> str:
+    """The process that holds a UDP port, where Linux tells; "" elsewhere."""
+    with suppress(OSError, ValueError, IndexError):
+        lines = [
+            line.split()
+            for table in (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+            if table.exists()
+            for line in table.read_text().splitlines()[1:]
+        ]
+        held = {f"socket:[{w[9]}]" for w in lines if int(w[1].rpartition(":")[2], 16) == port}
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if any(str(link.readlink()) in held for link in (process / "fd").iterdir()):
+                    return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+    return ""

@@ -1,0 +1,89 @@
+"""The printed reference of every address: `python -m server.desk.reference > docs/addresses.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from server.clock import JumpClock
+from server.player import Player
+from server.scene import load_scene
+
+from .desk import Desk
+from .sent import SENT
+from .tree import Argument, Node
+
+OBEYS = """\
+# Addresses
+
+Printed by `python -m server.desk.reference` from the tree itself; edit that, not this.
+
+## What Componium obeys
+
+OSC messages to UDP port 1821 of this machine. Arguments in brackets may be left out; NAME is
+a part or a live control of the scene that plays.
+
+| address | arguments | what it does |
+|---|---|---|
+"""
+
+RULES = """
+* Type tags: `f` number, `i` whole number, `T` on or off, `s` text. Any kind of number is taken
+  for another (`i`, `h`, `f`, `d`); on or off may be `T`, `F` or a number, on from 0.5.
+* A number outside its range is taken as the nearest inside it, and the receipt says so. NaN,
+  infinities, wrong types and surplus arguments are refused, and then nothing is done.
+* `when` is `now`, `beat`, `bar`, `phrase`, or a multiple such as `2 beats` or `4 bars`.
+* A command without arguments takes one number, as buttons send it; 0, its release, does nothing.
+* `/stop` and `/panic` go before everything else and are never dropped; a start that came just
+  before them does not happen.
+* Each command is answered by receipts (below), if its sender is on this machine. A button that
+  bounces, the same `/scene` or `/seed` within 250 ms, counts once and is answered once.
+* Time tags are not waited for: what a bundle says is done when it arrives.
+* A datagram holds at most 8 KiB, 64 elements, bundles 4 deep, 64 arguments a message, addresses
+  of 255 bytes and texts of 1 KiB; no blobs, no address patterns. One bad message in it, and
+  nothing in it is done.
+* Of one sender 5,000 messages a second are taken, of all together 10,000; what is beyond is
+  dropped, counted and reported. In a flood the last value of a control wins. A sender that
+  repeats one message more than 500 times a second is muted, as a feedback loop.
+
+## What Componium sends
+
+To the OSC outputs of the scene and of `--osc`, under the `prefix` of the output, which is
+`/componium` unless the scene says otherwise; receipts go to whoever sent the command.
+With `timing = "stamp"` two integers stand before these arguments: wall time in seconds since
+1970, and microseconds.
+
+| address | arguments | when |
+|---|---|---|
+"""
+
+
+def reference() -> str:
+    """Every address that is obeyed or sent, as Markdown."""
+    desk = Desk(Player(JumpClock()), lambda path: load_scene(Path(path)))
+    nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), desk.control_node("NAME")]
+    obeyed = "".join(map(_row, nodes))
+    sent = "".join(
+        f"| `/componium{each.address}` | {each.arguments} | {each.when} |\n" for each in SENT
+    )
+    return OBEYS + obeyed + RULES + sent
+
+
+def _row(node: Node) -> str:
+    arguments = ", ".join(map(_argument, node.arguments)) or "—"
+    return f"| `{node.address}` | {arguments} | {node.about} |\n"
+
+
+def _argument(argument: Argument) -> str:
+    words = (argument.type, argument.name, argument.span, argument.unit)
+    text = " ".join(filter(None, words))
+    if argument.about and argument.name != "when":
+        text += f" ({argument.about})"
+    if argument.default is None:
+        return text
+    if argument.type == "s":
+        return f"[{text} = {argument.default}]"
+    return f"[{text} = {argument.default:g}]"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

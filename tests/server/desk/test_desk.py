@@ -1,0 +1,331 @@
+"""What the desk does with messages: commands, receipts, refusals, scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.desk.desk import Complaints, Source, plain
+from server.journal import Troubled
+from server.scene import Scene
+from tests.server.desk.rig import MS, OTHER, SCENE, SECOND, Stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    (tmp_path / "first.toml").write_text(SCENE)
+    (tmp_path / "other.toml").write_text(OTHER)
+    return Stage(tmp_path)
+
+
+async def test_play_and_stop(stage: Stage) -> None:
+    assert stage.send("/play") == [("/componium/play", "done", 1.0, "")]
+    assert stage.player.playing
+    assert stage.desk.tree.nodes["/componium/play"].value is not None
+    await stage.pass_time(3 * SECOND)
+    assert stage.send("/stop") == [("/componium/stop", "done", 2.0, "")]
+    assert not stage.player.playing
+    assert ("silence", 0xFFFF) in stage.tape.calls
+    stage.send("/continue", 1.0)
+    assert stage.player.playing
+    stage.send("/panic")
+    assert not stage.player.playing
+    assert ("panic", 0xFFFF) in stage.tape.calls
+
+
+async def test_a_released_button_does_nothing(stage: Stage) -> None:
+    assert stage.send("/play", 0.0) == []
+    assert not stage.player.playing
+
+
+async def test_tempo_takes_effect_at_its_moment_with_receipts(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    assert stage.send("/tempo", 60, "bar") == [("/componium/tempo", "armed", 2.0, "")]
+    stage.receipts.clear()
+    await stage.pass_time(2 * SECOND)
+    assert stage.receipts == [("/componium/tempo", "done", 2.0, "")]
+    assert stage.player.timeline.tempo_at(stage.player.now_beat) == 60
+    value = stage.desk.tree.nodes["/componium/tempo"].value
+    assert value is not None
+    assert value() == (60.0,)
+
+
+async def test_a_ramp_takes_its_beats(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(60 * MS + 500 * MS)  # the lead-in and a beat
+    stage.send("/tempo", 240, 4)
+    begun = stage.player.now_beat
+    assert stage.player.timeline.tempo_at(begun + 2) == pytest.approx(180)
+    assert stage.player.timeline.tempo_at(begun + 4) == 240
+
+
+async def test_a_clamped_value_is_applied_and_said(stage: Stage) -> None:
+    receipts = stage.send("/part/melody/level", 5)
+    assert receipts[-1][1:] == ("done", 1.0, "level 5 was taken as 2")
+    assert stage.player.strips()["melody"].level == 2.0
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "kept"),
+    [
+        ("mute", 1, True),
+        ("mute", True, True),
+        ("solo", 0.7, True),
+        ("level", 1, 1.0),
+        ("density", 0.25, 0.25),
+        ("octave", -1.0, -1),
+    ],
+)
+async def test_strips_are_set_and_read_back(
+    stage: Stage, field: str, sent: object, kept: object
+) -> None:
+    for name in ("melody", "low drums"):
+        for _ in range(2):  # setting twice is setting once
+            stage.send(f"/part/{name}/{field}", sent)
+            value = stage.desk.tree.nodes[f"/componium/part/{name}/{field}"].value
+            assert value is not None
+            assert value() == (kept,)
+            assert type(value()[0]) is type(kept)
+
+
+async def test_live_controls_are_set_and_read_back(stage: Stage) -> None:
+    value = stage.desk.tree.nodes["/componium/control/arousal"].value
+    assert value is not None
+    assert value() == (0.5,)
+    assert stage.send("/control/arousal", 1)[0][1] == "done"
+    assert value() == (1.0,)
+
+
+async def test_refusals_say_why_and_change_nothing(stage: Stage) -> None:
+    before = stage.player.strips()
+    for address, args, words in [
+        ("/part/lead/mute", (1,), "/componium/part has melody, low drums"),
+        ("/part/melody/volume", (1,), "melody has mute, solo, level, density, octave"),
+        ("/part/melody/level", (float("nan"),), "expected a number from 0 to 2, got nan"),
+        ("/part/melody/mute", (1, "yesterday"), "got 'yesterday'"),
+        ("/tempo", ("Infinity",), "got 'Infinity'"),
+        ("/temp", (), "play, stop"),
+    ]:
+        [(about, state, bar, reason)] = stage.send(address, *args)
+        assert (about, state, bar) == ("/componium" + address, "refused", 0.0)
+        assert words in reason
+    assert stage.player.strips() == before
+
+
+async def test_commands_without_a_scene_are_refused() -> None:
+    stage = Stage()
+    stage.player.scene = None
+    for address, *args in [("/play",), ("/continue",), ("/seed", 3)]:
+        assert [receipt[1] for receipt in stage.send(str(address), *args)] == ["refused"]
+
+
+async def test_a_role_that_is_too_low_is_refused(stage: Stage) -> None:
+    stage.desk.receive("/componium/play", (), Source("page", "view", stage.source.answer))
+    assert stage.receipts[0][1] == "refused"
+    assert "needs the role control" in stage.receipts[0][3]
+    assert not stage.player.playing
+
+
+async def test_a_sender_that_may_not_be_answered_is_obeyed_all_the_same(stage: Stage) -> None:
+    stage.desk.receive("/componium/play", (), Source("far"))
+    assert stage.player.playing
+
+
+async def test_a_command_that_breaks_is_refused_and_the_desk_goes_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("out of beans")
+
+    monkeypatch.setattr(stage.player, "play", broken)
+    assert "out of beans" in stage.send("/play")[0][3]
+    assert stage.send("/tempo", 100)[-1][1] == "done"
+
+
+async def test_waiting_changes_are_superseded_by_a_stop(stage: Stage) -> None:
+    stage.send("/play")
+    stage.send("/part/melody/mute", 1, "4 bars")
+    stage.receipts.clear()
+    stage.desk.receive("/componium/stop", (), stage.source)
+    assert [receipt[:2] for receipt in stage.receipts] == [
+        ("/componium/part/melody/mute", "superseded"),
+        ("/componium/stop", "done"),
+    ]
+
+
+# Scenes -------------------------------------------------------------------------------------
+
+
+async def test_another_scene_takes_over_at_the_bar(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    stage.send("/scene", "other")
+    await stage.loaded()
+    assert stage.receipts == [("/componium/scene", "armed", 2.0, "")]
+    assert stage.player.scene is not None
+    assert stage.player.scene.name == "first"
+    await stage.pass_time(2 * SECOND)
+    assert stage.receipts[-1] == ("/componium/scene", "done", 2.0, "")
+    assert stage.player.scene.name == "other"
+    assert "/componium/part/solo/mute" in stage.desk.tree.nodes
+    assert stage.send("/part/melody/mute", 1)[0][1] == "refused"
+
+
+async def test_its_own_name_reads_a_scene_again(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(SCENE.replace("120", "77"))
+    stage.send("/scene", "first", "now")
+    await stage.loaded()
+    assert stage.player.scene is not None
+    assert stage.player.scene.tempo == 77
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SCENE.replace("C D E F", "C (D"), "first.toml: parts.melody.rules, line 1"),
+        (SCENE.replace('"1/4"', '"1/0"'), "parts.melody.grid"),
+        (SCENE.replace("[parts", "[prats"), "prats"),
+        ("tempo = = 3", "first.toml, line 1"),
+        ("", "expected at least one part"),
+    ],
+)
+async def test_a_scene_with_a_mistake_leaves_the_old_one_playing(
+    stage: Stage, tmp_path: Path, text: str, words: str
+) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    scene, heard = stage.player.scene, len(stage.tape.events)
+    (tmp_path / "first.toml").write_text(text)
+    stage.send("/scene", "first", "now")
+    await stage.loaded()
+    [(about, state, bar, reason)] = stage.receipts
+    assert (about, state, bar) == ("/componium/scene", "refused", 0.0)
+    assert words in reason
+    assert any(words in trouble for trouble in stage.troubles)
+    assert stage.player.scene is scene
+    await stage.pass_time(SECOND)
+    assert stage.player.playing
+    assert len(stage.tape.events) > heard
+
+
+@pytest.mark.parametrize(
+    "name", ["nowhere", "../first", "/etc/passwd", "first.toml", "", ".", "a\0b", "*", "x" * 900]
+)
+async def test_only_listed_scenes_can_be_asked_for(stage: Stage, name: str) -> None:
+    stage.send("/scene", name)
+    await stage.loaded()
+    assert [receipt[1] for receipt in stage.receipts] == ["refused"]
+    assert "no scene is called" in stage.receipts[0][3]
+
+
+async def test_while_one_scene_loads_only_the_newest_wish_waits(stage: Stage) -> None:
+    for name in ("first", "other", "first", "other"):
+        stage.desk.receive("/componium/scene", (name, "now"), stage.source)
+    await stage.loaded()
+    states = [receipt[1] for receipt in stage.receipts]
+    assert states == ["superseded"] * 3 + ["done"]
+    assert stage.player.scene is not None
+    assert stage.player.scene.name == "other"
+
+
+async def test_a_bounced_button_counts_once(stage: Stage) -> None:
+    for apart, states in ((249, ["done"]), (250, ["done", "done"])):
+        stage.send("/scene", "other", "now")
+        await stage.loaded()
+        stage.clock.jump(apart * MS)
+        stage.desk.receive("/componium/scene", ("other", "now"), stage.source)
+        await stage.loaded()
+        assert [receipt[1] for receipt in stage.receipts] == states
+        stage.clock.jump(250 * MS)
+
+
+async def test_the_same_command_of_another_sender_counts(stage: Stage) -> None:
+    stage.send("/scene", "other", "now")
+    stage.desk.receive("/componium/scene", ("other", "now"), stage.sender("osc 127.0.0.1:5001"))
+    await stage.loaded()
+    assert [receipt[1] for receipt in stage.receipts] == ["superseded", "done"]
+
+
+async def test_every_packet_twice_is_every_packet_once(tmp_path: Path) -> None:
+    packets: list[tuple[str, tuple[object, ...]]] = [
+        ("/play", ()),
+        ("/tempo", (140.0, 4.0)),
+        ("/part/melody/mute", (1,)),
+        ("/seed", (7, "now")),
+        ("/part/melody/octave", (1, "bar")),
+        ("/part/melody/mute", (0, "bar")),
+    ]
+    heard = []
+    for times in (1, 2):
+        stage = Stage()
+        for address, args in packets:
+            for _ in range(times):
+                stage.send(address, *args)
+            await stage.pass_time(300 * MS)
+        await stage.pass_time(SECOND)
+        scene = stage.player.scene
+        assert scene is not None
+        tempo = stage.player.timeline.tempo_at(stage.player.now_beat)
+        heard.append((scene.seed, tempo, stage.player.strips(), stage.player.now_beat))
+    assert heard[0] == heard[1]
+
+
+async def test_a_new_seed_begins_the_scene_anew(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    assert stage.send("/seed", 7)[0][1:3] == ("armed", 2.0)
+    await stage.pass_time(2 * SECOND)
+    assert stage.player.scene is not None
+    assert stage.player.scene.seed == 7
+    assert stage.send("/seed", 7)[0][1] == "done"
+    assert stage.send("/seed", -5)[0][3] == "seed -5 was taken as 0"
+
+
+async def test_a_part_that_fails_in_rehearsal_is_refused(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: object, until: object) -> object:
+        raise ZeroDivisionError("in rehearsal")
+
+    monkeypatch.setattr("server.part.Agenda.plan", fails)
+    scene: Scene | None = stage.player.scene
+    stage.send("/scene", "other", "now")
+    await stage.loaded()
+    assert stage.receipts[0][1] == "refused"
+    assert stage.player.scene is scene
+
+
+# Complaints ---------------------------------------------------------------------------------
+
+
+async def test_componiums_own_messages_are_not_answered(stage: Stage) -> None:
+    for address in ("/receipt", "/beat", "/part/low drums/note", "/transport"):
+        assert stage.send(address, 1) == []
+    assert "does an output lead back" in stage.troubles[0]
+
+
+def test_complaints_come_at_most_once_in_five_seconds_and_lose_no_count() -> None:
+    told: list[Troubled] = []
+    now = 0
+    complaints = Complaints(told.append, lambda: now)
+    for _ in range(100):
+        complaints.add("refused", "no")
+    complaints.add("muted", "loop")
+    assert [trouble.text for trouble in told] == ["no", "loop"]
+    now = 5 * SECOND - 1
+    assert complaints.flush()
+    assert len(told) == 2
+    now += 1
+    assert not complaints.flush()
+    assert [trouble.text for trouble in told[2:]] == ["no (98 more refused since the last word)"]
+
+
+async def test_what_is_told_of_a_message_is_one_printable_line(stage: Stage) -> None:
+    stage.send("/scene", "evil\n\x1b[31m\0")
+    await stage.loaded()
+    stage.send("/tempo", "\r\n fake line")
+    for text in [*stage.troubles, *(receipt[3] for receipt in stage.receipts)]:
+        assert text.isprintable()
+    assert plain("\ud800" + "x" * 1000) == " " + "x" * 499

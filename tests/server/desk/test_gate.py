@@ -1,0 +1,228 @@
+"""Floods, loops and lanes: how much of one sender is too much, and what passes all the same."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import pytest
+
+from server.desk.desk import Source
+from server.desk.lanes import CALM, ROOM, Lanes
+from server.desk.limits import Bucket, Echo
+from server.desk.osc import Gate
+from server.encode import osc_bundle, osc_message
+from tests.server.desk.rig import MS, SECOND, Stage
+
+NEAR, FAR = ("127.0.0.1", 5000), ("192.168.1.7", 5000)
+
+
+class Entrance:
+    """A gate before a real desk, with every call the desk gets written down."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stage = Stage()
+        self.calls: list[tuple[str, tuple[object, ...]]] = []
+        self.replies: list[tuple[str, int]] = []
+        desk, receive = self.stage.desk, self.stage.desk.receive
+
+        def noted(address: str, args: Sequence[object], source: Source) -> None:
+            self.calls.append((address.removeprefix("/componium"), tuple(args)))
+            receive(address, args, source)
+
+        monkeypatch.setattr(desk, "receive", noted)
+        self.gate = Gate(desk, self.stage.clock.now)
+
+    def send(self, data: bytes, peer: tuple[str, int] = NEAR) -> None:
+        self.gate.admit(data, peer, lambda data, peer: self.replies.append(peer))
+
+    def say(self, address: str, *args: int | float | str) -> None:
+        self.send(osc_message("/componium" + address, *args))
+
+    def work(self) -> list[tuple[str, tuple[object, ...]]]:
+        """What the desk was asked in this turn."""
+        self.calls.clear()
+        self.gate.lanes.work(lambda: False)
+        return list(self.calls)
+
+
+@pytest.fixture
+def entrance(monkeypatch: pytest.MonkeyPatch) -> Entrance:
+    return Entrance(monkeypatch)
+
+
+def test_messages_are_done_in_the_order_they_came(entrance: Entrance) -> None:
+    entrance.say("/tempo", 100)
+    entrance.say("/part/melody/mute", 1)
+    entrance.say("/tempo", 140, 8)
+    assert entrance.work() == [
+        ("/tempo", (100,)),
+        ("/part/melody/mute", (1,)),
+        ("/tempo", (140, 8)),
+    ]
+
+
+def test_stop_goes_first_and_no_start_before_it_happens(entrance: Entrance) -> None:
+    entrance.say("/tempo", 100)
+    entrance.say("/play")
+    entrance.say("/stop")
+    entrance.say("/tempo", 90)
+    assert entrance.work() == [("/stop", ()), ("/tempo", (100,)), ("/tempo", (90,))]
+    entrance.say("/stop")
+    entrance.say("/play")
+    assert entrance.work() == [("/stop", ()), ("/play", ())]
+    assert entrance.stage.player.playing
+
+
+def test_panic_acts_whatever_comes_with_it_but_not_on_release(entrance: Entrance) -> None:
+    entrance.say("/play")
+    entrance.say("/panic", 0)
+    assert entrance.work() == [("/play", ())]
+    entrance.say("/panic", 1)
+    entrance.say("/panic", 0.0)
+    assert entrance.work() == [("/panic", (1,))]
+    entrance.say("/panic", "please", float("nan"))
+    entrance.work()
+    assert entrance.stage.tape.calls.count(("panic", 0xFFFF)) == 2
+
+
+def test_in_a_flood_the_last_value_of_a_control_wins(entrance: Entrance) -> None:
+    for nth in range(1000):
+        entrance.say("/part/melody/level", nth / 1000)
+        entrance.say("/tempo", 100 + nth / 10)
+    calls = entrance.work()
+    assert len(calls) == CALM + 2
+    assert calls[-2:] == [
+        ("/part/melody/level", (pytest.approx(0.999),)),
+        ("/tempo", (pytest.approx(199.9),)),
+    ]
+
+
+def test_in_a_flood_values_for_different_moments_are_kept_apart(entrance: Entrance) -> None:
+    for _ in range(CALM):
+        entrance.say("/nonsense")
+    entrance.say("/part/melody/mute", 1)
+    entrance.say("/part/melody/mute", 1, "bar")
+    entrance.say("/part/melody/mute", 0, "2 bars")
+    entrance.say("/part/melody/mute", 0)
+    assert entrance.work()[CALM:] == [
+        ("/part/melody/mute", (0,)),
+        ("/part/melody/mute", (1, "bar")),
+        ("/part/melody/mute", (0, "2 bars")),
+    ]
+
+
+def test_what_waits_is_bounded_and_stop_always_finds_room() -> None:
+    stage = Stage()
+    lanes = Lanes(stage.desk)
+    for nth in range(ROOM + 5):
+        assert lanes.put("/componium/seed", (nth,), stage.source) == (nth < ROOM)
+    assert lanes.put("/componium/stop", (), stage.source)
+    assert len(lanes) == ROOM + 1
+
+
+def test_work_that_does_not_fit_is_left_for_later() -> None:
+    stage = Stage()
+    lanes = Lanes(stage.desk)
+    for bpm in (100, 110, 120):
+        lanes.put("/componium/tempo", (bpm,), stage.source)
+    assert lanes.work(lambda: True)
+    assert len(lanes) == 2
+    assert not lanes.work(lambda: False)
+
+
+def test_beyond_the_rate_messages_are_dropped_counted_and_told(entrance: Entrance) -> None:
+    for nth in range(10_100):  # a burst of twice the rate is let through
+        entrance.say("/part/melody/level", nth)
+        if nth % 500 == 0:
+            entrance.work()
+    assert entrance.stage.troubles[0].startswith("osc 127.0.0.1:5000: sends too fast; 5000")
+    entrance.work()
+    entrance.say("/part/melody/level", 1)
+    assert entrance.work() == []
+    entrance.stage.clock.jump(100 * MS)
+    entrance.say("/part/melody/level", 1)
+    assert len(entrance.work()) == 1
+    entrance.stage.clock.jump(5 * SECOND)
+    entrance.stage.desk.complaints.flush()
+    assert "(99 more messages dropped since the last word)" in entrance.stage.troubles[-1]
+
+
+def test_stop_and_panic_pass_whatever_else_floods_in(entrance: Entrance) -> None:
+    entrance.say("/play")
+    entrance.work()
+    for nth in range(30_000):
+        entrance.say("/part/melody/level", nth)
+    entrance.say("/stop")
+    assert entrance.work()[0] == ("/stop", ())
+    assert not entrance.stage.player.playing
+    data = [osc_message("/componium/tempo", 99), osc_message("/componium/panic")]
+    entrance.send(osc_bundle(0, *data))
+    assert entrance.work() == [("/panic", ())]
+
+
+def test_bundles_count_by_their_messages(entrance: Entrance) -> None:
+    for nth in range(200):
+        bundle = [osc_message("/componium/tempo", 20 + nth + n / 64) for n in range(64)]
+        entrance.send(osc_bundle(0, *bundle))
+    assert "sends too fast" in entrance.stage.troubles[0]
+
+
+def test_one_message_for_ever_is_a_feedback_loop(entrance: Entrance) -> None:
+    clock = entrance.stage.clock
+    for _ in range(501):
+        entrance.say("/part/melody/mute", 1)
+        clock.jump(MS)
+    entrance.work()
+    [trouble] = entrance.stage.troubles
+    assert "muted" in trouble
+    assert "127.0.0.1:5000" in trouble
+    entrance.say("/tempo", 90)
+    assert entrance.work() == []
+    entrance.send(osc_message("/componium/tempo", 91), ("127.0.0.1", 5001))
+    assert entrance.work() == [("/tempo", (91,))]
+    clock.jump(2 * SECOND)
+    entrance.say("/tempo", 92)
+    assert entrance.work() == [("/tempo", (92,))]
+
+
+def test_only_this_machine_is_answered(entrance: Entrance) -> None:
+    for peer in (FAR, NEAR, ("::1", 7), ("fe80::1%eth0", 7)):
+        entrance.send(osc_message("/componium/tempo", 90), peer)
+        entrance.send(osc_message("/componium/nonsense"), peer)
+    assert len(entrance.work()) == 8
+    assert set(entrance.replies) == {NEAR, ("::1", 7)}
+
+
+def test_answers_are_not_answered(entrance: Entrance) -> None:
+    entrance.say("/receipt", "/componium/play", "refused", 0.0, "no")
+    assert entrance.work() == []
+    assert entrance.replies == []
+
+
+def test_malformed_datagrams_are_told_and_harm_nobody(entrance: Entrance) -> None:
+    for data in (b"#bundle\0" + bytes(8) + b"\xff\xff\xff\xfc", b"", struct.pack(">i", -4)):
+        entrance.send(data)
+    entrance.say("/play")
+    assert entrance.work() == [("/play", ())]
+    assert "false size" in entrance.stage.troubles[0]
+    assert len(entrance.stage.troubles) == 1
+
+
+def test_a_thousand_senders_are_remembered_and_no_more(entrance: Entrance) -> None:
+    for port in range(1, 3000):
+        entrance.send(osc_message("/componium/tempo", 90), ("127.0.0.1", port))
+    assert entrance.gate.remembered == 1024
+
+
+def test_a_bucket_lets_its_rate_pass_and_a_burst_of_two_seconds() -> None:
+    bucket, passed = Bucket(100, 0), 0
+    for now in range(0, 10 * SECOND, MS):
+        passed += bucket.take(now)
+    assert 1000 <= passed <= 1200
+
+
+def test_the_echo_guard_hears_many_different_messages() -> None:
+    echo = Echo()
+    assert all(echo.hears(b"%d" % (nth % 2000), nth * MS // 20) for nth in range(20_000))
+    assert not all(echo.hears(b"%d" % (nth % 3), SECOND + nth * MS // 20) for nth in range(5000))

@@ -1,0 +1,104 @@
+"""Over a real socket, with an independent client."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+
+import pytest
+from pythonosc.udp_client import SimpleUDPClient
+
+from engines.base import Mistake
+from server.clock import RealClock
+from server.desk.desk import Desk
+from server.desk.osc import OscIn, serve
+from server.encode import osc_message
+from server.player import Player
+from server.scene import parse_scene
+from tests.server.desk.rig import SCENE, forbidden
+
+pytestmark = pytest.mark.real
+KILLERS = (b"#bundle\0" + bytes(8) + b"\xff\xff\xff\xfc", b"#bundle\0" + bytes(8) * 2270)
+
+
+@pytest.fixture
+def player() -> Player:
+    made = Player(RealClock())
+    made.cue(parse_scene(SCENE))
+    return made
+
+
+@pytest.fixture
+async def door(player: Player) -> AsyncIterator[OscIn]:
+    listener = await serve(Desk(player, forbidden), port=0)
+    yield listener
+    listener.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def heard(client: SimpleUDPClient) -> list[object]:
+    """The arguments of the next message sent back."""
+    async with asyncio.timeout(5):
+        while True:
+            for message in client.get_messages():
+                return list(message.params)
+            await asyncio.sleep(0.001)
+
+
+async def test_a_client_is_obeyed_and_answered(player: Player, door: OscIn) -> None:
+    with closing(SimpleUDPClient("127.0.0.1", door.port)) as client:
+        client.send_message("/componium/play", [])
+        assert await heard(client) == ["/componium/play", "done", 1.0, ""]
+        client.send_message("/componium/part/low drums/mute", True)
+        assert (await heard(client))[:2] == ["/componium/part/low drums/mute", "armed"]
+        client.send_message("/componium/stop", [])
+        await until(lambda: not player.playing)
+    assert player.strips()["low drums"].mute
+
+
+async def test_the_name_localhost_is_heard_in_either_family(player: Player, door: OscIn) -> None:
+    with closing(SimpleUDPClient("localhost", door.port)) as client:
+        client.send_message("/componium/play", 1.0)
+        await until(lambda: player.playing)
+
+
+async def test_a_port_in_use_is_named_with_its_owner(player: Player, door: OscIn) -> None:
+    with pytest.raises(Mistake, match=rf"UDP port {door.port} is in use.*--control PORT"):
+        await serve(Desk(player, forbidden), port=door.port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "::", "example.org"])
+async def test_other_addresses_need_a_token(player: Player, host: str) -> None:
+    with pytest.raises(Mistake, match="token"):
+        await serve(Desk(player, forbidden), host, 0)
+
+
+async def test_mutations_and_killers_do_not_stop_the_next_good_message(
+    player: Player, door: OscIn
+) -> None:
+    rng = random.Random(24)
+    good = osc_message("/componium/part/melody/level", 0.5, "bar")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", door.port))
+        for nth in range(5000):
+            data = bytearray(good)
+            for _ in range(rng.randrange(1, 5)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            sender.send(data)
+            if nth % 100 == 0:
+                sender.send(KILLERS[nth // 100 % 2])
+                await asyncio.sleep(0)
+        begun = time.monotonic()
+        sender.send(osc_message("/componium/panic"))
+        sender.send(osc_message("/componium/tempo", 222))
+        await until(lambda: player.timeline.tempo_at(player.now_beat) == 222)
+        assert time.monotonic() - begun < 2  # alive; the figure itself is the bench's

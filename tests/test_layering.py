@@ -1,0 +1,148 @@
+"""The house of `docs/house.md`: each room imports only what lies below it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+THIS = Path(__file__).resolve()
+ROOT = THIS.parents[1]
+STANDARD = sys.stdlib_module_names
+MODULES = sorted(
+    path for room in ("engines", "server") for path in (ROOT / room).rglob("*.py")
+)  # fmt: skip
+
+#: Module (or room) -> what of ours, and which libraries, it may import. The longest name counts.
+MAY = {
+    "engines": {"engines", "lark"},
+    "server.music": {"server.music", "engines.base"},
+    "server.wire": {"server.wire", "rtmidi", "supriya_midi"},
+    "server.reading": {"server.music", "engines.base"},
+    "server.mixer": {"server.part"},
+    "server.part": {"server.music", "server.reading", "engines.base"},
+    "server.perform": {"server.music", "server.part", "server.mixer", "engines.base"},
+    "server.encode": {
+        "engines.base",
+        "server.music",
+        "server.part",
+        "server.wire.protocol",
+        "pythonosc",
+    },
+    "server.tunes": {"engines.base", "mido"},
+    "server.scene": {
+        "engines",
+        "server.music",
+        "server.reading",
+        "server.part",
+        "server.encode",
+        "server.tunes",
+    },
+    "server.clock": set(),
+    "server.journal": {"server.music"},
+    "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
+    "server.aside": set(),
+}
+#: The rooms that the ones above do not know of.
+UPSTAIRS = {
+    "server.player": {
+        "server.desk",
+        "server.stage",
+        "server.cli",
+        "server.view",
+        "server.wire.link",
+    },
+    "server.desk": {"server.stage", "server.cli", "server.view", "server.wire"},
+    "server.errands": {"server.stage", "server.cli", "server.desk", "server.wire"},
+}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that is imported, wherever in the file, typing aside."""
+    found = set()
+    package = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *(node.module or "").split(".")]).rstrip(".")
+            inside = {f"{module}.{alias.name}" for alias in node.names}
+            ours = {each for each in inside if exists(each)}
+            found |= ours or {module}
+    return found
+
+
+def exists(module: str) -> bool:
+    path = ROOT / Path(*module.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def within(module: str, rooms: set[str]) -> bool:
+    return any(module == room or module.startswith(room + ".") for room in rooms)
+
+
+def room_of(module: str, rooms: dict[str, set[str]]) -> str | None:
+    fitting = [room for room in rooms if within(module, {room})]
+    return max(fitting, key=len, default=None)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_imports_only_what_lies_below_it(path: Path) -> None:
+    module = name_of(path)
+    found = {each for each in imports(path) if each.split(".")[0] not in STANDARD}
+    room = room_of(module, MAY)
+    if room is not None:
+        strangers = {each for each in found if not within(each, MAY[room] | {room})}
+        assert not strangers, f"{module} may import {sorted(MAY[room])} only"
+    upstairs = UPSTAIRS.get(room_of(module, UPSTAIRS) or "", set())
+    assert not {each for each in found if within(each, upstairs)}
+    assert "server.cli" not in found, "nothing imports the commands"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_turns_data_into_code(path: Path) -> None:
+    forbidden = {"eval", "exec", "compile", "__import__"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not called & forbidden
+    assert not imports(path) & {"pickle", "marshal", "shelve", "yaml"}
+
+
+def test_a_command_line_costs_no_more_than_it_needs() -> None:
+    """`componium --help` and the like load neither the player nor a MIDI, OSC or rule library."""
+    program = "import sys, server.cli; print(*sorted(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout.split()
+    heavy = {"lark", "mido", "rich", "rtmidi", "pythonosc", "asyncio", "server.player"}
+    assert not heavy & set(loaded)
+
+
+def test_pins_are_plain_and_name_no_place() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+", line), line
+
+
+def test_no_file_ties_an_install_to_one_source() -> None:
+    hosts = re.compile(r"pypi\.|pythonhosted|npmjs|index-url|jsdelivr|unpkg")
+    folders = ("engines", "server", "config", "tests", "scripts", "docs", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    for path in [*files, *ROOT.glob("*.*")]:
+        if path.is_file() and path.suffix not in {".pyc", ".mid", ".png"} and path != THIS:
+            assert not hosts.search(path.read_text(encoding="utf-8", errors="replace")), path
