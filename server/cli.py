@@ -36,7 +36,9 @@ SceneArgument = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", min=0, help="Another seed than the scene's: other music."),
+    typer.Option(
+        "--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed: other music, same style."
+    ),
 ]
 
 
@@ -94,7 +96,7 @@ def componium(
 @app.command()
 def play(
     scene: Annotated[
-        str, typer.Argument(metavar="[SCENE]", help="A scene file or a shipped scene's name.")
+        str, typer.Argument(metavar="SCENE", help="A scene file or a shipped scene's name.")
     ] = DEFAULT_SCENE,
     seed: SeedOption = None,
     tempo: Annotated[
@@ -115,9 +117,12 @@ def play(
     record: Annotated[
         Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
     ] = None,
-    bars: Annotated[int, typer.Option(metavar="N", min=0, help="End after so many bars.")] = 0,
+    bars: Annotated[
+        int, typer.Option(metavar="N", min=0, help="End after so many bars.", show_default="never")
+    ] = 0,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=0, help="End after so many seconds.")
+        float,
+        typer.Option(metavar="S", min=0, help="End after so many seconds.", show_default="never"),
     ] = 0.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     json: Annotated[
@@ -129,7 +134,8 @@ def play(
             metavar="PORT",
             min=0,
             max=65535,
-            help="UDP port on this machine for control by OSC; 0 for none.  [default: 1821]",
+            help="UDP port on this machine for control by OSC; 0 for none.",
+            show_default="1821",
         ),
     ] = None,
     horizon_ms: Annotated[
@@ -382,10 +388,15 @@ def scenes() -> None:
 
 
 def _about(path: Path) -> str:
-    """What a scene's first line, a comment, says of it."""
+    """The first sentence of the comment that a scene begins with."""
+    from itertools import takewhile
+
     with path.open(encoding="utf-8") as file:
-        first = file.readline()
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+        lines = (line.strip() for line in file)
+        comment = takewhile(lambda line: line.startswith("# "), lines)
+        text = " ".join(line.removeprefix("# ") for line in comment)
+    sentence, stop, _ = text.partition(". ")
+    return sentence + stop.strip()
 
 
 if __name__ == "__main__":

@@ -37,27 +37,34 @@ def _string(text: str) -> bytes:
     return data + bytes(4 - len(data) % 4)
 
 
+_LETTERS = {int: "i", float: "f", str: "s"}
+
+
 @lru_cache(4096)
-def _head(address: str, types: str) -> bytes:
-    return _string(address) + _string("," + types)
-
-
-def _single(value: float) -> float:
-    """A float that 32 bits can hold; 0 for what is no number."""
-    return min(max(value, -_MOST), _MOST) if value == value else 0.0
+def _form(address: str, kinds: tuple[type, ...]) -> tuple[bytes, struct.Struct | None]:
+    """A message's head, and what packs its arguments where they are all numbers."""
+    types = "".join(_LETTERS[kind] for kind in kinds)
+    head = _string(address) + _string("," + types)
+    return head, None if "s" in types else struct.Struct(">" + types)
 
 
 def osc_message(address: str, *args: Arg) -> bytes:
     """An OSC 1.0 message of types i, f and s only; numbers clamped, strings cut at 1 KiB."""
-    types, body = "", b""
-    for arg in args:
-        if isinstance(arg, float):
-            types, body = types + "f", body + struct.pack(">f", _single(arg))
-        elif isinstance(arg, int):
-            types, body = types + "i", body + struct.pack(">i", min(max(arg, -(2**31)), 2**31 - 1))
-        else:
-            types, body = types + "s", body + _string(arg)
-    return _head(address, types) + body
+    head, packer = _form(address, tuple(map(type, args)))
+    if packer is not None:
+        try:
+            return head + packer.pack(*args)
+        except (struct.error, OverflowError):  # a number too large
+            pass
+    return head + b"".join(map(_argument, args))
+
+
+def _argument(arg: Arg) -> bytes:
+    if isinstance(arg, str):
+        return _string(arg)
+    if isinstance(arg, int):
+        return struct.pack(">i", min(max(arg, -(2**31)), 2**31 - 1))
+    return struct.pack(">f", min(max(arg, -_MOST), _MOST))
 
 
 def osc_bundle(wall_ns: int, *messages: bytes) -> bytes:

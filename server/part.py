@@ -139,20 +139,20 @@ class Setting:
     begin: Fraction = Fraction(0)
     harmonies: Harmonies = field(default_factory=Harmonies)
     values: dict[str, float] = field(default_factory=dict)
-    _grounds: dict[Fraction, Ground] = field(default_factory=dict, repr=False)
+    _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
 
     def ground(self, beat: Fraction) -> Ground:
-        """Where a beat of the timeline is in this music; remembered, for chords and parts meet."""
-        ground = self._grounds.get(beat)
+        """Where a beat of the timeline is in this music; remembered, for many ask for the same."""
+        key = beat.as_integer_ratio()
+        ground = self._grounds.get(key)
         if ground is None:
             if len(self._grounds) >= 1024:
                 self._grounds.clear()
             since = beat - self.begin if self.begin else beat
             place = self.meters.bar_at(since)
             _, position, meter = place
-            at = 1 + float(position / meter.beat_length)
-            ground = Ground(place, since, at, meter.weight(position))
-            self._grounds[beat] = ground
+            at = 1 + position.numerator / position.denominator * meter.unit / 4
+            ground = self._grounds[key] = Ground(place, since, at, meter.weight(position))
         return ground
 
     def place(self, beat: Fraction) -> Place:
@@ -205,7 +205,8 @@ class Part:
         self._last_pitch: int | None = None
         self._last_voicing: tuple[int, ...] | None = None
         self._failed: deque[Fraction] = deque(maxlen=FAILURES)
-        self._quarter, self._crowd = self.cursor, 0
+        self._crowd, self._calm_at = 0, self.cursor  # counted from one quarter note to the next
+        self._on_grid: Fraction | None = None  # the cursor, where it is known to be on the grid
         self._starts = 0
         self._ended = False
         self._begin()
@@ -288,21 +289,20 @@ class Part:
                 what = f"started again after {what}"
             self._ready.append(_REST)
         if self._crowd > CROWD:
-            self.cursor = max(self.cursor, self._quarter + _QUARTER)
+            self.cursor = max(self.cursor, self._calm_at)
         return Trouble(self.spec.name, beat, what)
 
     def _snap(self) -> None:
         """On the grid, a symbol that would come between two lines waits for the next."""
         grid = self.spec.grid
-        if grid is not None:
+        if grid is not None and self.cursor is not self._on_grid:
             begin = self.setting.begin
-            lines = (self.cursor - begin) / grid
-            if lines.denominator > 1:
-                self.cursor = begin + -(-lines // 1) * grid
+            self.cursor += -(self.cursor - begin) % grid
+            self._on_grid = self.cursor
 
     def _count(self, beat: Fraction, more: int) -> None:
-        if beat >= self._quarter + _QUARTER:
-            self._quarter, self._crowd = beat, 0
+        if beat >= self._calm_at:
+            self._calm_at, self._crowd = beat + _QUARTER, 0
         self._crowd += more
         if self._crowd > CROWD:
             raise Wild(f"more than {CROWD} symbols and notes within a quarter note")
@@ -330,6 +330,8 @@ class Part:
 
     def _advance(self, length: Fraction) -> None:
         self.cursor += length
+        if length is self.spec.grid:
+            self._on_grid = self.cursor
         if self.cursor.denominator >> 128:  # an engine that divides beats for ever
             self.cursor = self.cursor.limit_denominator(1 << 32)
 

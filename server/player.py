@@ -125,9 +125,7 @@ class Player:
         """Everything that is due: note what has sounded, plan what comes within the horizon."""
         now = self._look()
         self._expected = now + self.period
-        if self.playing:
-            self._extend(now)
-        self._pulses.run(self.timeline, now, self.timeline.beat_at(now + self._reach))
+        self._plan_ahead(now)
         self._settle(now)
 
     @property
@@ -178,12 +176,12 @@ class Player:
         self._sounding.clear()
         self._expected = now
         if stalled > ASLEEP:
-            self.timeline = self.timeline.shifted(stalled)
-            self._start_ns += stalled
-        else:
-            self._extend(now, silent=True)
-            self._ahead = [item for item in self._ahead if item[0] > now]
-            heapify(self._ahead)
+            self.timeline = self.timeline.shifted(stalled - STALLED)
+            self._start_ns += stalled - STALLED
+            for *_, pending in self._ahead:
+                pending.perform(self.timeline)
+        self._extend(now, silent=True)
+        self._ahead = [item for item in self._ahead if item[2].due > now]
         for cast in self._casts:
             cast.forget_chord()
         self.rack.recall()
@@ -194,6 +192,7 @@ class Player:
         beat = next_sixteenth(self.timeline.beat_at(now + 2 * MARGIN))
         self._pulses.locate(self.timeline, now + 1, beat)
         self._pulses.again(self.timeline, now)
+        self._plan_ahead(now)
 
     # Planning ---------------------------------------------------------------------------
 
@@ -202,6 +201,12 @@ class Player:
         """How many nanoseconds ahead the plan must be."""
         early = max((cast.early_ns for cast in self._casts), default=0)
         return self.horizon + self.rack.lead + early
+
+    def _plan_ahead(self, now: int) -> None:
+        """Plan and send all that comes within reach."""
+        if self.playing:
+            self._extend(now)
+        self._pulses.run(self.timeline, now, self.timeline.beat_at(now + self._reach))
 
     def _extend(self, now: int, silent: bool = False) -> None:
         """Plan as far as the horizon, taking in the changes on the way.
@@ -523,8 +528,7 @@ class Player:
                 change.receipt.become("superseded", "by a newer command")
         if not waits:
             apply(beat)
-            if self.playing:
-                self._extend(now)
+            self._plan_ahead(now)
             receipt.become("done")
             return receipt
         change = _Change(topic, receipt, apply)
@@ -533,7 +537,7 @@ class Player:
         if change in self._waiting and (planned or beat <= self._frontier):
             change.apply = None
             apply(beat)
-            self._extend(now)
+            self._plan_ahead(now)
         return receipt
 
     def _bar(self, beat: Fraction) -> float:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from fractions import Fraction
+from functools import lru_cache
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,8 +55,11 @@ class _Track:
         self.add(0, _META, MetaMessage("track_name", name=_latin(name)))
 
     def add(self, tick: int, rank: int, message: Any) -> None:
+        self._put(tick, rank, bytes(message.bytes()))
+
+    def _put(self, tick: int, rank: int, data: bytes) -> None:
         # Nothing lands before what is settled: a very late entry is moved, not lost.
-        heappush(self._waiting, _Timed(max(tick, self._tick), rank, bytes(message.bytes())))
+        heappush(self._waiting, _Timed(max(tick, self._tick), rank, data))
 
     def note(self, start: int, end: int, channel: int, pitch: int, velocity: int) -> None:
         key = channel, pitch
@@ -63,12 +67,11 @@ class _Track:
         before = self._sounding.pop(key, None)
         if before is not None:
             self._end(key, min(before, start))
-        self.add(start, _ON, Message("note_on", channel=channel, note=pitch, velocity=velocity))
+        self._put(start, _ON, _note("note_on", channel, pitch, velocity))
         self._sounding[key] = end
 
     def _end(self, key: tuple[int, int], tick: int) -> None:
-        channel, pitch = key
-        self.add(tick, _OFF, Message("note_off", channel=channel, note=pitch, velocity=0))
+        self._put(tick, _OFF, _note("note_off", *key))
 
     def end_all(self, tick: int) -> None:
         """Let nothing sound beyond this tick."""
@@ -87,9 +90,8 @@ class _Track:
         """The whole track as it stands, every note ended."""
         out, tick = bytearray(self._settled), self._tick
         rest = [*self._waiting]
-        for (channel, pitch), end in self._sounding.items():
-            off = Message("note_off", channel=channel, note=pitch, velocity=0)
-            rest.append(_Timed(end, _OFF, bytes(off.bytes())))
+        for key, end in self._sounding.items():
+            rest.append(_Timed(end, _OFF, _note("note_off", *key)))
         for timed in sorted(rest):
             tick = _put(out, tick, timed)
         _put(out, tick, _Timed(tick, _META, bytes(MetaMessage("end_of_track").bytes())))
@@ -100,6 +102,11 @@ def _put(out: bytearray, before: int, timed: _Timed) -> int:
     out += bytes(encode_variable_int(timed.tick - before))
     out += timed.data
     return timed.tick
+
+
+@lru_cache(4096)
+def _note(kind: str, channel: int, pitch: int, velocity: int = 0) -> bytes:
+    return bytes(Message(kind, channel=channel, note=pitch, velocity=velocity).bytes())
 
 
 def _latin(text: str) -> str:
@@ -178,12 +185,16 @@ class Take:
     def add(self, entry: Entry) -> None:
         if isinstance(entry, Played):
             note = entry.note
-            tempo = self._tick.tempo if self._tick is not None else 120.0
-            nudge = Fraction(note.nudge * round(tempo * 1000), 60 * 10**12)
-            start, end = self._tick_of(note.start + nudge), self._tick_of(note.end + nudge)
+            start, end = note.start, note.end
+            if note.nudge:
+                tempo = self._tick.tempo if self._tick is not None else 120.0
+                nudge = Fraction(note.nudge * round(tempo * 1000), 60 * 10**12)
+                start, end = start + nudge, end + nudge
+            begun = self._tick_of(start)
             velocity = min(max(round(note.velocity * 127), 1), 127)
-            self._track(note.part).note(start, end, note.channel - 1, note.pitch, velocity)
-            self._last = max(self._last, start)
+            track, channel = self._track(note.part), note.channel - 1
+            track.note(begun, self._tick_of(end), channel, note.pitch, velocity)
+            self._last = max(self._last, begun)
         elif isinstance(entry, Ticked):
             self._beat(entry)
         elif isinstance(entry, Turned):

@@ -89,7 +89,9 @@ def tempo(room: Room) -> float:
     step, notes = STEP[750], onsets(arrivals)
     before = [note for note in notes if note < at]
     # The grid as it was, by the median, for a single note may be late.
-    starts = sorted(note - before[-1] + step * (len(before) - 1 - n) for n, note in enumerate(before))
+    starts = sorted(
+        note - before[-1] + step * (len(before) - 1 - n) for n, note in enumerate(before)
+    )
     start = before[-1] + starts[len(starts) // 2]
     for number, note in enumerate(note for note in notes if note >= at):
         if abs(note - start - step * (number + 1)) > OFF_GRID:

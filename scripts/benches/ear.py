@@ -52,9 +52,7 @@ class Balance(NamedTuple):
     silent_at: int
 
 
-def balance(
-    messages: Iterable[Heard], before: frozenset[tuple[int, int]] = frozenset()
-) -> Balance:
+def balance(messages: Iterable[Heard], before: frozenset[tuple[int, int]] = frozenset()) -> Balance:
     """Keep the ledger over these messages, from what was sounding before."""
     sounding = set(before)
     ons = offs = doubles = strays = silent_at = 0

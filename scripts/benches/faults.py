@@ -26,14 +26,15 @@ from tests.rigs.udp import Arrival, Receiver
 
 from .ear import Ear, Heard, balance
 from .receiver import grid_errors, quantile
-from .show import Show, grid_scene, table, written
+from .show import Show, grid_scene, row, table, written
 
 MS = 1_000_000
 #: Overlapping notes on three channels: at any moment something sounds, often a pitch twice.
 DENSE = grid_scene(3, 140, "S -> 1:1/8 | 3:1/8 | 5:1/16 1:1/16 | 4:1/4", "gate = 1.7")
 #: A note on every sixteenth at 240 BPM on three channels: each has one right moment.
 STEP = 62.5e6  # ns
-GRID = grid_scene(3, 240, "S -> 1:1/16 | 2:1/16 | 3:1/16 | 5:1/16 | 6:1/16")
+PARTS = 3
+GRID = grid_scene(PARTS, 240, "S -> 1:1/16 | 2:1/16 | 3:1/16 | 5:1/16 | 6:1/16")
 #: Nearer to its moment than this, a note is where it belongs.
 PUNCTUAL = 10e6  # ns
 #: Bars of GRID that are written out to compare with; a second each.
@@ -137,7 +138,8 @@ def stop(rig: Rig, seeds: Iterable[int]) -> Sweep:
             sweep.time("sound again after SIGCONT", (first.at - back) / MS, 1000, seed)
         status, _ = show.end()
         sweep.check(status in (143, -15), f"exit status {status} after SIGTERM", seed)
-        heard += rig.ear.take() if playing else []
+        time.sleep(0.1)
+        heard += rig.ear.take()
         sweep.silent(balance(heard).sounding, seed)
     return sweep
 
@@ -182,7 +184,7 @@ def wire(rig: Rig, seeds: Iterable[int]) -> Sweep:
     rig.ear.take()
     osc = f"127.0.0.1:{udp.port}"
     show = rig.show(rig.grid, seeds[0], "--osc", osc, midi="virtual")
-    _plug(rig, 3)
+    _plug(rig, PARTS)
     heard, arrivals = rig.ear.wait(), udp.drain()
     for seed in seeds:
         sweep.trials += 1
@@ -197,12 +199,16 @@ def wire(rig: Rig, seeds: Iterable[int]) -> Sweep:
         os.kill(pid, signal.SIGKILL)
         time.sleep(1.5)
         heard, arrivals = heard + rig.ear.take(), arrivals + udp.drain()
-        ons = [message.at for message in heard if message.on]
+        ons: list[tuple[int, object]] = [(one.at, one.note[0]) for one in heard if one.on]
         if kind == "osc":
-            ons = [arrival.at for arrival in arrivals if b"/note" in arrival.data]
-        # One that the dead wire has sent may still be on its way.
-        back = next((on for on in ons if on > at + 3 * MS), at + 1500 * MS)
-        sweep.time(f"{kind.upper()} back", (back - at) / MS, 1000, seed)
+            ons = [(one.at, one.data.split(b"/")[3]) for one in arrivals if b"/note" in one.data]
+        # The first note of each part; one that the dead wire has sent may be on its way.
+        firsts: dict[object, int] = {}
+        for on, part in ons:
+            if on > at + 3 * MS:
+                firsts.setdefault(part, on)
+        back = max(firsts.values()) if len(firsts) == PARTS else at + 1500 * MS
+        sweep.time(f"{kind.upper()} back, every part", (back - at) / MS, 1000, seed)
     status, _ = show.end()
     sweep.check(status == 143, f"exit status {status} after SIGTERM", seeds[0])
     time.sleep(0.1)
@@ -218,13 +224,14 @@ def _plug(rig: Rig, ports: int) -> None:
     """Connect the show's virtual ports, one for each part, to the ear."""
     limit = time.monotonic() + 10
     while time.monotonic() < limit:
-        there = [name for name in rig.jack.ports() if name.startswith("Componium")]
+        names = rig.jack.run("jack_lsp").splitlines()  # they may have blanks in them
+        there = [name for name in names if name.startswith("Componium")]
         if len(there) == ports:
             for name in there:
-                rig.jack.connect(name, rig.ear.port)
+                rig.jack.run("jack_connect", name, rig.ear.port)
             return
         time.sleep(0.05)
-    raise TimeoutError(f"expected {ports} ports of Componium in {rig.jack.ports()}")
+    raise TimeoutError(f"expected {ports} ports of Componium, there are {names}")
 
 
 def _sounding(arrivals: Iterable[Arrival]) -> set[tuple[str, int]]:
@@ -346,18 +353,16 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--count", type=int, help="trials of each sweep")
     ask.add_argument("--seed", type=int, default=1821, help="of the first trial")
     options = ask.parse_args(argv)
-    done: list[Sweep] = []
+    print(table(HEAD, []), end="", flush=True)
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder, JackServer(Path(folder)) as jack:
         rig = Rig(jack, Path(folder))
         try:
             for name in options.sweeps:
                 sweep, count = SWEEPS[name]
-                seeds = range(options.seed, options.seed + (options.count or count))
-                done.append(sweep(rig, seeds))
+                done = sweep(rig, range(options.seed, options.seed + (options.count or count)))
+                wrong += [f"- {name}, {line}" for line in done.wrong[:20]]
+                print("\n".join(map(row, done.rows())), flush=True)
         finally:
             rig.ear.close()
-    print(table(HEAD, [row for sweep in done for row in sweep.rows()]))
-    for sweep in done:
-        print(f"{sweep.name}: {len(sweep.wrong)} wrong")
-        for line in sweep.wrong[:20]:
-            print(f"- {line}")
+    print("\n".join(["", f"wrong: {len(wrong) or 'nothing'}", *wrong]))

@@ -114,7 +114,11 @@ def grid_scene(parts: int, tempo: float, rules: str, more: str = "") -> str:
     return f"tempo = {tempo:g}\n" + "\n".join(tables)
 
 
+def row(cells: Iterable[object]) -> str:
+    """A row of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+    return "\n".join(map(row, [head, ["---"] * len(head), *rows])) + "\n"

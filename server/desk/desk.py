@@ -128,6 +128,10 @@ class Desk:
             self._tree, self._tree_of = Tree(self._nodes()), self.player.scene
         return self._tree
 
+    def known(self, address: str) -> Node | None:
+        """The node at an address when the tree was last looked at: for a flood, without a look."""
+        return self._tree.get(address)
+
     def _nodes(self) -> Iterator[Node]:
         yield from self.common_nodes()
         scene = self.player.scene
@@ -174,7 +178,7 @@ class Desk:
                 Argument("beats", "f", "quarter notes until it is reached", 0, 4096, "beats", 0.0),
                 moment("now"),
             ),
-            lambda: (float(player.timeline.tempo_at(player.now_beat)),),
+            self._tempo,
             continuous=True,
         )
         yield Node(
@@ -224,11 +228,15 @@ class Desk:
         return Node(
             f"{PREFIX}/control/{name}",
             "A live control of the scene, heard from the next symbol on.",
-            lambda told, value: player.control(name, value),
-            (Argument("value", "f", "", -1_000_000, 1_000_000),),
+            lambda told, value, when: player.control(name, value, when, told),
+            (Argument("value", "f", "", -1_000_000, 1_000_000), moment("now")),
             value,
             continuous=True,
         )
+
+    def _tempo(self) -> tuple[Value, ...]:
+        line = self.player.timeline
+        return (float(line.tempo_at(line.beat_at(self.player.clock.now()))),)
 
     def _setting(self, name: str, field_name: str) -> Callable[..., None]:
         def act(told: Told, value: Value, when: str) -> None:

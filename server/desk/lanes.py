@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .desk import Desk, Source
 from .tree import Node, Value
 
-CALM = 16  # messages that wait before the last value of a control replaces the others
+CALM = 8  # messages that wait before the last value of a control replaces the others
 ROOM = 1024  # messages that may wait
 
 
@@ -37,7 +37,7 @@ class Lanes:
 
     def put(self, address: str, args: tuple[Value, ...], source: Source) -> bool:
         """Let a message wait for `work`; False where there is no room for it."""
-        node = self._desk.tree.get(address)
+        node = self._desk.known(address)
         message = _Waiting(address, args, source, node)
         if node is not None and node.urgent:
             if node.read(args) is not None:

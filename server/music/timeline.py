@@ -27,6 +27,7 @@ class Segment(NamedTuple):
     """From `beat` on, which falls at `fine`/65536 ns, the tempo is `bpm`, or ramps from it.
 
     slope: change of tempo for each beat, in bpm; 0 for a constant tempo.
+    Before its beat, where it is the first of a line, the tempo is `bpm`.
     """
 
     beat: Fraction
@@ -35,10 +36,11 @@ class Segment(NamedTuple):
     slope: float = 0.0
 
     def tempo(self, beat: Fraction) -> float:
-        return self.bpm + self.slope * _beats_between(self.beat, beat) if self.slope else self.bpm
+        beats = _beats_between(self.beat, beat) if self.slope else 0.0
+        return self.bpm + self.slope * beats if beats > 0 else self.bpm
 
     def fine_at(self, beat: Fraction) -> int:
-        if self.slope:
+        if self.slope and beat > self.beat:
             beats = _beats_between(self.beat, beat)
             minutes = log1p(self.slope * beats / self.bpm) / self.slope
             return self.fine + round(minutes * (MINUTE * _FINE))
@@ -50,7 +52,7 @@ class Segment(NamedTuple):
         return self.fine + (2 * gone + most) // (2 * most)
 
     def ns_at(self, beat: Fraction) -> int:
-        if self.slope:
+        if self.slope and beat > self.beat:
             return (self.fine_at(beat) + _FINE // 2) // _FINE
         # A float holds the distance well below a nanosecond for weeks.
         return self.fine // _FINE + round(
@@ -59,7 +61,7 @@ class Segment(NamedTuple):
 
     def beat_at(self, ns: int) -> Fraction:
         minutes = (ns - self.fine / _FINE) / MINUTE
-        if self.slope:
+        if self.slope and minutes > 0:
             beats = self.bpm / self.slope * expm1(self.slope * minutes)
         else:
             beats = minutes * self.bpm

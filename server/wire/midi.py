@@ -17,8 +17,9 @@ _JACK_HEAD = 4
 _LOOK_EVERY = 500_000_000
 
 _HOW_TO = {
-    "linux": "load the ALSA sequencer (modprobe snd-seq) or start a JACK server",
-    "darwin": "restart the computer's MIDI server (open Audio MIDI Setup)",
+    "alsa": "load the ALSA sequencer (modprobe snd-seq)",
+    "jack": "start a JACK server",
+    "core": "restart the MIDI server (open Audio MIDI Setup)",
 }
 
 
@@ -113,10 +114,9 @@ class MidiPort:
         return self._out is None
 
     def open(self) -> None:
+        self._expect_server()
         if self._out is None:
             self._enter()
-        elif self._jack is not None:
-            self._expect_server()
         try:
             if self.name == "virtual":
                 self._out.open_virtual_port(self.title)
@@ -181,8 +181,9 @@ class MidiPort:
         make, systems = _binding()
         if self.api and self.api not in systems:
             raise Absent(f"there is no MIDI system {self.api!r}, only {', '.join(systems)}", FAILED)
-        wanted = [self.api] if self.api else ["core"] if sys.platform == "darwin" else []
-        for system in wanted or ["alsa", "jack"]:
+        usual = ["core"] if sys.platform == "darwin" else ["alsa", "jack"]
+        tried = [self.api] if self.api else usual
+        for system in tried:
             try:
                 if system == "jack":
                     self._jack = _server(f"{self.client} watch")
@@ -195,12 +196,13 @@ class MidiPort:
             if self._jack_name:
                 _taken.add(self._jack_name)
             return
-        tried = self.api.upper() if self.api else "ALSA or JACK" if wanted == [] else "CoreMIDI"
-        how_to = _HOW_TO.get(sys.platform, "use OSC")
-        raise Absent(f"no MIDI here: {tried} does not answer; {how_to}, or play OSC only")
+        names = " or ".join(system.upper() for system in tried)
+        how_to = " or ".join(_HOW_TO[system] for system in tried)
+        raise Absent(f"no MIDI here, {names} does not answer: {how_to}, or play OSC only")
 
     def _expect_server(self) -> None:
-        if not self._jack.alive():
+        # With clients of a dead server still in this process, libjack cannot meet the next one.
+        if any(not server.alive() for server in _servers):
             raise Dead("the JACK server has stopped; waiting for it to come back")
 
     def _open_existing(self) -> None:

@@ -17,7 +17,16 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
-_TOOLS = ("jackd", "jack_wait", "jack_lsp", "jack_connect", "jack_disconnect", "unshare", "nsenter")
+_TOOLS = (
+    "jackd",
+    "jack_wait",
+    "jack_lsp",
+    "jack_connect",
+    "jack_disconnect",
+    "unshare",
+    "nsenter",
+    "setpriv",
+)
 
 
 class JackServer:
@@ -33,9 +42,10 @@ class JackServer:
         self.folder, self.period = folder, period
         self._server: subprocess.Popen[bytes] | None = None
         user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        script = "mount -t tmpfs -o size=512m tmpfs /dev/shm && echo ready && exec sleep 3600"
+        script = "mount -t tmpfs -o size=512m tmpfs /dev/shm && echo ready && exec cat"
         self._holder = subprocess.Popen(
             ["unshare", *user, "--mount", "sh", "-c", script],
+            stdin=subprocess.PIPE,  # it ends with us, however we end
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -73,8 +83,9 @@ class JackServer:
             self.kill()
         self._holder.kill()
         self._holder.wait()
-        assert self._holder.stdout is not None
-        self._holder.stdout.close()
+        for pipe in (self._holder.stdin, self._holder.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def popen(
         self, command: Sequence[str], pipes: bool = True, log: str = ""
@@ -110,7 +121,8 @@ class JackServer:
     def start(self) -> None:
         """Start the server, again after `kill`. Errors: RuntimeError where it does not come up."""
         for realtime in (["-R"], ["--no-realtime"]):
-            command = ["jackd", *realtime, "-S", "-d", "dummy", "-r", "48000"]
+            command = ["setpriv", "--pdeathsig", "KILL", "jackd", *realtime, "-S"]
+            command += ["-d", "dummy", "-r", "48000"]
             with (self.folder / "jackd.log").open("a") as log:
                 self._server = subprocess.Popen(
                     [*self._prefix, *command, "-p", str(self.period)],

@@ -1,7 +1,8 @@
 """A planner to be killed: plays random notes for ever, MIDI and OSC, as the real player would.
 
 `python -m tests.rigs.planner [--midi NAME] [--osc PORT] [--seed N]` prints one line of JSON for
-each thing that happens ({"at": ns, "what": …}), and ends properly on SIGTERM.
+each thing that happens ({"at": ns, "what": …}), and ends properly on SIGTERM, or when its
+standard input ends, as it does when whoever started it is killed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import selectors
 import signal
 import struct
+import sys
 import time
 from typing import Any
 
@@ -93,7 +95,9 @@ class Player:
 async def main(seed: int, midi: str, osc: int) -> None:
     player = Player(seed, midi, osc)
     ending = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    loop.add_reader(sys.stdin, ending.set)
     await player.start()
     while not ending.is_set():
         player.plan()

@@ -43,11 +43,12 @@ def forbidden(path: str) -> Scene:
 class Stage:
     """clock, tape, player, desk, what the journal heard and what a sender was answered."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, cued: bool = True) -> None:
         self.clock, self.tape, self.journal = VirtualClock(10**9), Tape(), list[Entry]()
         self.player = Player(self.clock, lambda ids: Rack({"osc": self.tape}, ids), wall=lambda: 0)
         self.player.journal.add(self.journal.append)
-        self.player.cue(parse_scene(SCENE, "first"))
+        if cued:
+            self.player.cue(parse_scene(SCENE, "first"))
         load = forbidden if folder is None else (lambda path: load_scene(Path(path)))
         self.desk = Desk(self.player, load, folder)
         self.receipts: list[Receipt] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ async def test_tempo_takes_effect_at_its_moment_with_receipts(stage: Stage) -> N
     value = stage.desk.tree.nodes["/componium/tempo"].value
     assert value is not None
     assert value() == (60.0,)
+
+
+async def test_a_tempo_set_before_the_start_is_the_one_it_starts_with(stage: Stage) -> None:
+    value = stage.desk.tree.nodes["/componium/tempo"].value
+    assert value is not None
+    stage.send("/tempo", 90)
+    assert value() == (90.0,)
+    stage.send("/play")
+    await stage.pass_time(SECOND)
+    assert value() == (90.0,)
 
 
 async def test_a_ramp_takes_its_beats(stage: Stage) -> None:
@@ -115,8 +126,7 @@ async def test_refusals_say_why_and_change_nothing(stage: Stage) -> None:
 
 
 async def test_commands_without_a_scene_are_refused() -> None:
-    stage = Stage()
-    stage.player.scene = None
+    stage = Stage(cued=False)
     for address, *args in [("/play",), ("/continue",), ("/seed", 3)]:
         assert [receipt[1] for receipt in stage.send(str(address), *args)] == ["refused"]
 
@@ -228,6 +238,16 @@ async def test_while_one_scene_loads_only_the_newest_wish_waits(stage: Stage) ->
     assert states == ["superseded"] * 3 + ["done"]
     assert stage.player.scene is not None
     assert stage.player.scene.name == "other"
+
+
+async def test_closing_the_desk_gives_up_what_is_being_loaded(stage: Stage) -> None:
+    before = stage.player.scene
+    stage.send("/scene", "other", "now")
+    await asyncio.sleep(0)
+    stage.desk.close()
+    await stage.loaded()
+    await asyncio.sleep(0.05)  # the thread may still be reading; nobody waits for it
+    assert stage.player.scene is before
 
 
 async def test_a_bounced_button_counts_once(stage: Stage) -> None:

@@ -18,7 +18,7 @@ HEAD = b"#bundle\0" + bytes(7) + b"\1"
 PLAY = b"/componium/play\0,\0\0\0"
 
 names = st.text("abcXYZ019_ .-!~", min_size=1, max_size=20)
-addresses = st.lists(names, min_size=1, max_size=5).map(lambda words: "/" + "/".join(words))
+addresses = st.lists(names, min_size=1, max_size=4).map(lambda words: "/" + "/".join(words))
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=100)
 arguments: dict[str, st.SearchStrategy[Value]] = {
     "i": st.integers(-(2**31), 2**31 - 1),
@@ -30,7 +30,7 @@ arguments: dict[str, st.SearchStrategy[Value]] = {
     "F": st.just(False),
 }
 typed = st.sampled_from(sorted(arguments)).flatmap(lambda t: st.tuples(st.just(t), arguments[t]))
-messages = st.tuples(addresses, st.lists(typed, max_size=10))
+messages = st.tuples(addresses, st.lists(typed, max_size=6))
 Draft = tuple[str, list[tuple[str, Value]]]
 
 
@@ -65,7 +65,7 @@ def test_a_message_comes_out_as_it_went_in(draft: Draft) -> None:
     assert agrees(message, draft)
 
 
-@given(st.lists(messages, max_size=8), st.integers(0, 3))
+@given(st.lists(messages, max_size=4), st.integers(0, 3))
 def test_bundles_come_out_in_order_however_deep(drafts: list[Draft], depth: int) -> None:
     bundle = OscBundleBuilder(0)
     for draft in drafts:

@@ -42,8 +42,9 @@ async def test_whatever_is_sent_stands_in_the_reference() -> None:
     seen = set()
     for event in tape.events:
         for data in (event.on, event.off):
-            for message in decode(data) if data else ():
-                assert not isinstance(message, str)
+            messages = decode(data) if data else []
+            assert isinstance(messages, list)
+            for message in messages:
                 assert is_sent(message.address)
                 address = message.address.removeprefix("/componium")
                 for part in ("low chords", "filter"):

@@ -57,6 +57,15 @@ def test_a_ramp_takes_the_time_that_calculus_says() -> None:
     assert abs(line.ns_at(Fraction(60)) / 1e9 - 60 * 0.6931471805599453) < 1e-6
 
 
+@given(tempos, tempos, st.fractions(-64, 0, max_denominator=96), st.fractions(0, 8))
+def test_before_a_line_begins_its_tempo_is_the_first(
+    before: float, after: float, beat: Fraction, over: Fraction
+) -> None:
+    line = Timeline.starting(before).with_tempo(after, Fraction(0), over)
+    assert line.tempo_at(beat) == (before if over else after)
+    assert abs(line.beat_at(line.ns_at(beat)) - beat) <= Fraction(2, 2**20)
+
+
 @given(tempos, tempos, beats, st.integers(-(10**12), 10**12))
 def test_a_shifted_line_is_the_same_line_later(
     before: float, after: float, beat: Fraction, ns: int

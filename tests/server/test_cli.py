@@ -1,0 +1,340 @@
+"""The commands: what they print, what they refuse, and how they end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mido
+import pytest
+
+from server import cli
+from server.scene import shipped_scenes
+from tests.rigs.jack import JackServer
+from tests.rigs.need import need
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TUNE = """
+tempo = 240
+[parts.tune]
+engine = "grammar"
+rules = "S -> A B | B A\\nA -> C4 1/8\\nB -> E4 1/8 | G4 1/4"
+[parts.bass]
+engine = "lsystem"
+axiom = "A"
+rules = "A -> AB\\nB -> A"
+reading = { A = "1 1/4", B = "5 1/4" }
+"""
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def componium(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process."""
+
+    def run(*args: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["componium", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def tune(tmp_path: Path) -> Path:
+    path = tmp_path / "tune.toml"
+    path.write_text(TUNE)
+    return path
+
+
+# What needs no waiting ----------------------------------------------------------------------
+
+
+def test_symbols_come_one_a_line_the_same_for_the_same_seed(componium: Command, tune: Path) -> None:
+    first = componium("symbols", tune, "-n", "20")
+    assert first.status == 0
+    assert len(first.out.splitlines()) == 20
+    assert componium("symbols", tune, "-n", "20") == first
+    assert componium("symbols", tune, "-n", "20", "--seed", "3").out != first.out
+
+
+def test_symbols_of_a_named_part_are_that_part_s_own(componium: Command, tune: Path) -> None:
+    said = componium("symbols", f"{tune}:bass", "-n", "13")
+    assert set(said.out.split()) == {"A", "B"}
+    assert "".join(said.out.split()).startswith("A")
+
+
+def test_why_gives_the_origin_after_a_tab(componium: Command, tune: Path) -> None:
+    lines = componium("symbols", tune, "-n", "5", "--why").out.splitlines()
+    for line in lines:
+        symbol, origin = line.split("\t")
+        assert symbol in {"C4", "E4", "G4", "1/8", "1/4"} and "S" in origin
+
+
+def test_a_part_that_is_not_there_is_refused_with_those_that_are(
+    componium: Command, tune: Path
+) -> None:
+    said = componium("symbols", f"{tune}:flute")
+    assert said.status == 2
+    assert "tune, bass" in said.err
+
+
+def test_render_writes_as_many_bars_as_asked_for(
+    componium: Command, tune: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mid"
+    assert componium("render", tune, "-o", out, "--bars", "4") == Said(0, "", "")
+    assert mido.MidiFile(out).length == pytest.approx(4.0, abs=0.6)
+
+
+def test_check_names_file_part_and_line_and_goes_on_to_the_next(
+    componium: Command, tune: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[parts.x]\nengine = 'grammar'\nrules = '''\nS -> A\nA -> (0.5 B\n'''\n")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("tempo = \n")
+    said = componium("check", tmp_path)
+    assert said.status == 2
+    assert said.out == f"{tune}: OK\n"
+    complaints = said.err.splitlines()
+    assert len(complaints) == 2
+    assert "broken.toml" in complaints[0] and "line 1" in complaints[0]
+    assert "wrong.toml" in complaints[1] and "parts.x.rules" in complaints[1]
+
+
+def test_check_tries_a_scene_out(componium: Command, tmp_path: Path) -> None:
+    path = tmp_path / "dumb.toml"
+    path.write_text("[parts.x]\nengine = 'lsystem'\naxiom = 'X'\nrules = 'X -> XX'\n")
+    said = componium("check", path)
+    assert said.status == 2
+    assert "parts.x" in said.err
+
+
+def test_all_shipped_scenes_are_right(componium: Command) -> None:
+    said = componium("check", *shipped_scenes())
+    assert said.status == 0, said.err
+    assert said.out.count(": OK") == len(shipped_scenes())
+
+
+def test_engines_and_scenes_have_a_line_each(componium: Command) -> None:
+    assert [line.split()[0] for line in componium("engines").out.splitlines()][:3] == [
+        "grammar",
+        "lsystem",
+        "markov",
+    ]
+    lines = componium("scenes").out.splitlines()
+    assert [line.split()[0] for line in lines] == list(shipped_scenes())
+    assert all(len(line.split()) > 2 for line in lines), "each says what it is"
+
+
+def test_the_version_is_said(componium: Command) -> None:
+    assert componium("--version").out.startswith("componium 0.")
+
+
+# Mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["play", "nonesuch"], "no scene has this name"),
+        (["play", "nonesuch.toml"], "no such file"),
+        (["play", "--osc", "nowhere"], "HOST:PORT"),
+        (["play", "--osc", "127.0.0.1:99999"], "HOST:PORT"),
+        (["play", "--tempo", "5000"], "999"),
+        (["play", "--seed", "x"], "seed"),
+        (["play", "--bars", "-1"], "bars"),
+        (["play", "--record", "/nonexistent/x.mid"], "no folder"),
+        (["play", "--control", "70000"], "control"),
+        (["render", "nonesuch", "-o", "x.mid"], "no scene has this name"),
+        (["render", "default"], "out"),
+        (["symbols"], "SCENE"),
+        (["check"], "PATH"),
+        (["check", "nonesuch"], "no scene has this name"),
+        (["perform"], "perform"),
+    ],
+)
+def test_mistakes_end_with_status_2_one_message_and_no_traceback(
+    componium: Command, args: list[str], words: str
+) -> None:
+    said = componium(*args)
+    assert said.status == 2
+    assert words in said.err
+    assert said.out == ""
+    assert "Traceback" not in said.err
+
+
+# Playing, with real processes ----------------------------------------------------------------
+
+
+def started(*args: str | Path, **more: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "server.cli", *map(str, args)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+def finished(*args: str | Path) -> Said:
+    process = started(*args)
+    out, err = process.communicate(timeout=30)
+    return Said(process.returncode, out, err)
+
+
+@pytest.mark.real
+def test_bars_end_by_themselves_and_each_event_is_a_line_of_json(tune: Path) -> None:
+    said = finished(
+        "play",
+        tune,
+        "--bars",
+        "2",
+        "--json",
+        "--midi",
+        "none",
+        "--osc",
+        "127.0.0.1:9",
+        "--control",
+        "0",
+    )
+    assert said.status == 0, said.err
+    events = [json.loads(line) for line in said.out.splitlines()]
+    notes = [event for event in events if event["event"] == "note"]
+    assert {event["bar"] for event in notes} == {1, 2}
+    assert notes[0].keys() == {
+        *("event", "seconds", "beat", "bar", "position", "part", "pitch", "name", "velocity"),
+        *("duration", "channel", "symbol", "origin"),
+    }
+    assert [event["state"] for event in events if event["event"] == "transport"] == [
+        "playing",
+        "stopped",
+    ]
+    assert sum(event["event"] == "beat" for event in events) == 8
+
+
+@pytest.mark.real
+def test_a_take_of_what_was_played_is_what_render_writes(
+    tune: Path, tmp_path: Path, componium: Command
+) -> None:
+    take, file = tmp_path / "take.mid", tmp_path / "file.mid"
+    said = finished(
+        *("play", tune, "--bars", "2", "--quiet", "--midi", "none", "--control", "0"),
+        *("--record", take),
+    )
+    assert said == Said(0, "", "")
+    componium("render", tune, "-o", file, "--bars", "2")
+    assert take.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_it_within_a_second_and_every_note(
+    tune: Path, number: int, status: int
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(5)
+        target = f"127.0.0.1:{ear.getsockname()[1]}"
+        process = started(
+            "play", tune, "--quiet", "--midi", "none", "--control", "0", "--osc", target
+        )
+        heard = [ear.recv(1024) for _ in range(20)]
+        begun = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=5)
+        assert time.monotonic() - begun < 1.0
+        assert (process.returncode, err) == (status, "")
+        ear.settimeout(0.05)
+        while True:
+            try:
+                heard.append(ear.recv(1024))
+            except TimeoutError:
+                break
+    ons = sum(b"/note\0" in message for message in heard)
+    offs = sum(b"/off\0" in message for message in heard)
+    assert ons == offs > 0
+
+
+@pytest.mark.real
+def test_no_midi_system_is_one_line_and_the_music_goes_on(tune: Path) -> None:
+    # Where there is a MIDI system, ask for a port that nobody has.
+    said = finished(
+        *("play", tune, "--bars", "1", "--json", "--midi", "no port of this name"),
+        *("--control", "0"),
+    )
+    assert said.status == 0
+    assert len(said.err.splitlines()) == 1
+    assert "midi" in said.err
+    assert '"event":"note"' in said.out
+
+
+@pytest.mark.real
+def test_a_reader_who_goes_away_or_stops_reading_does_not_stop_the_music(tune: Path) -> None:
+    common = ("play", tune, "--json", "--bars", "2", "--midi", "none", "--control", "0")
+    gone = started(*common)
+    assert gone.stdout is not None
+    gone.stdout.readline()
+    gone.stdout.close()
+    reading, writing = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    command = [sys.executable, "-m", "server.cli", *map(str, common)]
+    slow = subprocess.Popen(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE)
+    assert slow.communicate(timeout=10)[1] == b""
+    assert slow.returncode == 0, "nobody has read a line, and it has ended by itself"
+    assert gone.wait(10) == 0
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+    assert gone.stderr is not None
+    gone.stderr.close()
+
+
+@pytest.mark.real
+def test_a_taken_control_port_is_a_warning_unless_it_was_asked_for(tune: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+        said = finished("play", tune, "--quiet", "--bars", "1", "--control", port)
+        assert said.status == 2
+        assert port in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.real
+def test_every_part_is_a_port_and_a_hung_server_hangs_nobody(tune: Path, tmp_path: Path) -> None:
+    need("jackd", "jackd2")
+    with JackServer(tmp_path) as jack:
+        process = jack.python("server.cli", "play", str(tune), "--quiet", "--control", "0")
+        limit = time.monotonic() + 5
+        while not all(f":{part}" in jack.run("jack_lsp") for part in ("tune", "bass")):
+            assert time.monotonic() < limit, "no ports have appeared"
+            time.sleep(0.02)
+        ports = [sys.executable, "-m", "server.cli", "ports"]
+        assert "JACK       answers" in jack.run(*ports)
+        jack.freeze()
+        assert "its server hangs" in jack.run(*ports)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=5)
+        assert time.monotonic() - begun < 2
+        jack.thaw()

@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mido import Message, MidiFile, MidiTrack  # type: ignore[attr-defined]
+
+from engines.base import Mistake
+from server.scene import LARGEST, find_scene, load_scene, parse_scene, routed, shipped_scenes
+
+SMALLEST = '''
+[parts.melody]
+engine = "grammar"
+start  = "Melody"
+rules  = """
+Melody -> Phrase Phrase
+Phrase -> Pitch Duration | Pitch Pitch Duration
+Pitch -> C | D | E | F | G | A | B
+Duration -> Whole | Half | Quarter
+"""
+'''
+MORE = '''
+title = "Algae"
+tempo = 108                  # quarter notes per minute, 20 to 999
+meter = "4/4"
+key   = "D dorian"
+seed  = 1821
+
+[parts.leaf]
+engine  = "lsystem"
+axiom   = "A"
+depth   = 7                  # generations; the stream goes on after the last symbol
+rules   = """
+A -> AB
+B -> A
+"""
+reading = { A = "1 1/8", B = "5 1/4" }     # scale degree, then note value
+grid    = "1/8"              # where symbols land, as a note value
+gate    = 0.9
+channel = 2                  # as musicians count: 1 to 16
+output  = "synth"
+
+[parts.voice]
+engine = "markov"
+order  = 2
+corpus = ["tunes/*.mid"]     # or  text = "C4:1/4 D4:1/4 …"
+octave = 5
+output = ["synth", "game"]
+
+[outputs.synth]
+midi = "virtual"             # or part of an existing port's name
+
+[outputs.game]
+osc    = "127.0.0.1:9000"
+timing = "live"              # live | bundle | stamp
+'''
+PART = 'engine = "grammar"\nstart = "S"\nrules = "S -> C S"\n'
+OUTPUT = '[outputs.synth]\nmidi = "virtual"\n'
+
+
+def mistake(text: str) -> Mistake:
+    with pytest.raises(Mistake) as caught:
+        parse_scene(text)
+    return caught.value
+
+
+def test_the_smallest_scene_needs_nothing_else() -> None:
+    scene = parse_scene(SMALLEST, "smallest")
+    assert (scene.name, scene.title, scene.tempo, scene.seed) == ("smallest", "smallest", 120, 1821)
+    assert [part.name for part in scene.parts] == ["melody"]
+    assert scene.parts[0].grid is None
+    assert scene.outputs == {}
+
+
+def test_a_scene_with_more_in_it(tmp_path: Path) -> None:
+    (tmp_path / "tunes").mkdir()
+    tune = MidiFile(tracks=[MidiTrack()])
+    for pitch in (60, 62, 64, 62, 60):
+        tune.tracks[0].append(Message("note_on", note=pitch, velocity=80, time=0))
+        tune.tracks[0].append(Message("note_off", note=pitch, time=480))
+    tune.save(tmp_path / "tunes" / "a.mid")
+    (tmp_path / "algae.toml").write_text(MORE, encoding="utf-8")
+    scene = load_scene(tmp_path / "algae.toml")
+    assert (scene.title, scene.tempo, scene.key.name) == ("Algae", 108, "D dorian")
+    leaf, voice = scene.parts
+    assert (leaf.grid, leaf.gate, leaf.channel, leaf.outputs) == (
+        Fraction(1, 2),
+        0.9,
+        2,
+        ("synth",),
+    )
+    assert (voice.octave, voice.outputs) == (5, ("synth", "game"))
+    assert {name: output.kind for name, output in scene.outputs.items()} == {
+        "synth": "midi",
+        "game": "osc",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("tempo = 19", "tempo", "from 20 to 999, got 19"),
+        ("tempo = 1000", "tempo", "from 20 to 999"),
+        ("tempo = nan", "tempo", "from 20 to 999"),
+        ("tempo = true", "tempo", "a number"),
+        ('tempo = "fast"', "tempo", "got 'fast'"),
+        ("temop = 120", "temop", "did you mean 'tempo'"),
+        ("title = 3", "title", "text in quotes"),
+        ('meter = "4/5"', "meter", "4/5"),
+        ("meter = 4", "meter", "got 4"),
+        ("meter = [1, 2]", "meter", "text in quotes"),
+        ('key = "H major"', "key", "H"),
+        ("key = []", "key", "text in quotes"),
+        ("seed = -1", "seed", "whole number from 0"),
+        ("seed = 1.5", "seed", "whole number"),
+        ("phrase = 0", "phrase", "from 1 to 64"),
+        ("controls = 3", "controls", "a table"),
+        ("controls = { bar = 1 }", "controls.bar", "not bar or beat"),
+        ("controls = { Mood = 1 }", "controls.Mood", "small letters"),
+        ('controls = { mood = "x" }', "controls.mood", "a number"),
+        ("parts = 1", "parts", "a table"),
+        ("outputs = []", "outputs", "a table"),
+        ("swing = 0.9", "parts.a.swing", "0.5 (straight) to 0.75"),
+        ("humanize = 3", "parts.a.humanize", "a table"),
+        ('groove = "polka"', "parts.a.groove", "polka"),
+    ],
+)
+def test_what_is_wrong_at_the_top(text: str, place: str, words: str) -> None:
+    rest = "" if text.startswith("parts") else f"\n[parts.a]\n{PART}"
+    caught = mistake(text + rest)
+    assert caught.place == place
+    assert words in caught.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("grdi = '1/8'", "grdi", "did you mean 'grid'"),
+        ("colour = 1", "colour", "known: "),
+        ("grid = '1/0'", "grid", "denominator"),
+        ("grid = 3", "grid", "text in quotes, got 3"),
+        ("octave = 10", "octave", "from -1 to 9"),
+        ("range = ['C4']", "range", "two pitches"),
+        ("range = ['C4', 'H9']", "range", "two pitches"),
+        ("range = ['C4', 'E4']", "range", "at least an octave"),
+        ("nearest = 1", "nearest", "true or false"),
+        ("fit = 'chrod'", "fit", "'key', 'chord'"),
+        ("voices = 0", "voices", "from 1 to 8"),
+        ("gate = 0", "gate", "from 0.01 to 2"),
+        ("gate = inf", "gate", "from 0.01 to 2"),
+        ("velocity = 2", "velocity", "from 0 to 1"),
+        ("accents = -1", "accents", "from 0 to 1"),
+        ("swing = 'x'", "swing", "0.5"),
+        ("swing = true", "swing", "0.5"),
+        ("swing = { amount = 0.6, unti = '1/8' }", "swing.unti", "did you mean 'unit'"),
+        ("groove = { shifts = 'x' }", "groove", "rows of numbers"),
+        ("groove = { shifts = [0, 2], accents = [1] }", "groove.accents", "one accent for each"),
+        ("groove = { shifts = [nan] }", "groove", "rows of numbers"),
+        ("humanize = { time_ms = 51 }", "humanize.time_ms", "from 0 to 50"),
+        ("channel = 0", "channel", "from 1 to 16"),
+        ("channel = 17", "channel", "from 1 to 16"),
+        ("program = 0", "program", "from 1 to 128"),
+        ("bank = 20000", "bank", "from 0 to 16383"),
+        ("output = 'sinth'", "output", "no output is called 'sinth'; there are: synth"),
+        ("output = 3", "output", "an output's name"),
+        ("output = [['synth']]", "output", "an output's name"),
+        ("level = 3", "level", "from 0 to 2"),
+        ("density = '1'", "density", "a number"),
+        ("mute = 'yes'", "mute", "true or false"),
+        ("enters = 0", "enters", "from 1"),
+        ("chord = 'x'", "chord", "true or false"),
+        ("sound = 1", "sound", "text in quotes"),
+        ("reading = { C = 'Q' }", "reading.C", "'Q' is no pitch"),
+        ("reading = { C = '' }", "reading.C", "1 to 1024 words"),
+        ("reading = { C = 3 }", "reading.C", "words in quotes"),
+        ("reading = { C = { osc = 'x' } }", "reading.C", "osc = '/filter/cutoff'"),
+        ("reading = { C = { osc = '/x', args = [nan] } }", "reading.C", "osc = "),
+        ("reading = { C = { osc = '/x', value = 'Q' } }", "reading.C.value", "'Q'"),
+        ("reading = 'chrods'", "reading", "'chords'"),
+    ],
+)
+def test_what_is_wrong_in_a_part(text: str, place: str, words: str) -> None:
+    caught = mistake(f"[parts.a]\n{PART}{text}\n{OUTPUT}")
+    assert caught.place == f"parts.a.{place}"
+    assert words in caught.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("", "parts.a.engine", "one of grammar, lsystem, markov"),
+        ("engine = 'gramar'", "parts.a.engine", "got 'gramar'"),
+        ("engine = 3", "parts.a.engine", "text in quotes"),
+        ("engine = 'grammar'", "parts.a.", "needs it"),
+        ("engine = 'grammar'\nstart = 'S'\nrules = 3", "parts.a.rules", "text"),
+        ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> ('", "parts.a.rules", ""),
+        ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> wobble S'", "parts.a.reading", "'wobble'"),
+    ],
+)
+def test_what_is_wrong_with_an_engine(text: str, place: str, words: str) -> None:
+    caught = mistake(f"[parts.a]\n{text}\n")
+    assert caught.place.startswith(place)
+    assert words in caught.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("", "o", "either midi = 'PORT' or osc"),
+        ("midi = 'a'\nosc = 'b:1'", "o", "either"),
+        ("osc = 'localhost'", "o.osc", "HOST:PORT"),
+        ("osc = 'localhost:0'", "o.osc", "HOST:PORT"),
+        ("osc = 'a:1'\ntiming = 'late'", "o.timing", "'live', 'bundle', 'stamp'"),
+        ("osc = 'a:1'\nprefix = 'x'", "o.prefix", "'/componium'"),
+        ("osc = 'a:1'\npreset = 'dirt'", "o.preset", "'superdirt'"),
+        ("osc = 'a:1'\nahead_ms = -1", "o.ahead_ms", "from 0"),
+        ("osc = 'a:1'\nclock = true", "o.clock", "nothing has this name"),
+        ("midi = 'a'\nrate = 'fast'", "o.rate", "'din'"),
+        ("midi = 'a'\nclock = 1", "o.clock", "true or false"),
+        ("midi = 'a'\noffset_ms = 9999", "o.offset_ms", "from -1000 to 1000"),
+        ("midi = 'a'\ntimng = 1", "o.timng", "nothing has this name"),
+    ],
+)
+def test_what_is_wrong_in_an_output(text: str, place: str, words: str) -> None:
+    caught = mistake(f"[parts.a]\n{PART}\n[outputs.o]\n{text}\n")
+    assert caught.place == f"outputs.{place}"
+    assert words in caught.problem
+
+
+def test_names_and_numbers_of_parts_and_outputs_are_limited() -> None:
+    assert mistake("").place == "parts"
+    assert "letters, digits" in mistake(f'[parts."a/b"]\n{PART}').problem
+    assert "at most 256" in mistake("".join(f"[parts.p{n}]\n{PART}" for n in range(257))).problem
+    outputs = "".join(f"[outputs.o{n}]\nosc = 'a:{n + 1}'\n" for n in range(65))
+    assert "at most 64" in mistake(f"[parts.a]\n{PART}{outputs}").problem
+
+
+def test_mistakes_of_toml_tell_line_and_column() -> None:
+    caught = mistake("title = 'x'\ntempo = = 3\n")
+    assert (caught.line, caught.column) == (2, 9)
+    assert mistake("tempo = 90\ntempo = 91").line == 2
+    deep = "a = " + "[" * 100_000
+    assert isinstance(mistake(deep), Mistake)
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "large.toml"
+    path.write_bytes(b"#" * (LARGEST + 1))
+    with pytest.raises(Mistake, match=r"large\.toml: larger than"):
+        load_scene(path)
+    path.write_bytes(b"title = '\xff'")
+    with pytest.raises(Mistake, match="cannot be read"):
+        load_scene(path)
+    path.write_text("tempo = 1\n")
+    with pytest.raises(Mistake, match=r"large\.toml: tempo: expected a number"):
+        load_scene(path)
+    with pytest.raises(Mistake, match="no such file"):
+        find_scene(str(tmp_path / "none.toml"))
+    with pytest.raises(Mistake, match="no scene has this name"):
+        find_scene("nonesuch")
+    assert find_scene(str(path)) == path
+
+
+def test_feel_of_the_scene_is_every_part_s_own_unless_it_has_one() -> None:
+    text = f"swing = 0.6\n[parts.a]\n{PART}\n[parts.b]\nswing = 0.7\n{PART}"
+    assert [part.swing for part in parse_scene(text).parts] == [0.6, 0.7]
+
+
+def test_a_part_of_drums_plays_on_channel_10() -> None:
+    drums = '[parts.d]\nengine = "grammar"\nstart = "S"\nrules = "S -> Kick S | Snare S"\n'
+    assert parse_scene(drums).parts[0].channel == 10
+    assert parse_scene(drums + "channel = 3").parts[0].channel == 3
+
+
+def test_routing() -> None:
+    scene = parse_scene(f"[parts.a]\n{PART}\n{OUTPUT}[outputs.game]\nosc = '127.0.0.1:9000'\n")
+    assert routed(scene) == scene
+    none = routed(scene, midi="none")
+    assert set(none.outputs) == {"game"}
+    assert none.parts[0].outputs == ("game",)
+    other = routed(scene, midi="Digitone", osc=("10.0.0.2:7000",))
+    assert {spec.target for spec in other.outputs.values()} == {
+        "Digitone",
+        "127.0.0.1:9000",
+        "10.0.0.2:7000",
+    }
+    assert set(other.parts[0].outputs) == set(other.outputs)
+    bare = parse_scene(f"[parts.a]\n{PART}")
+    assert [spec.target for spec in routed(bare).outputs.values()] == ["virtual"]
+    with pytest.raises(Mistake, match="HOST:PORT"):
+        routed(scene, osc=("here",))
+
+
+def test_every_shipped_scene_is_right() -> None:
+    for path in shipped_scenes().values():
+        load_scene(path)
+
+
+# Whatever is written, the answer is a scene or a Mistake ---------------------------------
+
+KEYS = [
+    "engine", "start", "rules", "axiom", "depth", "order", "text", "reading", "grid", "octave",
+    "range", "nearest", "fit", "voices", "gate", "velocity", "accents", "swing", "groove",
+    "humanize", "channel", "program", "bank", "output", "sound", "level", "density", "mute",
+    "enters", "chord", "title", "tempo", "meter", "key", "seed", "phrase", "controls", "parts",
+    "outputs", "midi", "osc", "timing", "ahead_ms", "prefix", "preset", "why", "rate", "clock",
+    "offset_ms", "sensing", "a", "unit", "amount", "shifts", "value", "args",
+]  # fmt: skip
+WORDS = ["grammar", "lsystem", "markov", "S -> C S", "A -> AB", "A", "S", "C D E", "1/8", "4/4",
+         "C major", "chords", "virtual", "127.0.0.1:9", "swing8 60", "bundle", "C4:1/4"]  # fmt: skip
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{key}" = {toml(each)}' for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, str):
+        escaped = (c if c.isalnum() or c in " ->:/." else f"\\U{ord(c):08x}" for c in value)
+        return '"' + "".join(escaped) + '"'
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+
+
+leaves = st.one_of(
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.integers(0, 130),
+    st.floats(),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    st.sampled_from(WORDS),
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+tables = st.dictionaries(st.sampled_from(KEYS), values, max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(tables, tables, tables, st.sampled_from(["grammar", "lsystem", "markov"]))
+def test_any_values_give_a_scene_or_a_mistake(
+    top: dict[str, Any], part: dict[str, Any], output: dict[str, Any], engine: str
+) -> None:
+    right = {
+        "grammar": {"start": "S", "rules": "S -> C S"},
+        "lsystem": {"axiom": "A", "rules": "A -> AB"},
+        "markov": {"text": "C D E C D F"},
+    }[engine]
+    whole = {
+        **top,
+        "parts": {"a": {"engine": engine, **right, **part}},
+        "outputs": {"o": {"midi": "virtual", **output}},
+    }
+    text = "\n".join(f"{key} = {toml(value)}" for key, value in whole.items())
+    with contextlib.suppress(Mistake):
+        parse_scene(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(MORE) - 1), st.characters(exclude_categories=["Cs"]))
+def test_any_slip_of_a_finger_gives_a_scene_or_a_mistake(at: int, char: str) -> None:
+    with contextlib.suppress(Mistake):
+        parse_scene(MORE[:at] + char + MORE[at + 1 :])

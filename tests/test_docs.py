@@ -1,0 +1,165 @@
+"""What the documents say is so: their scenes are scenes, their programs run, their keys exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import engines
+from engines.base import Mistake
+from server.errands import hear, part_of, symbols
+from server.journal import Entry, Played, Troubled
+from server.scene import Scene, parse_scene, shipped_scenes
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = [engines.engine_class(name) for name in engines.REGISTRY]
+
+_BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.S)
+
+
+class Block(NamedTuple):
+    page: str
+    number: int
+    kind: str
+    mark: str
+    text: str
+
+
+def blocks(path: Path) -> list[Block]:
+    found = _BLOCK.finditer(path.read_text(encoding="utf-8"))
+    return [
+        Block(path.name, number, each["kind"], each["mark"] or "", each["text"])
+        for number, each in enumerate(found, 1)
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def words_of(page: str) -> set[str]:
+    return set(re.findall(r"[a-z_]+", (ROOT / "docs" / page).read_text(encoding="utf-8")))
+
+
+def named(block: Block) -> str:
+    return f"{block.page}-{block.number}"
+
+
+def marked(mark: str) -> str:
+    [block] = [block for block in BLOCKS if block.mark == mark]
+    return block.text
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in BLOCKS if b.kind == "toml" and b.mark == ""], ids=named
+)
+def test_every_scene_in_the_documents_is_one(block: Block) -> None:
+    if "…" in block.text:  # more is said beside it
+        assert tomllib.loads(block.text)
+        return
+    if "[parts." not in block.text:  # a few keys, to show them
+        known = words_of("scenes.md") | {key for made in MADE for key in made.__dataclass_fields__}
+        assert set(tomllib.loads(block.text)) <= known
+        return
+    try:
+        scene = parse_scene(block.text)
+    except Mistake as mistake:
+        if re.search(r"no file matches|cannot be read", str(mistake)):
+            pytest.skip("its tunes are the reader's own")
+        raise
+    assert scene.parts
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.mark == "test"], ids=named)
+def test_every_marked_program_runs(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(block.text)
+    runpy.run_path(str(path))
+
+
+# A fourth engine -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def automaton(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scene:
+    """The page's engine and its line, put where the page says, and its scene."""
+    line = ast.literal_eval("{" + marked("line") + "}")
+    [(name, (module, attribute, about))] = line.items()
+    folder, _, file = module.rpartition(".")
+    assert folder == "engines"
+    (tmp_path / f"{file}.py").write_text(marked(f"engine {name}"))
+    monkeypatch.setattr(engines, "__path__", [*engines.__path__, str(tmp_path)])
+    monkeypatch.setitem(engines.REGISTRY, name, (module, attribute, about))
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    return parse_scene(marked(name))
+
+
+def test_a_fourth_engine_is_one_file_and_one_line(automaton: Scene) -> None:
+    assert "automaton" in engines.names()
+    heard: list[Entry] = []
+    hear(automaton, 16, heard.append)
+    notes = [entry for entry in heard if isinstance(entry, Played)]
+    assert not [entry for entry in heard if isinstance(entry, Troubled)]
+    assert {entry.note.part for entry in notes} == {"hats", "voices"}
+    assert "generation" in str(notes[-1].note.symbol.origin)
+    again: list[Entry] = []
+    hear(automaton, 16, again.append)
+    assert len(again) == len(heard), "it keeps its seed"
+
+
+def test_its_fields_are_its_keys_and_its_mistakes_have_a_place(automaton: Scene) -> None:
+    wrong = marked("automaton").replace("rule    = 30", "rule    = 300")
+    with pytest.raises(Mistake, match=r"parts\.hats\.rule: expected 0 to 255, got 300"):
+        parse_scene(wrong)
+
+
+def test_it_follows_wolfram_s_rule(automaton: Scene) -> None:
+    stream = symbols(automaton, part_of(automaton, "voices"))
+    rows = [[next(stream).name == "alive" for _ in range(8)] for _ in range(20)]
+    for row, following in pairwise(rows):
+        # Rule 90: each cell becomes whether its two neighbours differ.
+        assert following == [row[cell - 1] != row[(cell + 1) % 8] for cell in range(8)]
+
+
+# The reference ---------------------------------------------------------------------------------
+
+
+def test_every_key_of_a_scene_is_in_the_reference() -> None:
+    tree = ast.parse((ROOT / "server" / "scene.py").read_text(encoding="utf-8"))
+    takers = {"take", "text", "flag", "number", "whole", "choice", "parsed", "table"}
+    keys = {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in takers
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }
+    assert len(keys) > 40
+    assert not keys - words_of("scenes.md"), "docs/scenes.md does not have them all"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_commands_in_the_documents_name_scenes_that_there_are() -> None:
+    commands = re.compile(r"(?:scripts/play|componium (?:play|render|symbols)) +([a-z][\w-]*)")
+    for block in BLOCKS:
+        if block.kind == "sh":
+            for name in commands.findall(block.text):
+                path = name in ("my-set", "my-scene")
+                assert path or name in shipped_scenes(), f"{block.page}: {name}"
