@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 #: name -> (module, class, one line for `componium engines`)
@@ -19,7 +18,7 @@ GROUP = "componium.engines"
 def names() -> dict[str, str]:
     """Every engine that can be used here, with a line each; installed packages included."""
     found = {name: line for name, (_, _, line) in REGISTRY.items()}
-    for point in entry_points(group=GROUP):
+    for point in _installed():
         found.setdefault(point.name, f"from {point.value}")
     return found
 
@@ -32,7 +31,13 @@ def engine_class(name: str) -> Any:
     if name in REGISTRY:
         module, attribute, _ = REGISTRY[name]
         return getattr(import_module(module), attribute)
-    for point in entry_points(group=GROUP):
+    for point in _installed():
         if point.name == name:
             return point.load()
     raise KeyError(name)
+
+
+def _installed() -> Any:
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+    return entry_points(group=GROUP)

@@ -15,6 +15,7 @@ from engines.base import Mistake
 
 if TYPE_CHECKING:
     from .journal import Entry
+    from .lines import Printer
     from .scene import Scene
     from .stage import Wish
 
@@ -36,9 +37,7 @@ SceneArgument = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option(
-        "--seed", metavar="N", min=0, max=2**63 - 1, help="Another seed: other music, same style."
-    ),
+    typer.Option("--seed", metavar="N", min=0, help="Another seed: other music, same style."),
 ]
 
 
@@ -179,6 +178,8 @@ def _chosen(
 
     scene = routed(load_scene(find_scene(name)), midi, osc)
     if seed is not None:
+        if seed >= 2**63:
+            raise Mistake("--seed", f"expected a number below 2^63, got {seed}")
         scene = scene.with_seed(seed)
     if tempo is not None:
         scene = replace(scene, tempo=tempo)
@@ -216,6 +217,7 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
             printer = Printer(json_lines=form == "json")
             journal.add(printer)
             closing.append(printer.close)
+            closing.append(lambda: _said_all(printer))
     try:
         status = run(stage)
     finally:
@@ -223,6 +225,12 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
     if not all(finished):  # a disk or a terminal hangs; nothing that sounds waits for it
         os._exit(status)
     return status
+
+
+def _said_all(printer: Printer) -> bool:
+    if printer.trouble:
+        _complain(f"standard output: {printer.trouble}")
+    return True
 
 
 def _complain(line: str) -> None:
@@ -393,10 +401,10 @@ def _about(path: Path) -> str:
 
     with path.open(encoding="utf-8") as file:
         lines = (line.strip() for line in file)
-        comment = takewhile(lambda line: line.startswith("# "), lines)
+        comment = takewhile(lambda line: line.startswith("# ") and line[2:3] != " ", lines)
         text = " ".join(line.removeprefix("# ") for line in comment)
     sentence, stop, _ = text.partition(". ")
-    return sentence + stop.strip()
+    return (sentence + stop).strip(" :")
 
 
 if __name__ == "__main__":

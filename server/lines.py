@@ -177,6 +177,12 @@ class Printer:
     def __call__(self, entry: Entry) -> None:
         self._aside.put(entry)
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing more can be printed, but for a reader who has gone; "" if it can."""
+        broken = self._aside.broken
+        return "" if broken is None or isinstance(broken, BrokenPipeError) else str(broken)
+
     def close(self) -> bool:
         """Print the last of it; False where the reader does not take it in time."""
         return self._aside.close()

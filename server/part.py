@@ -140,6 +140,7 @@ class Setting:
     harmonies: Harmonies = field(default_factory=Harmonies)
     values: dict[str, float] = field(default_factory=dict)
     _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
+    _bar: tuple[Fraction, Fraction, Place] | None = field(default=None, repr=False)
 
     def ground(self, beat: Fraction) -> Ground:
         """Where a beat of the timeline is in this music; remembered, for many ask for the same."""
@@ -149,11 +150,22 @@ class Setting:
             if len(self._grounds) >= 1024:
                 self._grounds.clear()
             since = beat - self.begin if self.begin else beat
-            place = self.meters.bar_at(since)
+            place = self._placed(since)
             _, position, meter = place
             at = 1 + position.numerator / position.denominator * meter.unit / 4
             ground = self._grounds[key] = Ground(place, since, at, meter.weight(position))
         return ground
+
+    def _placed(self, since: Fraction) -> Place:
+        """`meters.bar_at`, with a look at the bar that was asked for last."""
+        if self._bar is not None:
+            line, after, place = self._bar
+            if line <= since < after:
+                return place._replace(position=since - line)
+        place = self.meters.bar_at(since)
+        line = since - place.position
+        self._bar = line, line + place.meter.length, place
+        return place
 
     def place(self, beat: Fraction) -> Place:
         """The bar, the position in it and its metre, at a beat of the timeline."""
@@ -205,7 +217,7 @@ class Part:
         self._last_pitch: int | None = None
         self._last_voicing: tuple[int, ...] | None = None
         self._failed: deque[Fraction] = deque(maxlen=FAILURES)
-        self._crowd, self._calm_at = 0, self.cursor  # counted from one quarter note to the next
+        self._crowd, self._calm_at = 0, self.cursor + _QUARTER  # counted to there at least
         self._on_grid: Fraction | None = None  # the cursor, where it is known to be on the grid
         self._starts = 0
         self._ended = False
@@ -231,9 +243,10 @@ class Part:
         """The next steps, all that begin before this beat, and what went wrong on the way."""
         steps: list[Step] = []
         troubles: list[Trouble] = []
-        while self.cursor < until and (self._ready or not self._ended):
+        while self._ready or not self._ended:
             try:
-                self._snap()
+                if self.cursor is not self._on_grid:
+                    self._snap()
                 if self.cursor >= until:
                     break
                 if not self._ready:
@@ -295,16 +308,17 @@ class Part:
     def _snap(self) -> None:
         """On the grid, a symbol that would come between two lines waits for the next."""
         grid = self.spec.grid
-        if grid is not None and self.cursor is not self._on_grid:
-            begin = self.setting.begin
-            self.cursor += -(self.cursor - begin) % grid
-            self._on_grid = self.cursor
+        if grid is not None:
+            self.cursor += -(self.cursor - self.setting.begin) % grid
+        self._on_grid = self.cursor
 
     def _count(self, beat: Fraction, more: int) -> None:
-        if beat >= self._calm_at:
-            self._calm_at, self._crowd = beat + _QUARTER, 0
         self._crowd += more
-        if self._crowd > CROWD:
+        if self._crowd <= CROWD:
+            return
+        if beat >= self._calm_at:
+            self._calm_at, self._crowd = beat + _QUARTER, more
+        else:
             raise Wild(f"more than {CROWD} symbols and notes within a quarter note")
 
     def _lay(self, emission: Emission, steps: list[Step]) -> None:

@@ -417,6 +417,7 @@ class Player:
         delay = now + LEAD_IN + self._reach - self.horizon - self._halted.ns_at(beat)
         self.timeline = self._halted.shifted(delay)
         self._start_ns += delay
+        self._plan(beat, silent=True)
         self._ahead = [item for item in self._ahead if item[2].beat >= beat]
         for cast in self._casts:
             cast.forget_chord()

@@ -26,6 +26,7 @@ from .part import PartSpec
 from .reading import Drum, Reading, Struck
 
 LARGEST = 1 << 20  # bytes of a scene file
+MOST_PARTS, MOST_OUTPUTS = 256, 64
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 MAIN = Path(__file__).resolve().parent
 
@@ -166,7 +167,7 @@ def load_scene(path: Path) -> Scene:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise Mistake("", f"larger than {LARGEST} bytes")
+            raise Mistake(path.name, f"larger than {LARGEST} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(path.name, f"cannot be read: {error}") from None
@@ -186,7 +187,7 @@ def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Sce
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _toml_mistake(str(error)) from None
+        raise _toml_mistake(str(error), text) from None
     except RecursionError:
         raise Mistake("", "nested too deeply") from None
     top = Table(values, "")
@@ -203,8 +204,9 @@ def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Sce
     top.end()
     if not parts_table.values:
         raise Mistake("parts", "expected at least one part, such as [parts.melody]")
-    if len(parts_table.values) > 256:
-        raise Mistake("parts", f"expected at most 256 parts, got {len(parts_table.values)}")
+    if len(parts_table.values) > MOST_PARTS:
+        found = len(parts_table.values)
+        raise Mistake("parts", f"expected at most {MOST_PARTS} parts, got {found}")
     parts = []
     for part_name in list(parts_table.values):
         if not NAME.match(part_name):
@@ -220,12 +222,12 @@ def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Sce
     return Scene(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs)
 
 
-def _toml_mistake(message: str) -> Mistake:
+def _toml_mistake(message: str, text: str) -> Mistake:
     found = re.search(r"\(at line (\d+), column (\d+)\)", message)
     problem = re.sub(r"\s*\(at .*\)$", "", message)
     if found:
         return Mistake("", f"{problem} (TOML)", int(found[1]), int(found[2]))
-    return Mistake("", f"{message} (TOML)")
+    return Mistake("", f"{problem} (TOML)", len(text.splitlines()))
 
 
 def _controls(table: Table) -> dict[str, float]:
@@ -240,6 +242,10 @@ def _controls(table: Table) -> dict[str, float]:
 
 
 def _outputs(table: Table) -> dict[str, OutputSpec]:
+    if len(table.values) > MOST_OUTPUTS:
+        raise Mistake(
+            table.place, f"expected at most {MOST_OUTPUTS} outputs, got {len(table.values)}"
+        )
     return {name: _output(name, table.table(name)) for name in list(table.values)}
 
 
@@ -358,7 +364,9 @@ def _engine(name: str, table: Table, base: Path) -> Engine:
         if value is not None:
             arguments[field.name] = _argument(field, value, table, base)
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise Mistake(table.at(field.name), f"the {name} engine needs it")
+            close = difflib.get_close_matches(field.name, table.values, 1)
+            hint = f"; is it what {close[0]!r} is meant to be?" if close else ""
+            raise Mistake(table.at(field.name), f"the {name} engine needs it{hint}")
     try:
         engine: Engine = made(**arguments)
     except Mistake as mistake:

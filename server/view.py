@@ -199,7 +199,8 @@ class View:
         """At most `height` lines; what matters most is there however small the terminal."""
         head = [self._headline(), self._clockline(), []]
         foot = self._footlines(width)
-        parts = self._partlines(width, max(height - len(head), 1))
+        spare = height - len(head)
+        parts = self._partlines(width, max(spare, 1), spare - len(foot) - 1)
         room = height - len(head) - len(parts)
         foot = foot[: max(room - 1, 0)]
         gap: list[Line] = [[] for _ in range(room - len(foot))]
@@ -224,10 +225,11 @@ class View:
         where: Line = [(f" {moment.bar:>4}", BOLD), (f":{now} ", BOLD), *dots]
         return [*where, (f"  {tick.tempo:g} bpm  {tick.meter}   ", DIM), (self._chord, CHORD)]
 
-    def _partlines(self, width: int, height: int) -> list[Line]:
+    def _partlines(self, width: int, height: int, airy: int) -> list[Line]:
+        """Up to `height` lines; more than one a part only if they fit into `airy`."""
         rows = list(self._rows.values())
         name = min(max((cell_len(row.spec.name) for row in rows), default=4), 14)
-        tall = height >= 3 * len(rows) + 4
+        each = min(max(airy // len(rows), 1), 3) if rows else 1
         shown = rows[: max(height - (len(rows) > height), 1)]
         strips, now = self._strips(), self._clock()
         soloed = any(strip.solo for strip in strips.values())
@@ -235,9 +237,10 @@ class View:
         for row in shown:
             strip = strips.get(row.spec.name, Strip())
             lines.append(self._partline(row, strip, soloed, now, name, width))
-            if tall:
-                why = str(row.why)
-                lines += [[(" " * (name + 4), PLAIN), (plain(why), DIM)], []]
+            if each > 1:
+                lines.append([(" " * (name + 4), PLAIN), (plain(str(row.why)), DIM)])
+            if each > 2:
+                lines.append([])
         if len(shown) < len(rows):
             lines.append([(f"   and {len(rows) - len(shown)} more parts", DIM)])
         return lines

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
-from server.cli import render_scene
+from server.errands import render
+from server.journal import Entry, Played
 from server.scene import load_scene, shipped_scenes
 
 
@@ -22,11 +21,19 @@ def main(argv: list[str]) -> None:
     print("|---|---|---|---|---|")
     for name in options.scenes:
         scene = load_scene(shipped_scenes()[name])
-        ratios, notes, music = [], 0, 0.0
+        ratios: list[float] = []
+        played: list[Played] = []
         for _ in range(3):
-            with tempfile.TemporaryDirectory() as folder:
-                began = time.perf_counter()
-                notes, music = render_scene(scene, Path(folder) / "out.mid", options.bars)
-                ratios.append(music / (time.perf_counter() - began))
+            played.clear()
+
+            def listen(entry: Entry, played: list[Played] = played) -> None:
+                if isinstance(entry, Played):
+                    played.append(entry)
+
+            began = time.perf_counter()
+            render(scene, options.bars, "0", listen)
+            music = played[-1].moment.seconds + played[-1].duration
+            ratios.append(music / (time.perf_counter() - began))
+        notes = len(played)
         ratio = statistics.median(ratios)
         print(f"| {name} | {len(scene.parts)} | {notes} | {music:.0f} | {ratio:,.0f} |", flush=True)

@@ -721,3 +721,20 @@ def test_a_listener_that_fails_is_dropped_and_the_music_goes_on() -> None:
     stage.go(SECOND)
     assert [e.source for e in stage.entries if isinstance(e, Troubled)] == ["journal"]
     assert stage.played
+
+
+@pytest.mark.parametrize("horizon", [50, 100, 2000])
+@pytest.mark.parametrize("at", [F(33, 32), F(17, 16), F(9, 8), F(6, 5)])
+def test_what_lies_between_stop_and_the_next_sixteenth_is_not_played_late(
+    at: Fraction, horizon: int
+) -> None:
+    stage = Stage(scene(row("fast", "C", grid=F(1, 16)), tempo=40.0), horizon=horizon * MS)
+    stage.player.play()
+    stage.go_to(at)
+    stage.player.stop()
+    stage.player.resume()
+    stage.go_to(3)
+    assert all(when == event.due for when, event in stage.ons())
+    beats = {e.note.beat for e in stage.played}
+    assert beats == {F(n, 16) for n in range(49) if not at < F(n, 16) < F(5, 4)}
+    check_ledger(stage)

@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.base import THINKING, Controls, Fragment, Sound, Symbol
+from server.music.meter import parse_meters
+from server.music.note import Step
+from server.music.scale import parse_key
+from server.part import (
+    CROWD,
+    FAILURES,
+    MOST_SOUNDS,
+    MOST_TONES,
+    Agenda,
+    Harmonies,
+    Part,
+    PartSpec,
+    Setting,
+    Trouble,
+    folded,
+)
+from tests.server.model import part, row
+
+F = Fraction
+START = F(0)
+
+
+def ground(meters: str = "4/4", key: str = "C major", begin: Fraction = START) -> Setting:
+    return Setting(1821, parse_key(key), parse_meters(meters), begin)
+
+
+def planned(spec: PartSpec, until: int = 8, **setting: Any) -> tuple[list[Step], list[Trouble]]:
+    return Part(spec, ground(**setting), count(1).__next__).plan(F(until))
+
+
+def steps(spec: PartSpec, until: int = 8, **setting: Any) -> list[Any]:
+    found, troubles = planned(spec, until, **setting)
+    assert not troubles
+    return [(step.beat, [tone.pitch for tone in step.tones]) for step in found]
+
+
+@dataclass(frozen=True)
+class Does:
+    """An engine made of a function of (generator, controls)."""
+
+    what: Callable[[Random, Controls], Iterator[Any]]
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        return self.what(rng, controls)
+
+    def alphabet(self) -> frozenset[str] | None:
+        return None
+
+
+def does(what: Callable[[Random, Controls], Iterator[Any]], **fields: Any) -> PartSpec:
+    return part("wild", Does(what), **fields)
+
+
+# Where steps land -----------------------------------------------------------------------
+
+
+def test_pitches_land_on_the_grid_and_own_values_count_from_the_step() -> None:
+    assert steps(row("a", "C E"), 2) == [(0, [60]), (F(1, 2), [64]), (1, [60]), (F(3, 2), [64])]
+    assert steps(row("a", "C:1/4. E:1/8", grid=None), 4) == [
+        (0, [60]), (F(3, 2), [64]), (2, [60]), (F(7, 2), [64]),
+    ]  # fmt: skip
+    late = steps(row("a", "C:1/16 E", grid=F(1, 2)), 2)
+    assert [beat for beat, _ in late] == [0, F(1, 2), 1, F(3, 2)]
+
+
+@pytest.mark.parametrize("value", ["1/8t", "1/16:5", "1/16:7", "1/16:11"])
+def test_tuplets_come_back_to_the_beat_exactly(value: str) -> None:
+    found = planned(row("a", f"C:{value}", grid=None), 64)[0]
+    beats = {step.beat for step in found}
+    assert {F(beat) for beat in range(0, 64, 4)} <= beats
+
+
+def test_engines_see_bar_and_beat_through_changes_of_metre() -> None:
+    seen: list[tuple[float, float]] = []
+
+    def look(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        while True:
+            seen.append((controls.get("bar"), controls.get("beat")))
+            yield Symbol("C")
+
+    planned(does(look, grid=F(1, 2)), 11, meters="7/8 4/4")
+    assert seen[:10] == [(1, n) for n in range(1, 8)] + [(2, 1), (2, 1.5), (2, 2)]
+    assert seen[15] == (3, 1)
+
+
+def test_a_part_enters_at_its_bar_and_a_scene_at_its_beat() -> None:
+    assert steps(row("a", "C", enters=3), 9) == [(8, [60]), (F(17, 2), [60])]
+    third = F(1, 3)
+    assert steps(row("a", "C"), 2, begin=third)[0][0] == third
+    assert [beat - third for beat, _ in steps(row("a", "C:1/16 E"), 2, begin=third)] == [
+        0, F(1, 2), 1, F(3, 2),
+    ]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.fractions(F(1, 96), 3, max_denominator=96), min_size=1, max_size=30))
+def test_the_steps_do_not_depend_on_how_the_asking_is_divided(chunks: list[Fraction]) -> None:
+    specs = [
+        row("tones", "c1 c3 Rest c5", chance=True, grid=F(1, 2), fit="chord"),
+        row("late", "C:1/16 D:1/8t E", chance=True, grid=F(1, 3), fit="chord", nearest=True),
+        part("riff", Riff(), fit="chord", nearest=True, grid=None),
+        row("chords", "I V7 ii IV", chance=True, grid=F(5, 3)),
+    ]
+
+    def lay(asks: list[Fraction]) -> list[list[Any]]:
+        setting = ground()
+        agenda = Agenda([Part(spec, setting, count(1).__next__) for spec in specs])
+        found: dict[str, list[Any]] = {spec.name: [] for spec in specs}
+        for until in asks:
+            for each, step in agenda.plan(until)[0]:
+                assert step.beat < until
+                found[each.spec.name].append(step._replace(id=0))
+        return list(found.values())
+
+    asks = [sum(chunks[: n + 1], F(0)) for n in range(len(chunks))]
+    assert lay([asks[-1]]) == lay(asks)
+
+
+@dataclass(frozen=True)
+class Riff:
+    """Bars of finished music, their notes out of order and beyond their end."""
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        while True:
+            sounds = tuple(
+                Sound(F(rng.randrange(12), 4), F(1, 4), rng.randrange(50, 80)) for _ in range(4)
+            )
+            yield Symbol("riff", fragment=Fragment(F(2), sounds))
+
+    def alphabet(self) -> frozenset[str] | None:
+        return frozenset({"riff"})
+
+
+def test_the_notes_of_a_fragment_are_steps_of_their_own_in_order() -> None:
+    found, _ = planned(part("riff", Riff(), grid=None), 20)
+    beats = [step.beat for step in found]
+    assert beats == sorted(beats)
+    assert sum(len(step.tones) for step in found) == pytest.approx(40, abs=3)
+    assert all(tone.length == F(1, 4) for step in found for tone in step.tones)
+
+
+def test_an_engine_that_ends_ends_its_part_with_all_it_had() -> None:
+    one = Part(row("a", "C D E", times=2), ground(), count(1).__next__)
+    found, troubles = one.plan(F(100))
+    assert (len(found), troubles, one.finished) == (6, [], True)
+    assert one.plan(F(200)) == ([], [])
+
+    def riff(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        yield Symbol("x", fragment=Fragment(F(0), (Sound(F(9), F(1), 60),)))
+
+    last = Part(does(riff), ground(), count(1).__next__)
+    assert last.plan(F(9)) == ([], [])
+    assert not last.finished
+    assert [step.beat for step in last.plan(F(10))[0]] == [9]
+    assert last.finished
+
+
+# Pitches --------------------------------------------------------------------------------
+
+
+@given(st.integers(-500, 500), st.integers(0, 116), st.integers(11, 127))
+def test_folding_keeps_a_pitch_in_its_range_and_moves_it_by_octaves(
+    midi: int, low: int, width: int
+) -> None:
+    high = min(low + width, 127)
+    inside = folded(midi, low, high)
+    assert low <= inside <= high
+    assert (inside - midi) % 12 == 0
+    assert inside == midi or not low <= midi <= high
+
+
+@given(st.integers(-500, 500), st.integers(0, 127), st.integers(0, 10))
+def test_folding_into_less_than_an_octave_still_stays_inside(
+    midi: int, low: int, width: int
+) -> None:
+    assert low <= folded(midi, low, low + width) <= low + width
+
+
+def test_octave_range_and_nearest() -> None:
+    assert steps(row("a", "C", octave=5), 1)[0] == (0, [72])
+    assert steps(row("a", "C Kick", octave=5), 1)[1] == (F(1, 2), [36])
+    assert steps(row("a", "C G", low=66, high=78), 1) == [(0, [72]), (F(1, 2), [67])]
+    leaps = steps(row("a", "C B C2 G6", nearest=True), 2)
+    assert [pitch for _, (pitch,) in leaps] == [60, 59, 60, 55]
+
+
+def test_degrees_follow_the_key_and_fit_brings_strangers_home() -> None:
+    assert [p for _, (p,) in steps(row("a", "1 3 b3 5,"), 2, key="D dorian")] == [62, 65, 65, 57]
+    fitted = [p for _, (p,) in steps(row("a", "C C# D Eb", fit="key"), 2)]
+    assert all(pitch % 12 in {0, 2, 4, 5, 7, 9, 11} for pitch in fitted)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_chords_reach_the_followers_whatever_the_order(first: int) -> None:
+    specs = [row("tones", "c1 c3 c5", grid=F(1)), row("chords", "I V", grid=F(2))]
+    setting = ground()
+    order = specs if first == 0 else specs[::-1]
+    agenda = Agenda([Part(spec, setting, count(1).__next__) for spec in order])
+    found = [
+        step.tones[0].pitch % 12 for each, step in agenda.plan(F(4))[0] if each.spec.name == "tones"
+    ]
+    assert found == [0, 4, (7 + 7) % 12, 7]
+
+
+def test_on_strong_beats_fit_chord_takes_tones_of_the_chord() -> None:
+    setting = ground()
+    specs = [
+        row("a", "C D E F G A B", chance=True, fit="chord", grid=F(1)),
+        row("h", "V", grid=F(4)),
+    ]
+    agenda = Agenda([Part(spec, setting, count(1).__next__) for spec in specs])
+    found = [s.tones[0].pitch % 12 for p, s in agenda.plan(F(32))[0] if p.spec.name == "a"]
+    assert len(found) == 32
+    assert set(found) <= {7, 11, 2}
+
+
+def test_only_one_part_leads() -> None:
+    setting = ground()
+    pair = [Part(row(name, words, grid=F(2)), setting, count(1).__next__) for name, words in
+            (("one", "I"), ("two", "V"))]  # fmt: skip
+    Agenda(pair).plan(F(4))
+    assert [each.leads for each in pair] == [True, False]
+    chord = setting.harmonies.at(F(3))
+    assert chord is not None
+    assert chord.name == "C"
+
+
+def test_harmonies_stay_few() -> None:
+    harmonies, spec = Harmonies(), row("h", "I V", grid=F(1, 4))
+    setting = ground()
+    chord = planned(spec, 1)[0][0].chord
+    assert chord is not None
+    for beat in range(10_000):
+        harmonies.begin(F(beat), chord)
+        harmonies.forget(F(beat))
+        assert harmonies.at(F(beat)) is chord
+    assert len(harmonies._beats) < 300
+    assert harmonies.at(F(-1)) is None or setting
+
+
+# Engines that misbehave -----------------------------------------------------------------
+
+
+def raising(error: Exception, after: int = 3) -> Callable[[Random, Controls], Iterator[Symbol]]:
+    def symbols(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        for _ in range(after):
+            yield Symbol("C")
+        raise error
+
+    return symbols
+
+
+class Unspeakable(Exception):  # noqa: N818
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("no"), RecursionError(), MemoryError(), Unspeakable(), KeyError("x" * 100_000)],
+)
+def test_an_engine_that_raises_is_started_again_and_at_last_silenced(error: Exception) -> None:
+    one = Part(does(raising(error)), ground(), count(1).__next__)
+    found, troubles = one.plan(F(1000))
+    assert len(troubles) == FAILURES
+    assert one.finished
+    assert len(found) == FAILURES * 3 + FAILURES - 1
+    assert type(error).__name__ in troubles[0].text
+    assert "started again" in troubles[0].text
+    assert "silenced" in troubles[-1].text
+    assert max(len(trouble.text) for trouble in troubles) < 300
+
+
+def test_errors_far_apart_are_forgiven() -> None:
+    spec = does(raising(ValueError("no"), after=200), grid=F(1, 2))
+    one = Part(spec, ground(), count(1).__next__)
+    _, troubles = one.plan(F(1000))
+    assert len(troubles) == 9
+    assert not one.finished
+
+
+def broken() -> list[Callable[[Random, Controls], Iterator[Any]]]:
+    def no_stream(rng: Random, controls: Controls) -> Iterator[Any]:
+        raise TypeError("no stream")
+
+    def no_symbols(rng: Random, controls: Controls) -> Iterator[Any]:
+        while True:
+            yield None
+
+    def one_sound(*sound: Any) -> Callable[[Random, Controls], Iterator[Any]]:
+        def symbols(rng: Random, controls: Controls) -> Iterator[Any]:
+            while True:
+                yield Symbol("x", fragment=Fragment(F(1), (Sound(*sound),)))
+
+        return symbols
+
+    return [
+        no_stream,
+        no_symbols,
+        one_sound(float("nan"), F(1), 60),
+        one_sound(F(0), float("inf"), 60),
+        one_sound(F(0), F(1), "C"),
+        one_sound(F(0), F(1), 60, "loud"),
+    ]
+
+
+@pytest.mark.parametrize("what", broken())
+def test_what_is_no_music_silences_its_part_only(what: Any) -> None:
+    setting = ground()
+    wild, calm = (Part(spec, setting, count(1).__next__) for spec in (does(what), row("b", "C")))
+    found, troubles = Agenda([wild, calm]).plan(F(200))
+    assert wild.finished
+    assert len(troubles) == FAILURES
+    assert len([step for each, step in found if each is calm]) == 400
+
+
+@pytest.mark.parametrize("pitch", [-1000, -1, 128, 1000])
+@pytest.mark.parametrize("velocity", [-1.0, 0.0, 7.0, float("nan"), float("inf")])
+def test_absurd_sounds_are_brought_within_bounds(pitch: int, velocity: float) -> None:
+    def symbols(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        sound = Sound(F(-3), F(-1), pitch, velocity, -5)
+        yield Symbol("x", fragment=Fragment(F(-2), (sound,)))
+
+    found, troubles = planned(does(symbols))
+    (tone,) = found[0].tones
+    assert not troubles
+    assert 0 <= tone.pitch <= 127
+    assert 0 <= tone.velocity <= 1.25
+    assert (found[0].beat, tone.length, tone.voice) == (F(0), F(0), 0)
+
+
+def test_thinking_rests_a_grid_step_and_asks_again() -> None:
+    def think(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        while True:
+            yield THINKING
+            yield THINKING
+            yield Symbol("C")
+
+    found = [(s.beat, len(s.tones)) for s in planned(does(think), 3)[0]]
+    assert found == [(0, 0), (F(1, 2), 0), (1, 1), (F(3, 2), 0), (2, 0), (F(5, 2), 1)]
+
+
+def test_nothing_but_unknown_symbols_silences_the_part() -> None:
+    def mumble(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        for number in count():
+            yield Symbol(f"unknown{number % 7}")
+
+    one = Part(does(mumble), ground(), count(1).__next__)
+    found, troubles = one.plan(F(10))
+    assert one.finished
+    assert len(troubles) == FAILURES
+    assert not any(step.tones for step in found)
+
+
+@pytest.mark.parametrize("sounds", [0, 1, 50])
+@pytest.mark.parametrize("length", [F(0), F(1, 10**9)])
+def test_a_million_symbols_at_one_beat_silence_the_part(sounds: int, length: Fraction) -> None:
+    given = 0
+
+    def flood(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        nonlocal given
+        note = Sound(F(0), F(1), 60)
+        while True:
+            given += 1
+            yield Symbol("x", fragment=Fragment(length, (note,) * sounds))
+
+    one = Part(does(flood, grid=None), ground(), count(1).__next__)
+    found, troubles = one.plan(F(10))
+    assert one.finished
+    assert len(troubles) == FAILURES
+    assert given <= 2 * FAILURES * (CROWD + 1)
+    assert len(found) <= 2 * FAILURES * (CROWD + 1)
+
+
+def test_huge_fragments_and_chords_are_bounded() -> None:
+    def huge(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        notes = tuple(Sound(F(n), F(1), 60) for n in range(MOST_SOUNDS + 1))
+        chord = (Sound(F(0), F(1), 60),) * (MOST_TONES + 500)
+        while True:
+            yield Symbol("chord", fragment=Fragment(F(1), chord))
+            yield Symbol("tune", fragment=Fragment(F(1), notes))
+
+    one = Part(does(huge, grid=None), ground(), count(1).__next__)
+    found, troubles = one.plan(F(20))
+    assert one.finished
+    assert "notes of fragments" in troubles[0].text
+    assert max(len(step.tones) for step in found) == MOST_TONES
+
+
+def test_lengths_that_would_never_meet_again_stay_payable() -> None:
+    def primes(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        for number in count(3):
+            yield Symbol("x", fragment=Fragment(F(1, 10**9 + number), (Sound(F(0), F(1), 60),)))
+            yield Symbol("x", fragment=Fragment(F(1, number)))
+
+    one = Part(does(primes, grid=None), ground(), count(1).__next__)
+    one.plan(F(7))
+    assert one.cursor.denominator < 1 << 150
+
+
+def test_a_wild_part_does_not_change_the_others() -> None:
+    def calm(others: list[PartSpec]) -> list[Step]:
+        setting = ground()
+        agenda = Agenda(
+            [Part(s, setting, count(1).__next__) for s in [*others, row("b", "C D E", chance=True)]]
+        )
+        return [s._replace(id=0) for p, s in agenda.plan(F(50))[0] if p.spec.name == "b"]
+
+    assert calm([does(raising(ValueError("no")))]) == calm([])

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from itertools import count
+
+from server.encode import MidiEncoder, OscEncoder, OutputSpec
+from server.rack import Rack, Tape
+from tests.server.model import MS, row
+
+GAME = OutputSpec("game", "osc", "[::1]:9000", timing="bundle", ahead=200 * MS)
+SYNTH = OutputSpec("synth", "midi", "virtual", rate=3125)
+BOTH = {"game": GAME, "synth": SYNTH}
+A = row("a", "C", outputs=("game", "synth"))
+B = row("b", "C", outputs=("synth",))
+
+
+def rack() -> tuple[Rack, Tape, Tape]:
+    midi, osc = Tape(), Tape()
+    return Rack({"midi": midi, "osc": osc}, count(1).__next__), midi, osc
+
+
+def test_every_part_has_a_virtual_port_of_its_own_and_a_target_one_socket() -> None:
+    here, midi, osc = rack()
+    outputs = here.patch(BOTH, {7: A, 8: B})
+    assert [(p["title"], p["name"], p["rate"]) for p in midi.ports.values()] == [
+        ("a", "virtual", 3125),
+        ("b", "virtual", 3125),
+    ]
+    assert [(p["kind"], p["host"], p["number"]) for p in osc.ports.values()] == [
+        ("osc", "::1", 9000)
+    ]
+    assert set(midi.ports) & set(osc.ports) == set()
+    synth, game = outputs["synth"].encoder, outputs["game"].encoder
+    assert isinstance(synth, MidiEncoder)
+    assert isinstance(game, OscEncoder)
+    assert set(synth.ports) == {7, 8}
+    assert here.lead == 200 * MS
+    assert sorted(here.labels.values()) == ["game", "synth", "synth"]
+
+
+def test_ports_that_scenes_share_stay_open_and_others_are_closed_by_sweep() -> None:
+    here, midi, osc = rack()
+    here.patch(BOTH, {7: A, 8: B})
+    before = dict(midi.ports)
+    here.patch({"synth": SYNTH}, {9: A})
+    assert midi.ports == before
+    here.sweep()
+    assert osc.ports == {}
+    assert [port["title"] for port in midi.ports.values()] == ["a"]
+    assert list(here.labels.values()) == ["synth"]
+
+
+def test_ports_of_many_scenes_stay_few_numbers() -> None:
+    here, _, osc = rack()
+    for number in range(2000):
+        spec = OutputSpec("o", "osc", f"127.0.0.1:{number + 1}")
+        here.patch({"o": spec}, {1: row("a", "C", outputs=("o",))})
+        here.sweep()
+    assert max(osc.ports) < 4
+    assert len(osc.ports) == 1
+
+
+def test_what_has_no_wire_or_no_part_is_silent() -> None:
+    osc = Tape()
+    here = Rack({"osc": osc}, count(1).__next__)
+    assert set(here.patch(BOTH, {7: A})) == {"game"}
+    assert here.patch(BOTH, {7: B}) == {}
+    assert here.lead == 0
+
+
+def test_time_is_told_to_both_the_old_and_the_new() -> None:
+    here, _, _ = rack()
+    encoders = [here.patch(BOTH, {n: A})["game"].encoder for n in (1, 2)]
+    here.set_time(5, 6)
+    assert [(e.now, e.wall) for e in encoders if isinstance(e, OscEncoder)] == [(5, 6), (5, 6)]
+
+
+def test_after_sleep_every_port_is_opened_anew() -> None:
+    here, midi, osc = rack()
+    here.patch(BOTH, {7: A, 8: B})
+    settings = [dict(midi.ports), dict(osc.ports)]
+    midi.ports.clear()
+    osc.ports.clear()
+    here.reopen()
+    assert [midi.ports, osc.ports] == settings
+
+
+def test_commands_reach_every_wire() -> None:
+    here, midi, osc = rack()
+    here.cut(3)
+    here.recall()
+    here.everywhere("silence")
+    here.everywhere("panic")
+    assert midi.calls == osc.calls
+    assert [name for name, _ in midi.calls] == ["cut", "recall", "silence", "panic"]
