@@ -308,19 +308,54 @@ def symbols(
     why: Annotated[
         bool, typer.Option("--why", help="Say after each symbol where it comes from.")
     ] = False,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Draw a grammar's first derivation instead.")
+    ] = False,
 ) -> None:
     """List an engine's stream, one symbol a line."""
     from itertools import islice
 
     from .errands import part_of, split_part
     from .errands import symbols as stream
+    from .errands import tree as drawn
 
     name, part = split_part(scene)
     chosen = _chosen(name, seed)
+    if tree:
+        print(drawn(chosen, part_of(chosen, part)))
+        return
     for symbol in islice(stream(chosen, part_of(chosen, part)), count):
         args = ", ".join(f"{arg:g}" for arg in symbol.args)
         line = f"{symbol.name}({args})" if args else symbol.name
         print(f"{line}\t{symbol.origin}" if why else line)
+
+
+@app.command()
+def learn(
+    tunes: Annotated[list[str], typer.Argument(metavar="MIDI…", help="Files, or patterns.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="MODEL.json", help="Where to keep what is learnt."),
+    ],
+    order: Annotated[
+        float, typer.Option(metavar="N", min=0, max=10, help="Symbols of context to learn.")
+    ] = 3,
+) -> None:
+    """Learn a Markov model from MIDI files; a scene uses it as  model = "MODEL.json"."""
+    import json
+
+    from engines.markov import Markov
+
+    from .recorder import check_writable, save
+    from .tunes import read_tunes
+
+    check_writable(out, "-o")
+    model = Markov(corpus=read_tunes(tunes, Path.cwd(), "MIDI"), order=order)
+    try:
+        save(out, json.dumps(model.to_data(), separators=(",", ":")).encode())
+    except OSError as error:
+        raise Mistake("-o", f"{out} cannot be written: {error.strerror}") from None
+    print(f"{out}: {len(model.alphabet() or ())} different symbols")
 
 
 @app.command()

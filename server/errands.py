@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from engines.base import THINKING, Controls, Mistake, Symbol
+from engines.grammar import Grammar
 
 from .clock import JumpClock
 from .journal import Entry, Played, Troubled
@@ -72,6 +73,14 @@ def symbols(scene: Scene, spec: PartSpec) -> Iterator[Symbol]:
             yield symbol
         elif (thoughts := thoughts + 1) > THOUGHTS:
             raise Mistake(f"parts.{spec.name}", "the engine thinks without end; simplify its rules")
+
+
+def tree(scene: Scene, spec: PartSpec) -> str:
+    """A grammar's first derivation, drawn as a tree. Errors: Mistake for other engines."""
+    if not isinstance(spec.engine, Grammar):
+        raise Mistake(f"parts.{spec.name}", f"only a grammar has a tree, not {spec.engine_name}")
+    controls = Controls({**scene.controls, "bar": 1, "beat": 1})
+    return str(spec.engine.tree(Random(f"{scene.seed}/{spec.name}"), controls))
 
 
 def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:

@@ -41,7 +41,7 @@ gate = 0.99
 FINE, LONG = b"/componium/part/fine/", b"/componium/part/long/"
 STEP = {750: 5e6, 600: 6.25e6}  # ns
 OFF_GRID = 0.5e6  # ns
-SETTLED = 0.12  # s after which an effect has surely come: longer than the planner's horizon
+SETTLED = 0.1  # s after which an effect has surely come: the planner's horizon
 HEAD = ["control", "trials", "p50 ms", "p99", "max", "bar"]
 
 
@@ -54,7 +54,7 @@ class Room:
     def do(self, address: str, *args: float | str) -> tuple[int, list[Arrival]]:
         """Send at a random moment: when, and what arrived from a little before until settled."""
         self.receiver.drain()
-        time.sleep(0.06 + self.rng.uniform(0, 0.02))
+        time.sleep(0.03 + self.rng.uniform(0, 0.02))
         at = self.door.send(f"/componium/{address}", *args)
         time.sleep(SETTLED)
         return at, self.receiver.drain()

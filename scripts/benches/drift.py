@@ -57,8 +57,11 @@ def slope(moments: list[int]) -> float:
     return linear_regression(ideal, error).slope * 1e6
 
 
-def simulated(changes: int, hours: int) -> float:
-    """The worst error in ns of a timeline with so many changes of tempo, against exact sums."""
+def simulated(changes: int, hours: int) -> tuple[float, float]:
+    """The worst error in ns of a timeline with so many changes of tempo, against exact sums.
+
+    And how many hours it came to.
+    """
     rng, truth, at = Random(1821), Fraction(0), Fraction(0)
     line, bpm, worst = Timeline.starting(120), 120.0, 0.0
     mean = hours * 3600 / changes  # seconds between two changes
@@ -70,7 +73,7 @@ def simulated(changes: int, hours: int) -> float:
         worst = max(worst, abs(float(line.ns_at(at) - truth)))
         bpm = rng.uniform(20, 999)
         line = line.with_tempo(bpm, at)
-    return worst
+    return worst, float(truth) / 3600e9
 
 
 def main(argv: list[str]) -> None:
@@ -81,8 +84,8 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--changes", type=int, default=100_000)
     options = ask.parse_args(argv)
     drift, notes = played(options.seconds)
-    worst = simulated(options.changes, options.hours)
-    length = f"{options.hours} h, {options.changes:,} changes of tempo"
+    worst, hours = simulated(options.changes, options.hours)
+    length = f"{hours:,.0f} h, {options.changes:,} changes of tempo"
     rows = [
         ["played", f"{options.seconds:g} s, {notes} notes", f"{drift:+.3f} ppm", "≤ 1 ppm"],
         ["simulated", length, f"{worst:.1f} ns", "< 1000 ns"],

@@ -421,3 +421,19 @@ def test_a_wild_part_does_not_change_the_others() -> None:
         return [s._replace(id=0) for p, s in agenda.plan(F(50))[0] if p.spec.name == "b"]
 
     assert calm([does(raising(ValueError("no")))]) == calm([])
+
+
+def test_notes_of_a_fragment_and_later_words_come_in_order_of_their_beats() -> None:
+    def mixed(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        while True:
+            sounds = tuple(Sound(F(n), F(1), 48 + 7 * n) for n in range(4))
+            yield Symbol("long", fragment=Fragment(F(1), sounds))
+            yield Symbol("C5")
+            yield Symbol("E3")
+
+    spec = does(mixed, grid=F(1, 2), nearest=True)
+    found = [step._replace(id=0) for step in planned(spec, 12)[0]]
+    assert [step.beat for step in found] == sorted(step.beat for step in found)
+    one = Part(spec, ground(), count(1).__next__)
+    again = [step._replace(id=0) for n in range(49) for step in one.plan(F(n, 4))[0]]
+    assert again == found

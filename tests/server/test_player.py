@@ -14,6 +14,7 @@ from engines.base import Mistake
 from server.clock import JumpClock
 from server.encode import OutputSpec
 from server.journal import Entry, Harmonised, Marked, Moved, Ticked, Troubled, Turned
+from server.music.groove import parse_groove
 from server.player import Player, Receipt
 from server.rack import Rack, Tape
 from server.scene import Scene
@@ -738,3 +739,51 @@ def test_what_lies_between_stop_and_the_next_sixteenth_is_not_played_late(
     beats = {e.note.beat for e in stage.played}
     assert beats == {F(n, 16) for n in range(49) if not at < F(n, 16) < F(5, 4)}
     check_ledger(stage)
+
+
+def test_a_groove_that_pushes_is_planned_in_time_however_slow() -> None:
+    spec = row("push", "C", grid=F(1, 4), groove=parse_groove("push"))
+    stage = Stage(scene(spec, tempo=20.0), horizon=20 * MS)
+    stage.player.play()
+    stage.go(20 * SECOND)
+    assert len(stage.ons()) > 20
+    assert all(when == event.due for when, event in stage.ons())
+
+
+def test_faders_stay_where_they_are_when_it_is_played_again() -> None:
+    stage = Stage(scene(*CALM))
+    stage.player.play()
+    stage.go_to(3)
+    stage.player.strip("bells", "mute", True)
+    stage.player.stop()
+    stage.entries.clear()
+    stage.player.play()
+    stage.go_to(3)
+    assert {e.note.part for e in stage.played} == {"tune"}
+
+
+def test_the_chord_is_told_again_after_a_gap() -> None:
+    stage = Stage(scene(row("pad", "I", grid=F(1))))
+    stage.player.play()
+    stage.go_to(F(5, 2))
+    stage.stall(3 * SECOND)
+    stage.go(SECOND)
+    told = [e.moment.beat for e in stage.entries if isinstance(e, Harmonised)]
+    assert told == [0, 9]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 60), st.integers(40, 300))
+def test_pulses_come_between_half_a_pulse_and_two_apart_whatever_the_transport_does(
+    wait: int, bpm: int
+) -> None:
+    stage = Stage(scene(row("tick", "C"), output=MIDI, tempo=float(bpm)))
+    for act in (stage.player.play, stage.player.stop, stage.player.resume, stage.player.stop):
+        stage.go(100 * MS + wait * MS)
+        act()
+    stage.player.play()
+    stage.go(SECOND)
+    pulses = [when for when, data, _ in stage.wire.sent if data == b"\xf8"]
+    gaps = [b - a for a, b in pairwise(pulses)]
+    assert min(gaps) > 30 * SECOND / bpm / 24 - 2
+    assert max(gaps) < 2 * 60 * SECOND / bpm / 24
