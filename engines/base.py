@@ -159,5 +159,9 @@ class Engine(Protocol):
         ...
 
     def alphabet(self) -> frozenset[str] | None:
-        """Every name the stream can hand out, or None where that is not known."""
+        """Every name the stream can hand out, or None where that is not known.
+
+        Where it is not, and bare note values come after the symbols they belong to, the
+        engine has an attribute `closes` that is true.
+        """
         ...

@@ -199,6 +199,11 @@ class LSystem:
                 depth = min(depth + 1, self._deepest)
             first = WORK_PER_PULL
 
+    @property
+    def closes(self) -> bool:
+        """Whether each symbol's note value comes after it, as a symbol of its own."""
+        return self.interpret == "time"
+
     def alphabet(self) -> frozenset[str] | None:
         """Names the stream can hand out; None where they are degrees or note values."""
         return self._names() if self.interpret == "symbols" else None

@@ -69,7 +69,7 @@ class Cast:
         self.scene, self.begin, self.cued = scene, begin, cued
         self.ends: Fraction | None = None
         self.setting = Setting(
-            scene.seed, scene.key, scene.meters, begin, values=dict(scene.controls)
+            scene.seed, scene.key, scene.meters, begin, scene.phrase, values=dict(scene.controls)
         )
         self.mixer = mixer or Mixer(scene.parts)
         self.number, self._next_id = number(), rack.next_id

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
-from engines.base import THINKING, Controls, Engine, Fragment, Sound, Symbol
+from engines.base import THINKING, Controls, Engine, Fragment, Heard, Sound, Symbol
 
 from .music.chord import Chord, chord_tone, roman, voice
 from .music.groove import Groove
@@ -35,6 +35,8 @@ CROWD = 10_000  # symbols and tones within one quarter note; an engine with more
 MOST_SOUNDS = 20_000  # of fragments, planned and still to come
 MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
+UNHEARD = 1024  # steps of other parts that wait to be told to an engine
+STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
 _FINEST = 10**6  # denominator of a length that an engine hands out
 _QUARTER = Fraction(1)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
@@ -49,6 +51,8 @@ class PartSpec:
     octave: 4 is as written, 5 an octave higher.  low, high: MIDI numbers pitches stay within.
     nearest: place each pitch in the octave next to the one before.  fit: "key", "chord" or "".
     gate: sounding share of a step, 0 to 2.  accents: 0 (none) to 1 (upbeats silent).
+    curve: exponent on velocity, below 1 louder, above 1 softer.  swell: how much softer a
+    phrase begins and ends, 0 to 1.  listens: parts whose notes the engine is told.
     """
 
     name: str
@@ -66,6 +70,8 @@ class PartSpec:
     gate: float = 0.9
     velocity: float = 0.75
     accents: float = 0.25
+    curve: float = 1.0
+    swell: float = 0.0
     swing: float = 0.5
     swing_unit: Fraction = Fraction(1, 2)
     groove: Groove | None = None
@@ -80,6 +86,7 @@ class PartSpec:
     density: float = 1.0
     mute: bool = False
     enters: int = 1
+    listens: tuple[str, ...] = ()
 
 
 class Trouble(NamedTuple):
@@ -130,13 +137,15 @@ class Ground(NamedTuple):
 class Setting:
     """What all parts of a scene share: the ground they are read against.
 
-    begin: the beat at which bar 1 begins.  values: live controls by name, as engines see them.
+    begin: the beat at which bar 1 begins.  phrase: bars.  values: live controls by name, as
+    engines see them.
     """
 
     seed: int
     key: Key
     meters: MeterMap
     begin: Fraction = Fraction(0)
+    phrase: int = 4
     harmonies: Harmonies = field(default_factory=Harmonies)
     values: dict[str, float] = field(default_factory=dict)
     _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
@@ -210,8 +219,10 @@ class Part:
         except Exception:  # its stream will tell what is wrong
             alphabet = None
         self.has_chords = spec.reading.leads(alphabet)
-        self._closes = spec.reading.closes(alphabet)
+        # An engine whose alphabet is open says itself that bare note values will come.
+        self._closes = getattr(spec.engine, "closes", False) or spec.reading.closes(alphabet)
         self._grid = spec.grid or Fraction(1)
+        self._heard: deque[Heard] = deque(maxlen=UNHEARD)
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
         self._last_pitch: int | None = None
@@ -264,12 +275,25 @@ class Part:
                 troubles.append(self._fail(error))
         return steps, troubles
 
+    def hear(self, steps: Iterable[Step]) -> None:
+        """Steps of a part that this one listens to; its engine is told once their beat is past."""
+        for step in steps:
+            sounds = tuple(
+                Sound(Fraction(0), tone.length or step.length, tone.pitch, _PLAIN * tone.velocity)
+                for tone in step.tones
+                if 0 <= tone.pitch <= 127
+            )
+            self._heard.append(Heard(step.beat, Fragment(step.length, sounds)))
+
     def _pull(self) -> None:
         """Ask the engine until something can be laid out."""
         values = self.controls.values
         values.update(self.setting.values)
         ground = self.setting.ground(self.cursor)
         values["bar"], values["beat"] = ground.place.bar, ground.at
+        heard = self._heard
+        while heard and heard[0].beat < self.cursor:
+            self.controls.tell(heard.popleft())
         ready = self._ready
         for _ in range(SILENT_SYMBOLS):
             try:
@@ -446,7 +470,7 @@ class Part:
         key = self.setting.key
         if self.spec.fit == "chord":
             chord = self.setting.harmonies.at(beat)
-            if chord is not None and self.setting.ground(beat).weight >= 0.5:
+            if chord is not None and self.setting.ground(beat).weight >= STRONG:
                 classes = chord.pitch_classes
                 return min(
                     range(midi - 6, midi + 7),
@@ -492,14 +516,25 @@ def folded(midi: int, low: int, high: int) -> int:
 class Agenda:
     """The parts of a scene and how far they are planned: what falls before this beat?
 
-    The part that leads the harmony is asked first, so that the others know its chords.
+    The part that leads the harmony is asked first, so that the others know its chords, and a
+    part that listens after those it listens to.
     """
 
     def __init__(self, parts: list[Part], begin: Fraction = Fraction(0)) -> None:
         leader = next((part for part in parts if part.has_chords), None)
         if leader is not None:
             leader.leads = True
-        self.parts = sorted(parts, key=lambda part: part is not leader)
+        waiting = sorted(parts, key=lambda part: part is not leader)
+        self.parts: list[Part] = []
+        while waiting:
+            there = {part.spec.name for part in waiting}
+            free = [part for part in waiting if not there.intersection(part.spec.listens)]
+            self.parts += free or waiting[:1]  # parts in a ring hear each other late
+            waiting = [part for part in waiting if part not in self.parts]
+        self._listeners = {
+            part.spec.name: [other for other in parts if part.spec.name in other.spec.listens]
+            for part in parts
+        }
         self.frontier = begin
 
     def plan(self, until: Fraction) -> tuple[list[tuple[Part, Step]], list[Trouble]]:
@@ -510,6 +545,8 @@ class Agenda:
             steps, wrong = part.plan(until)
             planned += [(part, step) for step in steps]
             troubles += wrong
+            for listener in self._listeners[part.spec.name]:
+                listener.hear(steps)
         self.frontier = max(self.frontier, until)
         return planned, troubles
 

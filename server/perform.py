@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from .mixer import Strip
 from .music.groove import humanize, noise, swing
+from .music.meter import Place
 from .music.note import Note, Step
 from .part import PartSpec, Setting
 
@@ -29,7 +30,9 @@ def perform(
     if strip.density < 1.0 and not _kept(strip.density, weight, seed, step.number):
         return []
     loud = spec.velocity * strip.level * (1.0 - spec.accents * (1.0 - weight))
-    if spec.swing != STRAIGHT:
+    if spec.swell:
+        loud *= _swell(spec.swell, ground.place, setting.phrase)
+    if spec.swing != STRAIGHT and _even(ground.since):
         start += swing(ground.since, spec.swing, spec.swing_unit)
     if spec.groove is not None:
         _, position, meter = ground.place
@@ -55,12 +58,24 @@ def perform(
             end if length is None else start + length,
             nudge,
             pitch,
-            min(velocity, 1.0),
+            min(velocity, 1.0) ** spec.curve,
             min(spec.channel + voice, 16),
             step.symbol,
         )
         notes.append((number, note))
     return notes
+
+
+def _even(beat: Fraction) -> bool:
+    """Whether halving leads here: triplets and other tuplets are played as written."""
+    denominator = beat.denominator
+    return not denominator & (denominator - 1)
+
+
+def _swell(depth: float, place: Place, phrase: int) -> float:
+    """The arch of a phrase: full in its middle, softer by `depth` at both ends (Todd, 1992)."""
+    bars = (place.bar - 1) % phrase + float(place.position / place.meter.length)
+    return 1.0 - depth * (2.0 * bars / phrase - 1.0) ** 2
 
 
 @lru_cache(1024)

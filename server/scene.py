@@ -331,6 +331,8 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
         gate=table.number("gate", 0.9, 0.01, 2),
         velocity=table.number("velocity", 0.75, 0, 1),
         accents=table.number("accents", 0.25, 0, 1),
+        curve=_curve(table),
+        swell=table.number("swell", 0, 0, 1),
         swing=swing,
         swing_unit=unit,
         groove=_groove(table),
@@ -345,6 +347,7 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
         density=table.number("density", 1, 0, 1),
         mute=table.flag("mute"),
         enters=table.whole("enters", 1, 1, 100_000),
+        listens=_names(table, "listens"),
     )
     table.end()
     return spec
@@ -473,6 +476,47 @@ def _swing(table: Table) -> tuple[float, Fraction]:
             place, f"expected 0.5 (straight) to 0.75, or {{ amount, unit }}, got {value!r}"
         )
     return float(value), unit
+
+
+_CURVES = {"linear": 1.0, "soft": 0.6, "hard": 1.6}
+
+
+def _curve(table: Table) -> float:
+    value = table.values.get("curve")
+    if not isinstance(value, str):
+        return table.number("curve", 1, 0.25, 4)
+    return _CURVES[table.choice("curve", "linear", tuple(_CURVES))]
+
+
+def _names(table: Table, key: str) -> tuple[str, ...]:
+    value = table.take(key, [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Mistake(table.at(key), f"expected a part's name or several, got {value!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _check_listening(parts: list[PartSpec]) -> None:
+    """Whoever is listened to is there, leads nobody round in a ring, and hears no chords late."""
+    heard = {part.name: part.listens for part in parts}
+    for part in parts:
+        place = f"parts.{part.name}.listens"
+        for name in part.listens:
+            if name not in heard:
+                raise Mistake(place, f"no part is called {name!r}; there are: {', '.join(heard)}")
+        reached, around = set(part.listens), list(part.listens)
+        while around:
+            fresh = set(heard[around.pop()]) - reached
+            reached |= fresh
+            around += fresh
+        if part.name in reached:
+            raise Mistake(place, "the part would hear itself in the end; break the ring")
+    leader = next((p for p in parts if p.reading.leads(p.engine.alphabet())), None)
+    if leader is not None and leader.listens:
+        raise Mistake(
+            f"parts.{leader.name}.listens",
+            "the part that leads the harmony is asked first and cannot listen to others",
+        )
 
 
 def _groove(table: Table) -> Groove | None:
