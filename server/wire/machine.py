@@ -164,7 +164,8 @@ class Wire:
     def _cut(self, part: int) -> None:
         self._recall(part)
         for entry in list(self.sounding.values()):
-            if entry.part == part or part == protocol.ALL:
+            # Ending one may show that its port is gone, and with it the others that sound there.
+            if entry.id in self.sounding and (entry.part == part or part == protocol.ALL):
                 self._finish(entry)
 
     def silence(self, panic: bool = False) -> None:
@@ -218,7 +219,7 @@ class Wire:
                 entry.seq = -1
                 del self.queued[entry.id]
         for entry in list(self.sounding.values()):
-            if entry.output is output:
+            if entry.id in self.sounding and entry.output is output:
                 self._finish(entry)
         del self.outputs[number]
         self._told.pop(number, None)
@@ -332,7 +333,11 @@ class Wire:
                 sent = []
                 if phase == QUEUED:
                     self._lapse(thing, overdue)
-                self._vanish(thing if phase == PUMP else thing.output, absent)
+                if phase == PUMP and thing.leave_by:
+                    thing.up = False
+                    self._leave(thing)
+                else:
+                    self._vanish(thing if phase == PUMP else thing.output, absent)
                 continue
             stamps.append(clock())
         self._begun(sent)

@@ -102,9 +102,9 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """(kind, body) of every frame that `data` completes."""
-        buffer = self._buffer
+        buffer, frames = self._buffer, []
         buffer += data
         at, have = 0, len(buffer)
         while have - at >= 5:
@@ -112,6 +112,7 @@ class Frames:
             stop = at + 4 + length
             if stop > have:
                 break
-            yield kind, bytes(buffer[at + 5 : stop])
+            frames.append((kind, bytes(buffer[at + 5 : stop])))
             at = stop
         del buffer[:at]
+        return frames
