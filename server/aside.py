@@ -15,7 +15,8 @@ class Aside(Generic[T]):
     """Hands items, in order, to a worker on its own thread.
 
     take: does the work on one item.  pause: called between items, at least every `every`
-    seconds.  done: called once, last, after `close`.
+    seconds.  done: called once, last, after `close` or after what a worker has raised.
+    broken: what that was; then nothing more is taken.
     room: items that may wait; what comes when it is full is dropped, and counted in `dropped`.
     Law: `put` returns at once, however long the worker takes.
     """
@@ -50,19 +51,25 @@ class Aside(Generic[T]):
 
     def _work(self) -> None:
         try:
-            again = time.monotonic() + self._every
-            while True:
-                try:
-                    item = self._items.get(timeout=max(again - time.monotonic(), 0))
-                except queue.Empty:
-                    item = None
-                else:
-                    if item is None:
-                        break
-                    self._take(item)
-                if time.monotonic() >= again:
-                    self._pause()
-                    again = time.monotonic() + self._every
-            self._done()
+            self._toil()
         except Exception as error:
             self.broken = error
+        try:
+            self._done()
+        except Exception as error:
+            self.broken = self.broken or error
+
+    def _toil(self) -> None:
+        again = time.monotonic() + self._every
+        while True:
+            try:
+                item = self._items.get(timeout=max(again - time.monotonic(), 0))
+            except queue.Empty:
+                item = None
+            else:
+                if item is None:
+                    break
+                self._take(item)
+            if time.monotonic() >= again:
+                self._pause()
+                again = time.monotonic() + self._every

@@ -53,7 +53,9 @@ class Cast:
 
     begin, ends: beats of the timeline; `ends` is None while nothing is to follow.
     number: the wires' part number of what is said about the piece as a whole.
-    cued: whether its programs were sent beforehand.
+    cued: whether its programs were sent beforehand.  tempo: that it begins with, or None to
+    go on in the one that was.  instead: what was planned of the scenes before from `begin` on,
+    while it may still turn out that this one does not begin.
     Laws: nothing of it begins at or after `ends`; every beat of its bars is told once.
     """
 
@@ -68,6 +70,8 @@ class Cast:
     ) -> None:
         self.scene, self.begin, self.cued = scene, begin, cued
         self.ends: Fraction | None = None
+        self.tempo: float | None = scene.tempo
+        self.instead: list[Pending] = []
         self.setting = Setting(
             scene.seed, scene.key, scene.meters, begin, scene.phrase, values=dict(scene.controls)
         )
@@ -93,9 +97,9 @@ class Cast:
         self._told = begin
         self._chord: Chord | None = None
         self._opened = False
-        patched = rack.patch(scene.outputs, {each.number: each.spec for each in self.parts})
+        self.patched = rack.patch(scene.outputs, {each.number: each.spec for each in self.parts})
         self.outputs: list[tuple[int, str, Encoder]] = []
-        for index, (name, output) in enumerate(patched.items()):
+        for index, (name, output) in enumerate(self.patched.items()):
             way = (index, output.spec.kind, output.encoder)
             self.outputs.append(way)
             for playing in self.parts:

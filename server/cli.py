@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from engines.base import Mistake
 if TYPE_CHECKING:
     from .journal import Entry
     from .lines import Printer
+    from .recorder import Recorder
     from .scene import Scene
     from .stage import Wish
 
@@ -117,12 +119,11 @@ def play(
         Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
     ] = None,
     bars: Annotated[
-        int, typer.Option(metavar="N", min=0, help="End after so many bars.", show_default="never")
-    ] = 0,
+        int | None, typer.Option(metavar="N", min=1, help="End after so many bars.")
+    ] = None,
     seconds: Annotated[
-        float,
-        typer.Option(metavar="S", min=0, help="End after so many seconds.", show_default="never"),
-    ] = 0.0,
+        float | None, typer.Option(metavar="S", min=0.001, help="End after so many seconds.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is wrong.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print each event as a line of JSON.")
@@ -145,18 +146,20 @@ def play(
     from .scene import find_scene
     from .stage import CONTROL_PORT, Wish
 
+    if seconds is not None and not isfinite(seconds):
+        raise Mistake("--seconds", f"expected a number of seconds, got {seconds}")
     wish = Wish(
         midi=midi,
         osc=tuple(osc or ()),
         folder=find_scene(scene).parent,
-        bars=bars,
-        seconds=seconds,
+        bars=bars or 0,
+        seconds=seconds or 0.0,
         horizon=horizon_ms * 1_000_000,
         control=CONTROL_PORT if control is None else control,
         insisted=bool(control),
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc)
-    form = "quiet" if quiet else "json" if json else "view" if _drawable() else "lines"
+    form = "json" if json else "quiet" if quiet else "view" if _drawable() else "lines"
     raise typer.Exit(_perform(chosen, wish, record, form))
 
 
@@ -188,8 +191,9 @@ def _chosen(
 
 def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
     """Play with the listeners asked for; the exit status."""
+    from .health import Health
     from .journal import Journal
-    from .stage import Health, Stage, run
+    from .stage import Stage, run
 
     journal, health = Journal(), Health()
     stage = Stage(scene, wish, journal, health)
@@ -200,7 +204,7 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
         check_writable(record, "--record")
         recorder = Recorder(record, scene, lambda: stage.player.scene, stage.trouble, version())
         journal.add(recorder)
-        closing.append(recorder.close)
+        closing.append(lambda: _kept(recorder))
     if form == "view":
         from .view import View
 
@@ -222,9 +226,16 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
         status = run(stage)
     finally:
         finished = [close() for close in closing]
-    if not all(finished):  # a disk or a terminal hangs; nothing that sounds waits for it
+    if not all(finished):  # a disk or a terminal may hang; nothing that sounds waits for it
         os._exit(status)
     return status
+
+
+def _kept(recorder: Recorder) -> bool:
+    whole = recorder.close()
+    if not whole:
+        _complain(f"--record: {recorder.trouble}")
+    return whole
 
 
 def _said_all(printer: Printer) -> bool:
@@ -321,6 +332,9 @@ def symbols(
 
     name, part = split_part(scene)
     chosen = _chosen(name, seed)
+    if not part and len(chosen.parts) > 1:
+        others = ", ".join(f"{name}:{spec.name}" for spec in chosen.parts[1:])
+        _complain(f"this is {name}:{chosen.parts[0].name}; there are also {others}")
     if tree:
         print(drawn(chosen, part_of(chosen, part)))
         return
@@ -350,7 +364,8 @@ def learn(
     from .tunes import read_tunes
 
     check_writable(out, "-o")
-    model = Markov(corpus=read_tunes(tunes, Path.cwd(), "MIDI"), order=order)
+    whole = [str(Path(tune).absolute()) for tune in tunes]
+    model = Markov(corpus=read_tunes(whole, Path.cwd(), "MIDI"), order=order)
     try:
         save(out, json.dumps(model.to_data(), separators=(",", ":")).encode())
     except OSError as error:
@@ -414,7 +429,7 @@ def engines() -> None:
 @app.command()
 def ports() -> None:
     """The MIDI ports there are, or why there are none."""
-    from .ports import survey
+    from .survey import survey
 
     for line in survey():
         print(line)

@@ -33,7 +33,9 @@ Arg = int | float | str
 
 def _string(text: str) -> bytes:
     """Padded with one to four zero bytes; what no receiver could read is left out."""
-    data = text.replace("\0", "").encode("utf-8", "replace")[:LONGEST]
+    data = text.replace("\0", "").encode("utf-8", "replace")
+    if len(data) > LONGEST:
+        data = data[:LONGEST].decode("utf-8", "ignore").encode()  # no half of a character
     return data + bytes(4 - len(data) % 4)
 
 

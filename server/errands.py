@@ -10,14 +10,15 @@ from engines.base import THINKING, Controls, Mistake, Symbol
 from engines.grammar import Grammar
 
 from .clock import JumpClock
-from .journal import Entry, Played, Troubled
+from .journal import Entry, Played, Troubled, Turned
+from .music.note import Say
 from .part import PartSpec
 from .player import Player
 from .recorder import Take
 from .scene import Scene, find_scene
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
-THOUGHTS = 100_000  # THINKING in a row after which an engine is taken to be stuck
+THOUGHTS = 200  # THINKING in a row after which an engine is taken to be stuck
 
 
 def hear(scene: Scene, bars: int, listener: Callable[[Entry], None]) -> None:
@@ -91,6 +92,8 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
     def listen(entry: Entry) -> None:
         if isinstance(entry, Played):
             heard.add(entry.note.part)
+        elif isinstance(entry, Turned):
+            heard.add(entry.part)
         elif isinstance(entry, Troubled):
             troubles.append(f"{entry.source}: {entry.text}")
 
@@ -99,5 +102,6 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
         spec.name
         for spec in scene.parts
         if spec.name not in heard and not spec.mute and spec.enters <= bars
+        if not any(isinstance(word, Say) for words in spec.reading.table.values() for word in words)
     ]
     return troubles, silent

@@ -42,6 +42,7 @@ class Mixer:
         }
         self._beats: list[Fraction] = []
         self._edits: list[_Edit] = []
+        self._newest = dict(self._base)  # after all edits; replaced whole, for other threads
         self._asked: dict[int, dict[str, Strip]] = {}  # after so many edits
         self._working: dict[int, dict[str, Strip]] = {}
 
@@ -53,6 +54,13 @@ class Mixer:
         edits.append((beat, name, field, value))
         edits.sort(key=lambda edit: edit[0])
         self._keep(edits, max(len(edits) - EDITS, 0))
+        strip = replace(self._newest[name], **{field: value})  # type: ignore[arg-type]
+        self._newest = self._newest | {name: strip}
+
+    def forget(self, after: Fraction) -> None:
+        """Drop the edits that were to hold from a later beat than this one."""
+        self._keep(self._edits[: bisect_right(self._beats, after)], 0)
+        self._newest = self._all_asked(len(self._edits))
 
     def _keep(self, edits: list[_Edit], settled: int) -> None:
         for _, name, field, value in edits[:settled]:
@@ -74,9 +82,13 @@ class Mixer:
             self._keep(self._edits, count)
 
     def asked(self, name: str, beat: Fraction | None = None) -> Strip:
-        """The strip as it was asked for, at a beat or after all that waits."""
-        count = len(self._beats) if beat is None else bisect_right(self._beats, beat)
-        return self._all_asked(count)[name]
+        """The strip as it was asked for, at a beat or after all that waits.
+
+        Without a beat it may be asked from any thread.
+        """
+        if beat is None:
+            return self._newest[name]
+        return self._all_asked(bisect_right(self._beats, beat))[name]
 
     def at(self, name: str, beat: Fraction) -> Strip:
         """The strip as it works: while any part is soloed, those that are not are mute."""
@@ -94,7 +106,8 @@ class Mixer:
     def _all_asked(self, count: int) -> dict[str, Strip]:
         strips = self._asked.get(count)
         if strips is None:
-            strips = self._asked[count] = dict(self._base)
+            strips = dict(self._base)
             for _, name, field, value in self._edits[:count]:
                 strips[name] = replace(strips[name], **{field: value})  # type: ignore[arg-type]
+            self._asked[count] = strips
         return strips

@@ -37,6 +37,7 @@ MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
+LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
 _FINEST = 10**6  # denominator of a length that an engine hands out
 _QUARTER = Fraction(1)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
@@ -222,6 +223,7 @@ class Part:
         # An engine whose alphabet is open says itself that bare note values will come.
         self._closes = getattr(spec.engine, "closes", False) or spec.reading.closes(alphabet)
         self._grid = spec.grid or Fraction(1)
+        self._degrees: dict[Degree, int] = {}  # MIDI numbers in this key
         self._heard: deque[Heard] = deque(maxlen=UNHEARD)
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
@@ -305,7 +307,7 @@ class Part:
             if symbol is THINKING:
                 ready.append(_REST)
                 return
-            ready.extend(self._reader.read(symbol))
+            ready.extend(self._reader.read(_named(symbol)))
             if ready:
                 return
         raise Wild(f"{SILENT_SYMBOLS} symbols in a row have no meaning")
@@ -314,7 +316,7 @@ class Part:
         """Rest for a moment and, where the engine itself has failed, start it again."""
         beat, wild = self.cursor, isinstance(error, Wild)
         self._failed.append(beat)
-        what = _said(error)
+        what = said(error)
         self._ready.clear()
         self._onsets.clear()
         if len(self._failed) == FAILURES and beat - self._failed[0] < FAILURE_BEATS:
@@ -364,7 +366,8 @@ class Part:
             for pitch in self._pitches(atom, beat, chord)
         )
         self._advance(length)
-        self._append(beat, length, tones[:MOST_TONES], hit.acts, symbol, chord, steps)
+        acts = hit.acts[:MOST_TONES]
+        self._append(beat, length, tones[:MOST_TONES], acts, symbol, chord, steps)
 
     def _advance(self, length: Fraction) -> None:
         self.cursor += length
@@ -423,7 +426,7 @@ class Part:
 
     def _pitches(self, atom: Atom, beat: Fraction, chord: Chord | None) -> tuple[int, ...]:
         """MIDI numbers of one atom, in the part's register."""
-        spec, key = self.spec, self.setting.key
+        spec = self.spec
         if isinstance(atom, Drum):
             return (atom.midi,)
         if isinstance(atom, Harmony):
@@ -434,10 +437,18 @@ class Part:
         if isinstance(atom, Absolute):
             midi = atom.midi
         elif isinstance(atom, Degree):
-            midi = key.pitch(atom).midi
+            midi = self._degree(atom)
         else:
             midi = self._chord_tone(atom, beat)
         return (self._placed(midi + 12 * (spec.octave - 4), beat),)
+
+    def _degree(self, degree: Degree) -> int:
+        midi = self._degrees.get(degree)
+        if midi is None:
+            if len(self._degrees) >= 1024:  # an open alphabet must not fill the memory
+                self._degrees.clear()
+            midi = self._degrees[degree] = self.setting.key.pitch(degree).midi
+        return midi
 
     def _register(self) -> tuple[int, int]:
         """Where chords are voiced: the part's range, or two octaves round its octave."""
@@ -484,14 +495,25 @@ class Wild(RuntimeError):  # noqa: N818  (what the trouble is called)
 
 
 def _exact(length: Fraction | float) -> Fraction:
-    """An engine's length or place, 0 or more, with a denominator that sums can bear."""
+    """An engine's length or place, 0 to 4096, with a denominator that sums can bear."""
     exact = length if isinstance(length, Fraction) else Fraction(length)
     if exact.denominator > _FINEST:
         exact = exact.limit_denominator(_FINEST)
-    return exact if exact > 0 else Fraction(0)
+    return min(exact, Fraction(LONGEST_STEP)) if exact > 0 else Fraction(0)
 
 
-def _said(error: Exception) -> str:
+def _named(symbol: Symbol) -> Symbol:
+    """The symbol with plain text for a name: what is derived from `str` cannot be sent."""
+    name = symbol.name
+    if type(name) is str:
+        return symbol
+    if not isinstance(name, str):
+        raise TypeError(f"a symbol's name is {type(name).__name__}, not text")
+    return symbol._replace(name=str.__str__(name))
+
+
+def said(error: Exception) -> str:
+    """An exception in few words, whatever it does when it is asked for them."""
     try:
         words = str(error)
     except Exception:

@@ -12,6 +12,7 @@ from .music.note import Note, Step
 from .part import PartSpec, Setting
 
 STRAIGHT = 0.5
+DRUMS = 10  # General MIDI's channel for them
 
 
 def perform(
@@ -47,7 +48,7 @@ def perform(
     notes = []
     for number, (pitch, velocity, length, voice, fixed) in enumerate(step.tones):
         velocity *= loud
-        if velocity <= 0:
+        if not velocity > 0:
             continue
         if strip.octave and not fixed:
             pitch = _within(pitch + 12 * strip.octave)
@@ -59,11 +60,17 @@ def perform(
             nudge,
             pitch,
             min(velocity, 1.0) ** spec.curve,
-            min(spec.channel + voice, 16),
+            _channel(spec.channel, voice),
             step.symbol,
         )
         notes.append((number, note))
     return notes
+
+
+def _channel(first: int, voice: int) -> int:
+    """Voices take the channels after the part's own, but never the drums'."""
+    channel = first + voice
+    return min(channel + (first < DRUMS <= channel), 16)
 
 
 def _even(beat: Fraction) -> bool:

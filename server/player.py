@@ -20,7 +20,7 @@ from .clock import Clock
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
 from .music.timeline import Timeline
-from .part import Setting
+from .part import Setting, said
 from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
@@ -92,6 +92,7 @@ class Player:
         self.rack = rack(next_id) if rack is not None else Rack({}, next_id)
         self._next_id: Callable[[], int] = next_id
         self._numbers = count()
+        self.rack.trouble = lambda text: self._enter(Troubled("wire", text))
         self._pulses = Pulses(self.rack)
         now = clock.now()
         self.playing = False
@@ -106,6 +107,7 @@ class Player:
         self._start_ns = now
         self._stopped_at = Fraction(0)
         self._end: Fraction | None = None
+        self._end_bar: int | None = None
         self._expected = now
         self._asleep = boot() - now if boot is not None else 0
         self._after_sleep = after_sleep
@@ -178,10 +180,12 @@ class Player:
         if stalled > ASLEEP:
             self.timeline = self.timeline.shifted(stalled - STALLED)
             self._start_ns += stalled - STALLED
-            for *_, pending in self._ahead:
-                pending.perform(self.timeline)
+            pendings = [pending for *_, pending in self._ahead]
+            self._ahead.clear()
+            self._perform(pendings)
+        self._drop_past(now)
         self._extend(now, silent=True)
-        self._ahead = [item for item in self._ahead if item[2].due > now]
+        self._drop_past(now)
         for cast in self._casts:
             cast.forget_chord()
         self.rack.recall()
@@ -193,6 +197,10 @@ class Player:
         self._pulses.locate(self.timeline, now + 1, beat)
         self._pulses.again(self.timeline, now)
         self._plan_ahead(now)
+
+    def _drop_past(self, now: int) -> None:
+        self._ahead = [item for item in self._ahead if item[2].due > now]
+        heapify(self._ahead)
 
     # Planning ---------------------------------------------------------------------------
 
@@ -226,12 +234,21 @@ class Player:
             )
             if change is None or change.receipt.beat > until:
                 break
-            beat, apply = change.receipt.beat, change.apply
-            self._plan(beat, silent)
-            change.apply = None
-            assert apply is not None
-            apply(beat)
+            self._plan(change.receipt.beat, silent)
+            self._take_in(change)
         self._plan(until, silent)
+
+    def _take_in(self, change: _Change) -> None:
+        """Apply a change. One that fails is refused, and the music goes on as it was."""
+        apply, change.apply = change.apply, None
+        assert apply is not None
+        try:
+            apply(change.receipt.beat)
+        except Exception as error:
+            if change in self._waiting:
+                self._waiting.remove(change)
+            self._enter(Troubled("/".join(change.topic), f"refused: {said(error)}"))
+            change.receipt.become("refused", said(error))
 
     def _plan(self, until: Fraction, silent: bool) -> None:
         if until <= self._frontier:
@@ -245,14 +262,34 @@ class Player:
             self._send(fresh)
 
     def _perform(self, pendings: Iterable[Pending]) -> None:
+        """Find out when these begin; what cannot be performed is left out, with a word."""
         ahead, line = self._ahead, self.timeline
         for pending in pendings:
-            pending.perform(line)
-            heappush(ahead, (pending.due, pending.order, pending))
+            try:
+                pending.perform(line)
+            except Exception as error:
+                self._leave_out(pending, error)
+            else:
+                heappush(ahead, (pending.due, pending.order, pending))
 
     def _send(self, pendings: Iterable[Pending]) -> None:
+        """Give the wires what can be said of these; what cannot is left out, with a word."""
         if self.rack.wires:
-            self._give(sent for pending in pendings for sent in pending.sent())
+            things: list[Sent] = []
+            for pending in pendings:
+                try:
+                    things += list(pending.sent())
+                except Exception as error:
+                    self._leave_out(pending, error)
+            self._give(things)
+
+    def _leave_out(self, pending: Pending, error: Exception) -> None:
+        self._ahead[:] = [item for item in self._ahead if item[2] is not pending]
+        heapify(self._ahead)
+        source = pending.cast.scene.name
+        if isinstance(pending, PendingStep):
+            source = f"parts.{pending.playing.spec.name}"
+        self._enter(Troubled(source, f"left out at beat {float(pending.beat):g}: {said(error)}"))
 
     def _give(self, things: Iterable[Sent]) -> None:
         batches: dict[str, list[Event]] = {kind: [] for kind in self.rack.wires}
@@ -267,10 +304,13 @@ class Player:
             for *_, pending in self._ahead
             if playing is None or (isinstance(pending, PendingStep) and pending.playing is playing)
         ]
-        for pending in again:
-            pending.perform(self.timeline)
-        self._ahead = [(pending.due, pending.order, pending) for *_, pending in self._ahead]
-        heapify(self._ahead)
+        if len(again) == len(self._ahead):
+            self._ahead = []
+        else:
+            chosen = set(map(id, again))
+            self._ahead = [item for item in self._ahead if id(item[2]) not in chosen]
+            heapify(self._ahead)
+        self._perform(again)
         self._send(again)
 
     def _retime(self, now: int) -> None:
@@ -312,7 +352,8 @@ class Player:
         here = self.now_beat
         while len(self._casts) > 1 and self._casts[1].begin <= here:
             del self._casts[0]
-            self._sweep_at = now + SETTLED
+            self._casts[0].instead.clear()
+            self._sweep_at = self._sweep_at or now + SETTLED
         if self._casts and self._casts[0].mixer.edited:
             self._casts[0].mixer.settle(min([here, *(p.beat for *_, p in self._ahead)]))
         if self._sweep_at and now >= self._sweep_at and len(self._casts) == 1:
@@ -348,14 +389,19 @@ class Player:
                 return cast.moment(beat, seconds)
         return Moment(seconds, beat, 1, 1.0)
 
-    def cue(self, scene: Scene) -> None:
-        """Make ready to play a scene from its beginning; what plays now is stopped."""
+    def cue(self, scene: Scene, keep: bool = False) -> None:
+        """Make ready to play a scene from its beginning; what plays now is stopped.
+
+        keep: tempo, faders and live controls stay as they are.
+        """
         if self.playing:
             self.stop()
         now = self.clock.now()
-        self._stage(scene, None, now)
-        self._tempo = scene.tempo
-        self.timeline = Timeline.starting(scene.tempo, ns=now)
+        keep = keep and bool(self._casts)
+        self._stage(scene, self.cast if keep else None, now)
+        if not keep:
+            self._tempo = scene.tempo
+        self.timeline = Timeline.starting(self._tempo, ns=now)
         self._pulses.begin(self.timeline, now)
         self._pulses.run(self.timeline, now, self.timeline.beat_at(now + self._reach))
         self._give(self._casts[0].programs(now))
@@ -375,7 +421,7 @@ class Player:
         self._sounding.clear()
         self._frontier = self._stopped_at = Fraction(0)
         self._end = None
-        self._sweep_at = now + SETTLED
+        self._sweep_at = self._sweep_at or now + SETTLED
 
     def _number(self) -> int:
         """For a part on the wires; used again after so many that nobody remembers."""
@@ -384,7 +430,8 @@ class Player:
     def play(self, end_bar: int | None = None) -> None:
         """From the beginning, with the scene's seed and the faders as they are.
 
-        end_bar: the last bar to play.  Errors: Mistake where no scene is there.
+        end_bar: the last bar to play, this time and whenever none is given.
+        Errors: Mistake where no scene is there.
         """
         cast = self.cast
         if cast is None:
@@ -399,8 +446,9 @@ class Player:
         self._start_ns = begin
         self.timeline = Timeline.starting(self._tempo, ns=begin)
         self._tempo = cast.scene.tempo
-        if end_bar:
-            self._end = cast.setting.meters.beat_of_bar(end_bar + 1)
+        self._end_bar = end_bar or self._end_bar
+        if self._end_bar:
+            self._end = cast.setting.meters.beat_of_bar(self._end_bar + 1)
         self._pulses.begin(self.timeline, now)
         self._pulses.start(self.timeline)
         self._begin(now, Fraction(0))
@@ -446,6 +494,7 @@ class Player:
             self._commit(now)
             self._stopped_at = max(self.timeline.beat_at(now), Fraction(0))
             self.playing = False
+            self._take_back()
             # The clock runs on while the transport stands.
             self._halted, line = self.timeline, self.timeline
             self.timeline = Timeline.starting(
@@ -453,12 +502,41 @@ class Player:
             )
         self._sounding.clear()
         self.rack.everywhere("silence")
-        self._pulses.again(self.timeline, now)
         if was_playing:
             self._pulses.say(STOP, now)
+        self._pulses.again(self.timeline, now)
+        if was_playing:
             self._tell("/transport", ("stopped",), now)
             self._enter(Moved(self.moment(self._stopped_at, now), "stopped"))
             self._drop_waiting("the transport stopped")
+
+    def _take_back(self) -> None:
+        """Undo what the plan has taken in of changes whose moment is not there yet."""
+        here = self._stopped_at
+        kept = [cast for cast in self._casts if cast.begin <= here] or self._casts[:1]
+        taken = [change for change in self._waiting if change.apply is None]
+        late = [
+            change.receipt.beat
+            for change in taken
+            if change.receipt.beat > here and change.topic[0] in ("tempo", "scene")
+        ]
+        if late:
+            self.timeline = self.timeline.without(min(late))
+        for cast in kept:
+            cast.mixer.forget(here)
+        if len(kept) < len(self._casts):
+            first, last = self._casts[len(kept)], kept[-1]
+            self._ahead = [item for item in self._ahead if item[2].cast in kept]
+            last.ends = None
+            self._perform(first.instead)
+            self._frontier = last.agenda.frontier
+            self._casts = kept
+            self.rack.outputs = last.patched
+            self._sweep_at = self._sweep_at or self.clock.now() + SETTLED
+        for change in taken:
+            if change.receipt.beat <= here or change.topic[0] == "control":
+                self._waiting.remove(change)
+                change.receipt.become("done")
 
     def panic(self) -> None:
         """Stop, and tell every synth to be quiet in every way it may understand."""
@@ -490,7 +568,9 @@ class Player:
         if unit == "now" or not self.playing or cast is None:
             return self.now_beat
         begin, meters = cast.begin, cast.setting.meters
-        near = max(self.timeline.beat_at(self.clock.now() + MARGIN) - begin, Fraction(0))
+        # What leaves early, as bundles do, cannot be had back.
+        caught = self.clock.now() + MARGIN + self.rack.lead
+        near = max(self.timeline.beat_at(caught) - begin, Fraction(0))
         if unit == "beat":
             if number == 1:
                 return begin + meters.next_beat(near)
@@ -514,7 +594,7 @@ class Player:
         """
         now = self._look()
         beat = self.boundary(when)
-        receipt = Receipt(beat, self._bar(beat), told=told)
+        receipt = Receipt(beat, self._bar(beat), told=self._guarded(told))
         waits = self.playing and self.timeline.ns_at(beat) > now and when != "now"
         scene = next((each for each in self._waiting if each.topic == SCENE), None)
         if waits and len(self._waiting) >= MOST_WAITING:
@@ -527,19 +607,32 @@ class Player:
             if change.receipt.beat >= beat and topic in (change.topic, SCENE):
                 self._waiting.remove(change)
                 change.receipt.become("superseded", "by a newer command")
-        if not waits:
-            apply(beat)
-            self._plan_ahead(now)
-            receipt.become("done")
-            return receipt
         change = _Change(topic, receipt, apply)
+        if not waits:
+            self._take_in(change)
+            self._plan_ahead(now)
+            if receipt.state != "refused":
+                receipt.become("done")
+            return receipt
         self._waiting.append(change)
         receipt.become("armed")
         if change in self._waiting and (planned or beat <= self._frontier):
-            change.apply = None
-            apply(beat)
+            self._take_in(change)
             self._plan_ahead(now)
         return receipt
+
+    def _guarded(self, told: Callable[[Receipt], None] | None) -> Callable[[Receipt], None] | None:
+        """Whoever wants to be told may fail at it; the music must not."""
+        if told is None:
+            return None
+
+        def tell(receipt: Receipt) -> None:
+            try:
+                told(receipt)
+            except Exception as error:
+                self._enter(Troubled("receipt", f"nobody could be told: {said(error)}"))
+
+        return tell
 
     def _bar(self, beat: Fraction) -> float:
         setting = self.setting
@@ -564,8 +657,8 @@ class Player:
             if self.playing:
                 self.timeline = self.timeline.with_tempo(bpm, beat, over)
                 for cast in self._casts:
-                    if cast.begin > beat:
-                        self.timeline = self.timeline.with_tempo(cast.scene.tempo, cast.begin)
+                    if cast.begin > beat and cast.tempo is not None:
+                        self.timeline = self.timeline.with_tempo(cast.tempo, cast.begin)
                 self._retime(now)
             else:
                 self._tempo = bpm
@@ -590,9 +683,10 @@ class Player:
             now, here = self.clock.now(), beat <= self.now_beat
             if here:  # so that what swings or strays past this moment changes too
                 beat = min([beat, *(p.beat for *_, p in self._ahead if p.cast is cast)])
-            before = [playing.strip_at(beat) for playing in cast.parts]
+            parts = [p for each in self._casts if each.mixer is cast.mixer for p in each.parts]
+            before = [playing.strip_at(beat) for playing in parts]
             cast.mixer.set(name, beat, field, value)
-            for playing, old in zip(cast.parts, before, strict=True):
+            for playing, old in zip(parts, before, strict=True):
                 new = playing.strip_at(beat)
                 if self.playing and new != old:
                     self._restrip(playing, here and new.mute and not old.mute, now)
@@ -646,26 +740,51 @@ class Player:
         return self._at(when, ("control", name), apply, told)
 
     def change_scene(
-        self, scene: Scene, when: str = "bar", told: Callable[[Receipt], None] | None = None
+        self,
+        scene: Scene,
+        when: str = "bar",
+        told: Callable[[Receipt], None] | None = None,
+        keep: bool = False,
     ) -> Receipt:
-        """Another scene takes over at a boundary: nothing of the old one begins after it."""
+        """Another scene takes over at a boundary: nothing of the old one begins after it.
+
+        keep: tempo, faders and live controls stay as they are, as for the same scene with
+        another seed.
+        """
 
         def apply(beat: Fraction) -> None:
             if not self.playing:
-                self.cue(scene)
+                self.cue(scene, keep)
                 return
             now = self.clock.now()
-            for cast in self._casts:
-                self.rack.recall(cast.number)
-                for playing in cast.parts:
-                    self.rack.recall(playing.number)
             kept = [cast for cast in self._casts if cast.begin < beat] or self._casts[:1]
-            kept[-1].ends = beat
+            old = kept[-1]
+            followers = self._pulses.clocked()
+            mixer = old.mixer if keep else None
+            cast = Cast(scene, beat, self.rack, self._number, mixer, cued=False)
+            if keep:
+                cast.setting.values, cast.tempo = old.setting.values, None
+            for each in self._casts:
+                self.rack.recall(each.number)
+                for playing in each.parts:
+                    self.rack.recall(playing.number)
+            cast.instead = [
+                pending
+                for pending in (
+                    *(pending for other in self._casts for pending in other.instead),
+                    *(pending for *_, pending in self._ahead),
+                )
+                if pending.beat >= beat and pending.cast in kept
+            ]
+            old.ends = beat
             self._ahead = [item for item in self._ahead if item[2].beat < beat]
+            heapify(self._ahead)
             self._frontier = beat
-            self._casts = [*kept, Cast(scene, beat, self.rack, self._number, cued=False)]
+            self._casts = [*kept, cast]
             self.rack.set_time(now, self._wall() - now)
-            self.timeline = self.timeline.with_tempo(scene.tempo, beat)
+            if cast.tempo is not None:
+                self.timeline = self.timeline.with_tempo(cast.tempo, beat)
+            self._pulses.hand_over(followers, self.timeline, now, beat)
             self._retime(now)
 
         return self._at(when, SCENE, apply, told)

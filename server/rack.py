@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from .encode import Encoder, MidiEncoder, OscEncoder, OutputSpec
-from .part import PartSpec
+from .part import PartSpec, said
 from .wire.protocol import ALL, Event
 
 
@@ -66,6 +67,7 @@ class Rack:
     wires: by kind of output ("midi", "osc"); an output of another kind stays silent.
     next_id: where ids that are never used again come from.
     outputs: those patched last.  labels: the output's name by kind and port.
+    trouble: told when a wire fails at what it is asked to do, once until it does well again.
     """
 
     def __init__(self, wires: Mapping[str, Wire], next_id: Callable[[], int]) -> None:
@@ -75,19 +77,22 @@ class Rack:
         self.labels: dict[tuple[str, int], str] = {}
         self._ports: dict[tuple[Any, ...], int] = {}
         self._settings: dict[int, tuple[str, dict[str, Any]]] = {}
-        self._timed: list[OscEncoder] = []
+        self.trouble: Callable[[str], None] = lambda text: None
+        self._failing: set[str] = set()
+        self._timed: WeakSet[OscEncoder] = WeakSet()
 
     def patch(
         self, outputs: Mapping[str, OutputSpec], parts: Mapping[int, PartSpec]
     ) -> dict[str, Patched]:
         """Have these outputs, for these parts by their numbers; `sweep` closes those before."""
-        self.outputs = {}
+        patched: dict[str, Patched] = {}
         for name, spec in outputs.items():
             wire = self.wires.get(spec.kind)
             users = {number: part for number, part in parts.items() if name in part.outputs}
             if wire is not None and users:
-                self.outputs[name] = self._patched(spec, wire, users)
-        return self.outputs
+                patched[name] = self._patched(spec, wire, users)
+        self.outputs = patched
+        return patched
 
     def sweep(self) -> None:
         """Close the ports that none of the outputs patched last uses."""
@@ -96,11 +101,11 @@ class Rack:
             if port not in used:
                 self.wires[key[0]].shut(port)
                 del self._ports[key], self._settings[port], self.labels[key[0], port]
-        self._timed = [
+        self._timed = WeakSet(
             patched.encoder
             for patched in self.outputs.values()
             if isinstance(patched.encoder, OscEncoder)
-        ]
+        )
 
     def reopen(self) -> None:
         """Have every port opened anew, as after the machine has slept."""
@@ -113,7 +118,7 @@ class Rack:
             place = {"host": host.strip("[]"), "number": int(digits)}
             only = self._port(wire, ("osc", *place.values()), spec.name, **place)
             encoder = OscEncoder(spec, only, users)
-            self._timed.append(encoder)
+            self._timed.add(encoder)
             return Patched(spec, encoder, wire, {only})
         ports: dict[int, int] = {}
         for number, part in users.items():
@@ -141,21 +146,32 @@ class Rack:
 
     def everywhere(self, action: str) -> None:
         """`silence` or `panic` on every wire."""
-        for wire in self.wires.values():
-            getattr(wire, action)()
+        for kind in self.wires:
+            self._have(kind, action)
 
     def recall(self, part: int = ALL) -> None:
-        for wire in self.wires.values():
-            wire.recall(part)
+        for kind in self.wires:
+            self._have(kind, "recall", part)
 
     def cut(self, part: int = ALL) -> None:
-        for wire in self.wires.values():
-            wire.cut(part)
+        for kind in self.wires:
+            self._have(kind, "cut", part)
 
     def send(self, batches: Mapping[str, list[Event]]) -> None:
         for kind, events in batches.items():
             if events:
-                self.wires[kind].send(events)
+                self._have(kind, "send", events)
+
+    def _have(self, kind: str, action: str, *args: Any) -> None:
+        """Have a wire do something; one that cannot takes no other down."""
+        try:
+            getattr(self.wires[kind], action)(*args)
+        except Exception as error:
+            if kind not in self._failing:
+                self._failing.add(kind)
+                self.trouble(f"{kind}: cannot {action}: {said(error)}")
+        else:
+            self._failing.discard(kind)
 
     def set_time(self, now: int, wall: int) -> None:
         """Tell the encoders monotonic time, and wall time minus it, both in nanoseconds."""

@@ -37,6 +37,7 @@ from .music.value import is_value, parse_value
 ACCENT = 1.25  # what `!` makes of a velocity
 PENDING = 64  # pitches that may wait for a note value; more are played on the grid
 MOST_ATOMS, MOST_WORDS = 64, 1024  # that sound together, that one symbol may mean
+MOST_BYTES = 8192  # of an OSC message
 
 
 class Absolute(NamedTuple):
@@ -177,6 +178,9 @@ def _words(meaning: Any, place: str) -> tuple[Word, ...]:
             "expected a table such as { osc = '/filter/cutoff', args = [0.5], value = '1/4' }, "
             f"got {dict(meaning)!r}",
         )
+    size = len(address) + sum(len(str(arg).encode("utf-8", "replace")) for arg in args)
+    if size > MOST_BYTES:
+        raise Mistake(place, f"expected a message of at most {MOST_BYTES} bytes, got {size}")
     value = _words(meaning["value"], f"{place}.value") if "value" in meaning else ()
     return (Say(address, tuple(args)), *value)
 

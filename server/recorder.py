@@ -31,6 +31,7 @@ from .scene import Scene
 
 TICKS = 960  # a quarter note
 SAVE_EVERY = 0.75  # seconds
+PATIENCE = 10.0  # seconds that a slow disk has for the end of a take
 _META, _OFF, _CONTROL, _ON = range(4)  # order at one tick
 #: Major keys by the sharps (flats: negative) in their signature.
 _SIGNATURES = {-5: "Db", -4: "Ab", -3: "Eb", -2: "Bb", -1: "F"} | {
@@ -270,7 +271,11 @@ class Take:
 
 
 def save(path: Path, data: bytes) -> None:
-    """Put data in place of a file, all or nothing, power cuts included. Errors: OSError."""
+    """Put data in place of a file, all or nothing, power cuts included. Errors: OSError.
+
+    Where the path is a link, in place of what it leads to.
+    """
+    path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:
@@ -285,17 +290,19 @@ def save(path: Path, data: bytes) -> None:
 
 def check_writable(path: Path, place: str) -> None:
     """Errors: Mistake where a file cannot be made there, said before anything sounds."""
-    folder = path.absolute().parent
+    folder = path.resolve().parent
     if not folder.is_dir():
         raise Mistake(place, f"there is no folder {folder}; make it first")
-    if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+    if path.exists() and not path.is_file():
+        raise Mistake(place, f"{path} cannot be written as a file; choose another place")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise Mistake(place, f"{path} cannot be written; choose another place")
 
 
 class Recorder:
     """A journal listener that keeps a take on disk, readable at any time while it grows.
 
-    told: called, on another thread, with what went wrong with the disk.  scene: what plays now.
+    told: called, on another thread, with what went wrong.  now_playing: the scene of the moment.
     """
 
     def __init__(
@@ -310,10 +317,10 @@ class Recorder:
         self._take = Take(scene.seed, version)
         self._take.begin(scene.parts)
         self._changed = True
-        self._well = True
+        self._wrong = ""
         self._save_after = 0.0
         self._dropped = 0
-        self._aside: Aside[Entry | Scene] = Aside(self._keep, self._pause, self._save)
+        self._aside: Aside[Entry | Scene] = Aside(self._keep, self._pause, self._end)
 
     def __call__(self, entry: Entry) -> None:
         if isinstance(entry, Marked) and entry.kind == "scene":
@@ -322,9 +329,18 @@ class Recorder:
                 self._aside.put(scene)
         self._aside.put(entry)
 
-    def close(self, patience: float = 0.5) -> bool:
-        """Save the last of it; False where the disk does not answer in time."""
-        return self._aside.close(patience)
+    def close(self, patience: float = PATIENCE) -> bool:
+        """Save the last of it; False where the file is not the whole take, see `trouble`."""
+        if not self._aside.close(patience):
+            self._wrong = f"{self._path.name} lacks its end: the disk does not answer"
+        elif self._aside.broken is not None:
+            self._wrong = f"{self._path.name} ends early: {self._aside.broken!r}"
+        return not self._wrong
+
+    @property
+    def trouble(self) -> str:
+        """Why the file is not the whole take so far; "" if it is."""
+        return self._wrong
 
     def _keep(self, item: Entry | Scene) -> None:
         if isinstance(item, Scene):
@@ -344,15 +360,23 @@ class Recorder:
             took = time.monotonic() - begun
             self._save_after = begun + max(SAVE_EVERY, 20 * took)
 
+    def _end(self) -> None:
+        if self._aside.broken is not None:
+            text = f"{self._path.name} ends early: {self._aside.broken!r}"
+            self._told(Troubled("recorder", text))
+        self._save()
+
     def _save(self) -> None:
         try:
             save(self._path, self._take.file())
         except OSError as error:
-            if self._well:
-                text = f"{self._path.name} cannot be written: {error.strerror}; trying again"
-                self._told(Troubled("recorder", text))
-            self._well = False
+            before, self._wrong = (
+                self._wrong,
+                f"{self._path.name} cannot be written: {error.strerror}",
+            )
+            if not before:
+                self._told(Troubled("recorder", f"{self._wrong}; trying again"))
             return
-        if not self._well:
+        if self._wrong:
             self._told(Troubled("recorder", f"{self._path.name} is written again"))
-        self._well, self._changed = True, False
+        self._wrong, self._changed = "", False

@@ -219,6 +219,7 @@ def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Sce
             if value is not None:
                 table.values.setdefault(word, value)
         parts.append(_part(part_name, table, outputs, base or Path()))
+    _check_listening(parts)
     return Scene(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs)
 
 
@@ -296,7 +297,12 @@ def _output(name: str, table: Table) -> OutputSpec:
 def check_target(text: str, place: str) -> str:
     """HOST:PORT, as it was, or a Mistake."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    right = host.isprintable() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 65536
+    try:
+        host.strip("[]").encode("idna")
+    except UnicodeError:
+        right = False
+    if not host.strip("[]") or not right:
         raise Mistake(place, f"expected HOST:PORT such as '127.0.0.1:9000', got {text!r}")
     return text
 
@@ -529,11 +535,13 @@ def _groove(table: Table) -> Groove | None:
     shifts, accents = inner.take("shifts", []), inner.take("accents", None)
     inner.end()
     try:
+        if not isinstance(shifts, list) or not isinstance(accents, list | None):
+            raise TypeError
         exact = tuple(Fraction(shift).limit_denominator(1000) for shift in shifts)
         return Groove(grid, exact, tuple(map(float, accents or [1.0] * len(exact))))
     except Mistake as mistake:
         raise mistake.within(inner.place) from None
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, ArithmeticError):
         raise Mistake(
             inner.place, f"expected rows of numbers for shifts and accents, got {value!r}"
         ) from None
@@ -573,7 +581,7 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = ()) -> Scene:
     midi: "" leaves the scene's; "none" takes MIDI away; anything else (a port's name, or
     "virtual") takes the place of every MIDI output. A scene without any output gets virtual
     MIDI ports.  osc: targets that hear every part, besides the scene's own.
-    Errors: Mistake where a target is not HOST:PORT.
+    Errors: Mistake where a target is not HOST:PORT, or where they are too many.
     """
     outputs = dict(scene.outputs)
     if not midi and not outputs:
@@ -589,6 +597,8 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = ()) -> Scene:
         name = f"osc {target}"
         added[name] = OutputSpec(name, "osc", check_target(target, "--osc"))
     outputs.update(added)
+    if len(outputs) > MOST_OUTPUTS:
+        raise Mistake("--osc", f"expected at most {MOST_OUTPUTS} outputs, got {len(outputs)}")
     parts = tuple(
         replace(
             part,

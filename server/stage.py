@@ -8,17 +8,21 @@ import gc
 import os
 import selectors
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, TypeVarTuple
 
 from engines.base import Mistake
 
 from .clock import RealClock
+from .health import Health
 from .journal import Journal, Troubled
-from .player import Player
+from .player import HORIZON, Player
 from .rack import Rack
 from .scene import Scene, find_scene, load_scene, routed
 from .wire.link import Link
@@ -26,6 +30,9 @@ from .wire.link import Link
 #: What `play` may wait for its ports to open before the first beat.
 OPENING = 0.5
 CONTROL_PORT = 1821
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,9 @@ class Wish:
     folder: Path | None = None
     bars: int = 0
     seconds: float = 0.0
-    horizon: int = 100_000_000
+    horizon: int = HORIZON
     control: int = CONTROL_PORT
     insisted: bool = False
-
-
-@dataclass
-class Health:
-    """What wires say about themselves, for whoever shows it. stats: by kind, see `wire.loop`."""
-
-    stats: dict[str, dict[str, Any]] = field(default_factory=dict)
-    control: str = ""
 
 
 class Stage:
@@ -97,6 +96,8 @@ class Stage:
         """Play until the end, a signal, or for ever; the exit status."""
         self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup wants us to outlive the terminal
             loop.add_signal_handler(number, self.leave, number)
         close_desk: Callable[[], None] = lambda: None  # noqa: E731
         try:
@@ -180,15 +181,43 @@ class Stage:
 
 def _boottime() -> Callable[[], int] | None:
     """A clock that runs on while the machine sleeps, where there is one."""
+    if sys.platform == "darwin":  # Python's own monotonic clock stands meanwhile; this does not
+        return lambda: time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     number = getattr(time, "CLOCK_BOOTTIME", None)
     return None if number is None else lambda: time.clock_gettime_ns(number)
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """A loop whose waits are not rounded to milliseconds.
+
+    Law: a look-up or a load that hangs does not hold up the end, as those of a pool would.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(selectors.SelectSelector())
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Args], T], *args: *Args
+    ) -> asyncio.Future[T]:
+        """Without an executor: on a thread that nobody waits for when the program ends."""
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = func(*args)
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+
+        threading.Thread(target=work, name="loader", daemon=True).start()
+        return asyncio.wrap_future(future, loop=self)
+
+
 def run(stage: Stage) -> int:
-    """Play in a loop whose waits are not rounded to milliseconds; the exit status."""
-
-    def loop() -> asyncio.AbstractEventLoop:
-        return asyncio.SelectorEventLoop(selectors.SelectSelector())
-
-    with asyncio.Runner(loop_factory=loop) as runner:
+    """Play to the end; the exit status."""
+    with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(stage.play())

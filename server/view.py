@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
+from .health import Health
 from .journal import (
     Entry,
     Harmonised,
@@ -35,7 +36,6 @@ from .mixer import Strip
 from .music.meter import parse_meter
 from .part import PartSpec
 from .scene import Scene
-from .stage import Health
 
 RATE = 6  # pictures a second
 KEPT = 12  # symbols and notes remembered of each part

@@ -18,46 +18,62 @@ MODULES = sorted(
 )  # fmt: skip
 
 #: Module (or room) -> what of ours, and which libraries, it may import. The longest name counts.
-MAY = {
+MAY: dict[str, set[str]] = {
     "engines": {"engines", "lark"},
+    "server": set(),
     "server.music": {"server.music", "engines.base"},
     "server.wire": {"server.wire", "rtmidi", "supriya_midi"},
-    "server.reading": {"server.music", "engines.base"},
-    "server.mixer": {"server.part"},
-    "server.part": {"server.music", "server.reading", "engines.base"},
-    "server.perform": {"server.music", "server.part", "server.mixer", "engines.base"},
-    "server.encode": {
-        "engines.base",
-        "server.music",
-        "server.part",
-        "server.wire.protocol",
-        "pythonosc",
-    },
-    "server.tunes": {"engines.base", "mido"},
-    "server.scene": {
-        "engines",
-        "server.music",
-        "server.reading",
-        "server.part",
-        "server.encode",
-        "server.tunes",
-    },
     "server.clock": set(),
-    "server.journal": {"server.music"},
-    "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.aside": set(),
-}
-#: The rooms that the ones above do not know of.
-UPSTAIRS = {
-    "server.player": {
-        "server.desk",
-        "server.stage",
-        "server.cli",
-        "server.view",
-        "server.wire.link",
+    "server.health": set(),
+    "server.journal": {"server.music"},
+    "server.tunes": {"engines.base", "mido"},
+    "server.reading": {"server.music", "engines.base"},
+    "server.part": {"server.music", "server.reading", "engines.base"},
+    "server.mixer": {"server.part"},
+    "server.perform": {"server.music", "server.part", "server.mixer"},
+    "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
+    "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
+    "server.scene": {
+        *("engines", "server.music", "server.reading"),
+        *("server.part", "server.encode", "server.tunes"),
     },
-    "server.desk": {"server.stage", "server.cli", "server.view", "server.wire"},
-    "server.errands": {"server.stage", "server.cli", "server.desk", "server.wire"},
+    "server.pulses": {
+        *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
+    },
+    "server.cast": {
+        *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
+        *("server.rack", "server.scene", "server.journal", "server.wire.protocol"),
+    },
+    "server.player": {
+        *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
+        *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
+        "server.wire.protocol",
+    },
+    "server.recorder": {
+        *("engines.base", "server.music", "server.aside", "server.journal"),
+        *("server.part", "server.scene", "mido"),
+    },
+    "server.lines": {"server.music", "server.aside", "server.journal"},
+    "server.view": {
+        *("server.music", "server.journal", "server.lines", "server.health"),
+        *("server.mixer", "server.part", "server.scene", "rich"),
+    },
+    "server.errands": {
+        *("engines.base", "engines.grammar", "server.clock", "server.journal", "server.part"),
+        *("server.player", "server.recorder", "server.scene"),
+    },
+    "server.desk": {
+        *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
+        *("server.journal", "server.encode"),
+    },
+    "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},
+    "server.survey": {"server.wire"},
+    "server.stage": {
+        *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
+        *("server.rack", "server.scene", "server.wire.link", "server.desk"),
+    },
+    "server.cli": {"engines", "server", "typer", "rich"},
 }
 
 
@@ -91,22 +107,35 @@ def within(module: str, rooms: set[str]) -> bool:
     return any(module == room or module.startswith(room + ".") for room in rooms)
 
 
-def room_of(module: str, rooms: dict[str, set[str]]) -> str | None:
-    fitting = [room for room in rooms if within(module, {room})]
-    return max(fitting, key=len, default=None)
+def room_of(module: str) -> str:
+    return max((room for room in MAY if within(module, {room})), key=len)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_room_imports_only_what_lies_below_it(path: Path) -> None:
     module = name_of(path)
     found = {each for each in imports(path) if each.split(".")[0] not in STANDARD}
-    room = room_of(module, MAY)
-    if room is not None:
-        strangers = {each for each in found if not within(each, MAY[room] | {room})}
-        assert not strangers, f"{module} may import {sorted(MAY[room])} only"
-    upstairs = UPSTAIRS.get(room_of(module, UPSTAIRS) or "", set())
-    assert not {each for each in found if within(each, upstairs)}
+    room = room_of(module)
+    own = {room} if room != "server" else set()
+    strangers = {each for each in found if not within(each, MAY[room] | own)}
+    assert not strangers, f"{module} may import {sorted(MAY[room])} only"
     assert "server.cli" not in found, "nothing imports the commands"
+
+
+def test_every_module_has_its_place_and_every_place_its_module() -> None:
+    modules = {name_of(path) for path in MODULES}
+    rooms = {"server.music", "server.wire", "server.desk", "engines"}
+    assert {each for each in modules if not within(each, rooms)} <= set(MAY)
+    assert set(MAY) <= modules
+
+
+def test_what_a_room_may_import_it_does() -> None:
+    found: dict[str, set[str]] = {room: set() for room in MAY}
+    for path in MODULES:
+        found[room_of(name_of(path))] |= imports(path)
+    for room, may in MAY.items():
+        for each in may - {"engines", "server"}:
+            assert any(within(one, {each}) for one in found[room]), f"{room} needs no {each}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

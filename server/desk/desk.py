@@ -330,7 +330,7 @@ class Desk:
             bar = self.player.moment(beat).bar
             told(Receipt(beat, bar, "done", "the scene has this seed already"))
         else:
-            self.player.change_scene(scene.with_seed(seed), when, told)
+            self.player.change_scene(scene.with_seed(seed), when, told, keep=True)
 
     def scenes(self) -> Mapping[str, Path]:
         """Every scene that may be asked for, by name; the started one's folder goes first."""
@@ -349,13 +349,13 @@ class Desk:
         try:
             while (wish := self._wish) is not None:
                 self._wish = None
-                known = await asyncio.to_thread(self.scenes)
-                if wish.name not in known:
-                    text = f"no scene is called {shown(wish.name)}; there are {listed(known)}"
-                    wish.told(_never("refused", text))
-                    self.complaints.add("refused", text)
-                    continue
                 try:
+                    known = await asyncio.to_thread(self.scenes)
+                    if wish.name not in known:
+                        text = f"no scene is called {shown(wish.name)}; there are {listed(known)}"
+                        wish.told(_never("refused", text))
+                        self.complaints.add("refused", text)
+                        continue
                     scene = await asyncio.to_thread(self._fetch, known[wish.name])
                     if self._wish is None:
                         self.player.change_scene(scene, wish.when, wish.told)

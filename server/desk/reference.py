@@ -39,8 +39,8 @@ RULES = """
   bounces, the same `/scene` or `/seed` within 250 ms, counts once and is answered once.
 * Time tags are not waited for: what a bundle says is done when it arrives.
 * A datagram holds at most 8 KiB, 64 elements, bundles 4 deep, 64 arguments a message, addresses
-  of 255 bytes and texts of 1 KiB; no blobs, no address patterns. One bad message in it, and
-  nothing in it is done.
+  of 255 bytes and texts of 1 KiB; no blobs, no address patterns. A message in it that is
+  malformed spoils all of it; one that asks for too much is refused by itself.
 * Of one sender 5,000 messages a second are taken, of all together 10,000; what is beyond is
   dropped, counted and reported. In a flood the last value of a control wins. A sender that
   repeats one message more than 500 times a second is muted, as a feedback loop.

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import cos, log, sin, sqrt, tau
+from math import cos, isfinite, log, sin, sqrt, tau
 
 from engines.base import Mistake
 
@@ -29,8 +29,8 @@ class Groove:
     row repeats until the bar is full. Between slots the shift is interpolated, so notes
     keep their order.
     accents: the velocity factor of each slot; as many as shifts.
-    Errors: Mistake where the two differ in length, the grid is not above 0, or two notes
-    would change places.
+    Errors: Mistake where the two differ in length, the grid is not above 0, a shift is beyond
+    -1 to 1 or an accent beyond 0 to 4, or two notes would change places.
     """
 
     grid: Fraction
@@ -46,11 +46,13 @@ class Groove:
                 f"expected one accent for each of the {len(self.shifts)} shifts (at least one), "
                 f"found {len(self.accents)}",
             )
+        if any(abs(shift) > 1 for shift in self.shifts):
+            raise Mistake("shifts", "expected shares of the grid from -1 to 1")
         for slot, shift in enumerate(self.shifts):
             if max(shift - follower for follower in (self._after(slot), self.shifts[0])) >= 1:
                 raise Mistake("shifts", f"slot {slot + 1} would be played after the next one")
-        if any(not accent >= 0 for accent in self.accents):
-            raise Mistake("accents", "expected factors of 0 or more")
+        if not all(isfinite(accent) and 0 <= accent <= 4 for accent in self.accents):
+            raise Mistake("accents", "expected factors from 0 to 4")
 
     def _after(self, slot: int) -> Fraction:
         return self.shifts[(slot + 1) % len(self.shifts)]

@@ -123,6 +123,16 @@ class Timeline:
         arrival = at + over
         return Timeline((*kept, ramp, Segment(arrival, ramp.fine_at(arrival), bpm)))
 
+    def without(self, at: Fraction) -> Timeline:
+        """The same line until `at`, and on from there without the changes that were to come."""
+        index = bisect_left(self._beats, at)
+        if not 0 < index < len(self._segments):
+            return self
+        kept, last = self._segments[:index], self._segments[index - 1]
+        if last.slope:
+            kept += (Segment(at, last.fine_at(at), last.tempo(at)),)
+        return Timeline(kept)
+
     def shifted(self, ns: int) -> Timeline:
         """The same line, every beat of it `ns` later: what a pause makes of it."""
         return Timeline(

@@ -67,6 +67,11 @@ def note_key(on: bytes, off: bytes) -> int:
     return -1
 
 
+def untimed(off: bytes) -> bytes:
+    """What `off` ends, whenever: an OSC bundle without its time tag, else `off` itself."""
+    return off[16:] if off.startswith(b"#bundle\0") else off
+
+
 class Output:
     """A port with its ledger.
 
@@ -259,7 +264,7 @@ class Output:
             if self.latest.pop(on[:2], None):
                 self.thinned += 1
             self.latest[on[:2]] = on  # the last value of each control arrives in the end
-            self._ask()
+            self.ask()
             return False
         if not self.held and (not self._rate or self._take(len(on))):
             return True
@@ -271,9 +276,10 @@ class Output:
             self.thinned += 1
             self.held.popleft()
         self.held.append(data)
-        self._ask()
+        self.ask()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Ask for `pump` to be called when there may be room."""
         if self.seq < 0:
             wait = _SOON
             if self._rate:
@@ -289,15 +295,15 @@ class Output:
         while self.held:
             data = self.held[0]
             if (self._rate and not self._take(len(data))) or not self._send(data):
-                self._ask()
+                self.ask()
                 return
             self.held.popleft()
         while self.latest:
             key, data = next(iter(self.latest.items()))
             if self._rate and not self._take(len(data), keep=self._most / 2):
-                self._ask()
+                self.ask()
                 return
             if not self._send(data):
-                self._ask()
+                self.ask()
                 return
             del self.latest[key]

@@ -36,6 +36,8 @@ SETTLED = 2_000 * MS
 #: What is recalled so shortly before its time may have begun all the same.
 UNSURE = 50 * MS
 MOST_REMEMBERED = 200_000
+#: How long a wire may take to end; a healthy one that holds nothing back needs some ms.
+LEAVING = 600 * MS
 #: Events in one frame: what the wire works through without looking at its deadlines.
 BATCH = 32
 #: Waits before the wire is started again, by how often it has failed lately.
@@ -174,7 +176,7 @@ class Link:
             self._unqueue(ALL, cut=True)
             self._loop.remove_reader(self._pipe)
             self._out += protocol.frame(protocol.SILENCE)
-            limit = self._clock() + 1_000 * MS
+            limit = self._clock() + LEAVING
             while self._out and self._clock() < limit and self._pipe is not None:
                 self._flush()
                 await asyncio.sleep(0.002)

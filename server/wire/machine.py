@@ -19,7 +19,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from server.wire import protocol
-from server.wire.ledger import PUMP, QUEUED, SOUNDING, Entry, Output
+from server.wire.ledger import PUMP, QUEUED, SOUNDING, Entry, Output, untimed
 from server.wire.ports import FAILED, WAITING, Absent, Dead, Port, make
 from server.wire.protocol import LATE_DROP, RANK_CLOCK, RANK_OFF
 
@@ -39,8 +39,8 @@ RETRY = 500 * MS
 CALM, CALM_ENOUGH = 2 * MS, 60 * MS
 IMPATIENT = 1_000 * MS
 
-#: How long a closed port may take to get rid of what is held for it.
-LEAVE = 900 * MS
+#: How long a closed port may take to get rid of what is held for it; less than the planner waits.
+LEAVE = 500 * MS
 
 MOST_QUEUED = 200_000
 REMEMBERED = 65_536
@@ -127,6 +127,8 @@ class Wire:
             return
         sounding = self.sounding.get(identity)
         if sounding is not None:
+            if end and untimed(off) == untimed(sounding.off):
+                sounding.off = off
             if end and end != sounding.end:
                 sounding.end = end
                 self._push(end, RANK_OFF, sounding)
@@ -233,7 +235,9 @@ class Wire:
 
     def _leave(self, output: Output) -> None:
         """Close a port as soon as all that is held for it has left."""
-        if output.up and output.held and self._clock() < output.leave_by:
+        busy = output.up and bool(output.held or not output.port.flushed())
+        if busy and self._clock() < output.leave_by:
+            output.ask()
             return
         if output.up:
             output.port.close()

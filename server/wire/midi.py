@@ -12,6 +12,9 @@ from server.wire.ports import FAILED, Absent, Dead
 #: Bytes that may be on their way to a JACK server between two of its periods. RtMidi's buffer
 #: holds 16384; half of that, because what was sent before the last period may still be there.
 _JACK_ROOM = 7_500
+#: Periods from sending to the receiver's having read it: one to leave RtMidi's buffer, one to
+#: be read where the server does not wait for its clients.
+_JACK_PERIODS = 2
 #: RtMidi keeps each message's length beside it.
 _JACK_HEAD = 4
 _LOOK_EVERY = 500_000_000
@@ -23,7 +26,7 @@ _HOW_TO = {
 }
 
 
-def _binding() -> tuple[Any, dict[str, Any]]:
+def binding() -> tuple[Any, dict[str, Any]]:
     """The class that sends, and the systems it knows by our names for them."""
     try:
         import rtmidi
@@ -104,6 +107,7 @@ class MidiPort:
         self._jack_name = ""
         self._room = _JACK_ROOM
         self._frames = 0
+        self._periods = 0
 
     @property
     def connections(self) -> list[str]:
@@ -157,20 +161,28 @@ class MidiPort:
         return True
 
     def watch(self, now: int, calm: bool) -> bool:
-        joined = False
         if self._jack is not None:
             self._expect_server()
-            if self.name == "virtual":
-                joined = self._follow_connections()
-        if self.name != "virtual" and now >= self._look_at + (0 if calm else _LOOK_EVERY):
-            self._look_at = now + _LOOK_EVERY
-            if self._full not in self._out.get_ports():
-                self._out.close_port()
-                self._opened = False
-                raise Absent(f"MIDI port {self._full} has gone; waiting for it to come back")
-        return joined
+        if self.name == "virtual":
+            return self._jack is not None and self._follow_connections()
+        if not self._leads_there(now, calm):
+            self._out.close_port()
+            self._opened = False
+            raise Absent(f"MIDI port {self._full} has gone; waiting for it to come back")
+        return False
+
+    def flushed(self) -> bool:
+        if self._jack is None or not self._opened:
+            return True
+        # A JACK port takes with it what the receiver has not read yet of the current period.
+        frames = self._jack.frames()
+        if frames != self._frames:
+            self._frames = frames
+            self._periods += 1
+        return self._periods > _JACK_PERIODS
 
     def close(self) -> None:
+        self._periods = 0
         if self._opened:
             self._opened = False
             self._out.close_port()
@@ -178,7 +190,7 @@ class MidiPort:
 
     def _enter(self) -> None:
         """Become a client of the first MIDI system that takes us."""
-        make, systems = _binding()
+        make, systems = binding()
         if self.api and self.api not in systems:
             raise Absent(f"there is no MIDI system {self.api!r}, only {', '.join(systems)}", FAILED)
         usual = ["core"] if sys.platform == "darwin" else ["alsa", "jack"]
@@ -216,6 +228,18 @@ class MidiPort:
             )
         self._out.open_port(index, self.title)
         self._full = names[index]
+
+    def _leads_there(self, now: int, calm: bool) -> bool:
+        """Whether the existing port is still at the other end."""
+        if self._jack is not None:
+            # Its name may be there again already, after a synth's restart, but not its cable.
+            return self._full in self._jack.connections(self._own)
+        # Elsewhere nothing says at so little cost who is connected: there we only see that the
+        # name has gone, and miss a synth that is back, under the same number, between two looks.
+        if now < self._look_at + (0 if calm else _LOOK_EVERY):
+            return True
+        self._look_at = now + _LOOK_EVERY
+        return self._full in self._out.get_ports()
 
     def _follow_connections(self) -> bool:
         """Note who came and went, and connect those who came back. True where somebody joined."""

@@ -24,5 +24,8 @@ class NullPort:
     def watch(self, now: int, calm: bool) -> bool:
         return False
 
+    def flushed(self) -> bool:
+        return True
+
     def close(self) -> None:
         pass

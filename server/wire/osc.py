@@ -78,6 +78,9 @@ class OscPort:
             self.trouble = f"nobody listens on {self.host}:{self.number}" if refused else ""
         return False
 
+    def flushed(self) -> bool:
+        return True
+
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()

@@ -69,8 +69,12 @@ class Port(Protocol):
         """
         ...
 
+    def flushed(self) -> bool:
+        """Whether all that was sent is out of reach of `close`; asked again until it is."""
+        ...
+
     def close(self) -> None:
-        """Let everything that was sent out, then close; does nothing on a closed port."""
+        """Close; does nothing on a closed port."""
         ...
 
 

@@ -17,14 +17,15 @@ MS = 1_000_000
 class FakePort:
     """Records (nanoseconds, bytes).
 
-    full: there is no room.  gone: why it is not there, or "".  shut: it was closed.
+    full: there is no room.  slow: what was sent is not out yet.  gone: why it is not there, or "".
+    shut: it was closed.
     """
 
     def __init__(self, stage: Stage, midi: bool) -> None:
         self.stage, self.midi = stage, midi
         self.sent: list[tuple[int, bytes]] = []
         self.deaf = self.full = self.shut = False
-        self.rejoined = self.heavy = False
+        self.rejoined = self.heavy = self.slow = False
         self.connections: list[str] = []
         self.trouble = ""
         self.gone = ""
@@ -42,6 +43,9 @@ class FakePort:
         self._be_there()
         rejoined, self.rejoined = self.rejoined, False
         return rejoined
+
+    def flushed(self) -> bool:
+        return not self.slow
 
     def close(self) -> None:
         self.shut = True

@@ -149,7 +149,7 @@ class JackServer:
         os.kill(self.pid, signal.SIGCONT)
 
     def ports(self) -> list[str]:
-        return self.run("jack_lsp").split()
+        return self.run("jack_lsp").splitlines()  # names may have blanks in them
 
     def connect(self, source: str, destination: str, patience: float = 3.0) -> None:
         """Plug the cable, as soon as both ends are there. Errors: TimeoutError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -92,6 +93,53 @@ def test_why_gives_the_origin_after_a_tab(componium: Command, tune: Path) -> Non
         assert symbol in {"C4", "E4", "G4", "1/8", "1/4"} and "S" in origin
 
 
+def test_tree_draws_a_grammar_s_first_derivation(componium: Command, tune: Path) -> None:
+    drawn = componium("symbols", tune, "--tree")
+    assert drawn.status == 0
+    lines = drawn.out.splitlines()
+    assert lines[0].startswith("S")
+    stream = componium("symbols", tune, "-n", "2").out.split()
+    assert [word for word in drawn.out.split() if word in {"C4", "E4", "G4"}][:1] == stream[:1]
+
+
+def test_only_a_grammar_has_a_tree(componium: Command, tune: Path) -> None:
+    said = componium("symbols", f"{tune}:bass", "--tree")
+    assert said.status == 2
+    assert "parts.bass" in said.err and "lsystem" in said.err
+
+
+def test_what_was_learnt_from_a_rendering_plays_in_a_scene(
+    componium: Command, tune: Path, tmp_path: Path
+) -> None:
+    file, model, scene = (tmp_path / name for name in ("tune.mid", "model.json", "learnt.toml"))
+    componium("render", tune, "-o", file, "--bars", "8")
+    said = componium("learn", tmp_path / "*.mid", "-o", model, "--order", "2")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith(f"{model}: ")
+    scene.write_text('[parts.x]\nengine = "markov"\nmodel = "model.json"\n')
+    stream = componium("symbols", scene, "-n", "20")
+    assert stream.status == 0, stream.err
+    assert len(stream.out.splitlines()) == 20
+    assert componium("check", scene).status == 0
+
+
+@pytest.mark.parametrize(
+    ("tunes", "out", "words"),
+    [
+        ("nothing-*.mid", "model.json", "MIDI"),
+        ("tune.toml", "model.json", "tune.toml"),
+        ("tune.toml", "nowhere/model.json", "no folder"),
+    ],
+)
+def test_what_cannot_be_learnt_or_kept_is_refused(
+    componium: Command, tune: Path, tmp_path: Path, tunes: str, out: str, words: str
+) -> None:
+    said = componium("learn", tmp_path / tunes, "-o", tmp_path / out)
+    assert said.status == 2
+    assert words in said.err and "Traceback" not in said.err
+    assert not (tmp_path / out).exists()
+
+
 def test_a_part_that_is_not_there_is_refused_with_those_that_are(
     componium: Command, tune: Path
 ) -> None:
@@ -167,6 +215,9 @@ def test_the_version_is_said(componium: Command) -> None:
         (["play", "--seed", "x"], "seed"),
         (["play", "--seed", str(2**63)], "seed"),
         (["play", "--bars", "-1"], "bars"),
+        (["play", "--seconds", "nan"], "seconds"),
+        (["play", "--seconds", "inf"], "seconds"),
+        (["play", "--record", "/dev/null"], "as a file"),
         (["play", "--record", "/nonexistent/x.mid"], "no folder"),
         (["play", "--control", "70000"], "control"),
         (["render", "nonesuch", "-o", "x.mid"], "no scene has this name"),
@@ -248,6 +299,34 @@ def test_a_take_of_what_was_played_is_what_render_writes(
 
 
 @pytest.mark.real
+def test_a_take_that_could_not_be_written_is_said_at_the_end(tune: Path, tmp_path: Path) -> None:
+    take = tmp_path / "take.mid"
+    process = started(
+        *("play", tune, "--bars", "1", "--quiet", "--midi", "none", "--control", "0"),
+        *("--record", take),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)),
+    )
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
+    assert err.splitlines()[-1].startswith("componium: --record: take.mid cannot be written: ")
+    assert list(tmp_path.iterdir()) == [tune], "and nothing half written is left"
+
+
+@pytest.mark.real
+def test_a_terminal_that_goes_away_does_not_end_what_nohup_started(tune: Path) -> None:
+    process = started(
+        *("play", tune, "--json", "--bars", "3", "--midi", "none", "--control", "0"),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # it plays
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert '"bar":3' in out
+
+
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("numbers", "status"),
     [
@@ -257,9 +336,7 @@ def test_a_take_of_what_was_played_is_what_render_writes(
         ([signal.SIGINT, signal.SIGINT], 130),
     ],
 )
-def test_a_signal_ends_it_within_a_second_and_every_note(
-    tune: Path, numbers: list[int], status: int
-) -> None:
+def test_a_signal_ends_it_and_every_note(tune: Path, numbers: list[int], status: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
         ear.settimeout(5)
@@ -268,11 +345,9 @@ def test_a_signal_ends_it_within_a_second_and_every_note(
             "play", tune, "--quiet", "--midi", "none", "--control", "0", "--osc", target
         )
         heard = [ear.recv(1024) for _ in range(20)]
-        begun = time.monotonic()
         for number in numbers:
             process.send_signal(number)
-        _, err = process.communicate(timeout=5)
-        assert time.monotonic() - begun < 1.5
+        _, err = process.communicate(timeout=10)  # how soon it is: the bench's
         assert (process.returncode, err) == (status, "")
         ear.settimeout(0.3)
         with suppress(TimeoutError):
@@ -342,10 +417,8 @@ def test_every_part_is_a_port_and_a_hung_server_hangs_nobody(tune: Path, tmp_pat
                 time.sleep(0.02)
             jack.freeze()
             assert "its server hangs" in jack.run(*ports)
-            begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=5)
-            assert time.monotonic() - begun < 2
+            process.communicate(timeout=10)
             jack.thaw()
         finally:
             process.kill()

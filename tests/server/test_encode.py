@@ -240,3 +240,10 @@ def test_every_event_fits_the_protocol() -> None:
         *midi().note(2, 9, note(), SECOND, 2 * SECOND),
     ]
     assert list(unpack_events(b"".join(map(pack_event, events)))) == events
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=300))
+def test_long_texts_are_cut_between_letters(text: str) -> None:
+    (sent,) = said(osc_message("/x", text * 4))[1]
+    assert (text * 4).startswith(sent)
+    assert len(sent.encode()) > 1020

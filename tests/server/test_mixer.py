@@ -63,3 +63,16 @@ def test_edits_stay_few() -> None:
         mixer.set("a", F(beat), "level", beat / 10_000)
     assert len(mixer._edits) == EDITS
     assert mixer.asked("a").level == (10 * EDITS - 1) / 10_000
+
+
+@given(edits, st.fractions(0, 8, max_denominator=8))
+def test_what_was_to_hold_later_can_be_forgotten(
+    todo: list[tuple[str, Fraction, tuple[str, Any]]], beat: Fraction
+) -> None:
+    mixer = Mixer(SPECS)
+    for name, at, (field, value) in todo:
+        mixer.set(name, at, field, value)
+    here = {name: mixer.asked(name, beat) for name in "abc"}
+    mixer.forget(beat)
+    assert {name: mixer.asked(name) for name in "abc"} == here
+    assert {name: mixer.asked(name, F(99)) for name in "abc"} == here

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Fragment, Sound, Symbol
+from engines.markov import Markov
 from server.music.meter import parse_meters
 from server.music.note import Step
 from server.music.scale import parse_key
 from server.part import (
     CROWD,
     FAILURES,
+    LONGEST_STEP,
     MOST_SOUNDS,
     MOST_TONES,
     Agenda,
@@ -28,7 +30,7 @@ from server.part import (
     Trouble,
     folded,
 )
-from tests.server.model import part, row
+from tests.server.model import Row, part, row
 
 F = Fraction
 START = F(0)
@@ -438,3 +440,58 @@ def test_notes_of_a_fragment_and_later_words_come_in_order_of_their_beats() -> N
     one = Part(spec, ground(), count(1).__next__)
     again = [step._replace(id=0) for n in range(49) for step in one.plan(F(n, 4))[0]]
     assert again == found
+
+
+def test_lengths_are_bounded_and_names_are_text() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    def symbols(rng: Random, controls: Controls) -> Iterator[Any]:
+        yield Symbol(Text("x"), fragment=Fragment(F(1), (Sound(F(1, 2), F(10) ** 400, 60),)))
+        yield Symbol("x", fragment=Fragment(F(1), (Sound(F(10) ** 11, F(1), 62),)))
+        yield Symbol(7)  # type: ignore[arg-type]
+
+    one = Part(does(symbols, grid=F(1)), ground(), count(1).__next__)
+    found, troubles = one.plan(F(2))
+    assert [tone.length for step in found for tone in step.tones] == [LONGEST_STEP]
+    assert {type(step.symbol.name) for step in found} == {str}
+    assert not troubles
+    assert one._onsets[0].beat == 1 + LONGEST_STEP
+    assert "not text" in one.plan(F(3))[1][0].text
+
+
+def test_acts_are_bounded_like_tones() -> None:
+    words = " ".join(["cc1=1"] * 1000)
+    spec = part("a", Row(("A",)), reading={"A": f"{words} C"}, together=True)
+    assert all(len(step.acts) <= MOST_TONES for step in planned(spec)[0])
+
+
+def remembering(**fields: Any) -> list[PartSpec]:
+    learner = Markov(text="C D E C D C", order=1, remember=16)
+    return [
+        part("echo", learner, listens=("tune",), **fields),
+        row("tune", "G5 A5 B5 Rest", chance=True, grid=F(1, 2)),
+    ]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.fractions(F(1, 16), 5, max_denominator=16), min_size=1, max_size=20))
+def test_who_listens_learns_the_same_however_the_asking_is_divided(chunks: list[Fraction]) -> None:
+    def lay(asks: list[Fraction]) -> list[Any]:
+        agenda = Agenda([Part(s, ground(), count(1).__next__) for s in remembering()])
+        assert [each.spec.name for each in agenda.parts] == ["tune", "echo"]
+        return sorted(
+            (each.spec.name, step.beat, step.tones)
+            for until in asks
+            for each, step in agenda.plan(until)[0]
+        )
+
+    asks = [sum(chunks[: n + 1], F(0)) for n in range(len(chunks))]
+    assert lay([asks[-1]]) == lay(asks)
+
+
+def test_who_listens_takes_up_what_it_hears() -> None:
+    agenda = Agenda([Part(s, ground(), count(1).__next__) for s in remembering()])
+    planned = agenda.plan(F(64))[0]
+    echo = {t.pitch for each, s in planned if each.spec.name == "echo" for t in s.tones}
+    assert echo & {79, 81, 83}

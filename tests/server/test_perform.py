@@ -116,3 +116,49 @@ def test_humanising_belongs_to_the_step_and_moves_a_chord_as_one(
 def test_voices_take_channels_of_their_own() -> None:
     tones = tuple(Tone(60, voice=voice) for voice in (0, 1, 99))
     assert [note.channel for note in sounded(tones=tones, channel=3)] == [3, 4, 16]
+
+
+def test_no_voice_strays_onto_the_drums() -> None:
+    tones = tuple(Tone(60, voice=voice) for voice in range(20))
+    channels = [note.channel for note in sounded(tones=tones, channel=1)]
+    assert channels[:10] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
+    assert (set(channels) & {10}, max(channels)) == (set(), 16)
+    assert [n.channel for n in sounded(tones=tones[:2], channel=10)] == [10, 11]
+
+
+@given(st.floats(0.05, 1), st.floats(0.25, 4), st.floats(0.25, 4))
+def test_a_curve_bends_velocities_and_keeps_their_order_and_their_ends(
+    velocity: float, one: float, other: float
+) -> None:
+    def loud(curve: float, velocity: float = velocity) -> float:
+        return sounded(velocity=velocity, accents=0.0, curve=curve)[0].velocity
+
+    assert abs(loud(one) - velocity**one) < 1e-12
+    assert (loud(min(one, other))) >= loud(max(one, other))
+    assert loud(one, 1.0) == 1.0
+    assert loud(one, velocity / 2) < loud(one)
+
+
+@given(st.floats(0, 1), st.integers(1, 8), st.integers(0, 7))
+def test_a_swell_is_an_arch_over_each_phrase(depth: float, phrase: int, before: int) -> None:
+    setting = Setting(1, SETTING.key, SETTING.meters, phrase=phrase)
+    begin = F(4 * phrase * before)
+
+    def loud(share: Fraction) -> float:
+        at = begin + share * 4 * phrase
+        notes = sounded(at, velocity=1.0, accents=0.0, swell=depth, setting=setting)
+        return notes[0].velocity if notes else 0.0
+
+    assert loud(F(1, 2)) == 1.0
+    assert abs(loud(F(0)) - (1 - depth)) < 1e-9
+    rise = [loud(F(n, 16)) for n in range(9)]
+    assert rise == sorted(rise)
+    assert all(abs(loud(F(n, 16)) - loud(F(16 - n, 16))) < 1e-9 for n in range(1, 9))
+
+
+@given(st.integers(0, 200), st.sampled_from([3, 5, 6, 7, 12]), st.floats(0.51, 0.75))
+def test_swing_leaves_tuplets_as_they_are_written(n: int, of: int, amount: float) -> None:
+    beat = F(n, of)
+    late = sounded(beat, swing=amount)[0].start - beat
+    assert (late == 0) or beat.denominator in (1, 2, 4)
+    assert sounded(F(1, 2), swing=amount)[0].start > F(1, 2)

@@ -92,3 +92,20 @@ def test_commands_reach_every_wire() -> None:
     here.everywhere("panic")
     assert midi.calls == osc.calls
     assert [name for name, _ in midi.calls] == ["cut", "recall", "silence", "panic"]
+
+
+def test_a_wire_that_raises_is_told_once_and_takes_no_other_down() -> None:
+    here, midi, osc = rack()
+    told: list[str] = []
+    here.trouble = told.append
+
+    def fail(part: int = 0) -> None:
+        raise RuntimeError("broken")
+
+    recall, midi.recall = midi.recall, fail  # type: ignore[method-assign]
+    here.recall()
+    here.recall()
+    midi.recall = recall  # type: ignore[method-assign]
+    here.recall()
+    assert told == ["midi: cannot recall: RuntimeError: broken"]
+    assert (len(midi.calls), len(osc.calls)) == (1, 3)

@@ -186,3 +186,9 @@ def test_meanings_that_make_no_sense_are_mistakes(meanings: Any) -> None:
 def test_no_pitch_is_lost_and_none_doubled(names: list[str]) -> None:
     emissions = read(" ".join(names))
     assert sum(len(atoms) for atoms, _ in pitches(emissions)) == sum(n[0] in "CE" for n in names)
+
+
+def test_a_message_that_no_datagram_carries_is_a_mistake() -> None:
+    with pytest.raises(Mistake, match="8192 bytes"):
+        Reading.of({"A": {"osc": "/x", "args": ["x" * 1024] * 64}})
+    assert Reading.of({"A": {"osc": "/x", "args": ["x" * 1000] * 8}}).words("A")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -229,12 +230,35 @@ def test_a_full_disk_is_told_once_and_keeps_the_old_file(tmp_path: Path) -> None
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
     try:
         recorder(played(Fraction(0), Fraction(1)))
-        assert recorder.close(5)
+        assert not recorder.close(5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [trouble.source for trouble in told] == ["recorder"]
     assert "cannot be written" in told[0].text
+    assert "cannot be written" in recorder.trouble
     assert path.read_bytes() == b"old"
+
+
+def test_a_take_that_breaks_keeps_what_it_has_and_says_so(tmp_path: Path) -> None:
+    path, told = tmp_path / "take.mid", list[Troubled]()
+    recorder = Recorder(path, scene(), lambda: None, told.append, "1")
+    recorder(played(Fraction(0), Fraction(1)))
+    recorder(played(Fraction(1), Fraction(1), pitch=300))  # no MIDI file can hold it
+    recorder(played(Fraction(2), Fraction(1)))
+    assert not recorder.close(5)
+    assert [trouble.source for trouble in told] == ["recorder"]
+    assert "ends early" in told[0].text and recorder.trouble == told[0].text
+    notes = [m for m in opened(path.read_bytes()).tracks[1] if m.type == "note_on"]
+    assert len(notes) == 1
+
+
+def test_a_link_leads_to_the_file_that_is_written(tmp_path: Path) -> None:
+    path, link = tmp_path / "take.mid", tmp_path / "link.mid"
+    path.write_bytes(b"old")
+    link.symlink_to(path)
+    check_writable(link, "-o")
+    save(link, b"new")
+    assert link.is_symlink() and path.read_bytes() == b"new"
 
 
 def test_a_place_that_cannot_be_written_is_refused_beforehand(tmp_path: Path) -> None:
@@ -242,6 +266,11 @@ def test_a_place_that_cannot_be_written_is_refused_beforehand(tmp_path: Path) ->
         check_writable(tmp_path / "nowhere" / "x.mid", "--record")
     with pytest.raises(Mistake, match="cannot be written"):
         check_writable(tmp_path, "--record")
+    os.mkfifo(tmp_path / "fifo")
+    for special in (tmp_path / "fifo", Path(os.devnull), Path("/dev/full")):
+        if special.exists():
+            with pytest.raises(Mistake, match="as a file"):
+                check_writable(special, "--record")
     check_writable(tmp_path / "x.mid", "--record")
 
 

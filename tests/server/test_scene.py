@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from mido import Message, MidiFile, MidiTrack
 
 from engines.base import Mistake
+from server.journal import Troubled
 from server.scene import LARGEST, find_scene, load_scene, parse_scene, routed, shipped_scenes
+from tests.server.model import Stage
 
 SMALLEST = '''
 [parts.melody]
@@ -346,6 +348,17 @@ values = st.recursive(
 tables = st.dictionaries(st.sampled_from(KEYS), values, max_size=6)
 
 
+def play_two_bars(text: str) -> None:
+    """Whatever is no mistake is planned, performed and sent without a failure."""
+    piece = parse_scene(text)
+    bars = float(piece.meters.beat_of_bar(3))
+    stage = Stage(piece, horizon=round(bars * 60e9 / piece.tempo))
+    stage.player.play()
+    stage.player.stop()
+    troubles = [entry.text for entry in stage.entries if isinstance(entry, Troubled)]
+    assert not [text for text in troubles if "left out" in text or "cannot" in text]
+
+
 @settings(max_examples=80, deadline=None)
 @given(tables, tables, tables, st.sampled_from(["grammar", "lsystem", "markov"]))
 def test_any_values_give_a_scene_or_a_mistake(
@@ -363,11 +376,69 @@ def test_any_values_give_a_scene_or_a_mistake(
     }
     text = "\n".join(f"{key} = {toml(value)}" for key, value in whole.items())
     with contextlib.suppress(Mistake):
-        parse_scene(text)
+        play_two_bars(text)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(MORE) - 1), st.characters(exclude_categories=["Cs"]))
 def test_any_slip_of_a_finger_gives_a_scene_or_a_mistake(at: int, char: str) -> None:
     with contextlib.suppress(Mistake):
-        parse_scene(MORE[:at] + char + MORE[at + 1 :])
+        play_two_bars(MORE[:at] + char + MORE[at + 1 :])
+
+
+LISTENER = "[parts.{0}]\nengine = 'markov'\ntext = '{1}'\nlistens = {2}\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ([("a", "C D", "'b'")], "no part is called 'b'; there are: a"),
+        ([("a", "C D", "'a'")], "hear itself"),
+        ([("a", "C D", "'b'"), ("b", "C D", "['c']"), ("c", "C", "['a', 'b']")], "ring"),
+        ([("a", "I V I", "'b'"), ("b", "C D", "[]")], "leads the harmony"),
+        ([("a", "C D", "7")], "a part's name or several"),
+    ],
+)
+def test_who_listens_to_whom_is_checked(parts: list[tuple[str, str, str]], problem: str) -> None:
+    with pytest.raises(Mistake, match=problem) as caught:
+        parse_scene("\n".join(LISTENER.format(*each) for each in parts))
+    assert caught.value.place.endswith(".listens")
+    fine = [("a", "I V I", "[]"), ("b", "C D", "['a']"), ("c", "C D", "['a', 'b']")]
+    assert parse_scene("\n".join(LISTENER.format(*each) for each in fine)).parts[2].listens == (
+        "a",
+        "b",
+    )
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["a..b:9000", "x" * 64 + ":9000", "[]:9000", ":9000", "a:" + "1" * 5000, "a\0b:9", "a:65536"],
+)
+def test_hosts_that_nobody_could_look_up_are_mistakes(target: str) -> None:
+    scene = parse_scene(SMALLEST)
+    with pytest.raises(Mistake, match="expected HOST:PORT"):
+        routed(scene, osc=(target,))
+    assert len(routed(scene, "none", ("[::1]:9000", "localhost:9000")).outputs) == 2
+
+
+def test_too_many_targets_are_a_mistake() -> None:
+    with pytest.raises(Mistake, match="at most 64 outputs, got 65"):
+        routed(parse_scene(SMALLEST), "none", tuple(f"127.0.0.1:{n}" for n in range(1, 66)))
+
+
+@pytest.mark.parametrize(
+    "groove",
+    [
+        "{ shifts = [0, 0.1], accents = [inf, 1] }",
+        "{ shifts = [0, 0.1], accents = [nan, 1] }",
+        "{ shifts = [0, 0.1], accents = [5, 1] }",
+        "{ shifts = ['1/0'] }",
+        "{ shifts = '01' }",
+        "{ shifts = [0, 0], accents = '11' }",
+        "{ shifts = [-1000000000] }",
+    ],
+)
+def test_grooves_that_cannot_be_played_are_mistakes(groove: str) -> None:
+    with pytest.raises(Mistake, match="groove"):
+        parse_scene(SMALLEST + f"groove = {groove}\n")
+    parse_scene(SMALLEST + "groove = { shifts = ['1/10', 0.1], accents = [1, 0] }\n")

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from engines.base import Origin
 from server.errands import hear
+from server.health import Health
 from server.journal import Entry, Ported, Troubled
 from server.lines import Spelling, Warnings, in_words, spelled
 from server.mixer import Strip
 from server.music.scale import parse_key
 from server.scene import Scene, parse_scene
-from server.stage import Health
 from server.view import View, last, plain, quantile
 
 SCENE = """

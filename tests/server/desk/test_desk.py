@@ -156,6 +156,7 @@ async def test_a_command_that_breaks_is_refused_and_the_desk_goes_on(
 
 async def test_waiting_changes_are_superseded_by_a_stop(stage: Stage) -> None:
     stage.send("/play")
+    await stage.pass_time(SECOND)
     stage.send("/part/melody/mute", 1, "4 bars")
     stage.receipts.clear()
     stage.desk.receive("/componium/stop", (), stage.source)
@@ -246,8 +247,21 @@ async def test_closing_the_desk_gives_up_what_is_being_loaded(stage: Stage) -> N
     await asyncio.sleep(0)
     stage.desk.close()
     await stage.loaded()
-    await asyncio.sleep(0.05)  # the thread may still be reading; nobody waits for it
+    await asyncio.get_running_loop().shutdown_default_executor()  # what was read has been read
     assert stage.player.scene is before
+
+
+async def test_a_folder_that_cannot_be_read_is_a_refusal(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden() -> dict[str, Path]:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(stage.desk, "scenes", forbidden)
+    stage.send("/scene", "other", "now")
+    await stage.loaded()
+    assert [receipt[1] for receipt in stage.receipts] == ["refused"]
+    assert "not yours" in stage.receipts[0][3]
 
 
 async def test_a_bounced_button_counts_once(stage: Stage) -> None:

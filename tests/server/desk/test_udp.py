@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 
@@ -101,8 +100,6 @@ async def test_mutations_and_killers_do_not_stop_the_next_good_message(
             if nth % 100 == 0:
                 sender.send(KILLERS[nth // 100 % 2])
                 await asyncio.sleep(0)
-        begun = time.monotonic()
         sender.send(osc_message("/componium/panic"))
         sender.send(osc_message("/componium/tempo", 222))
         await until(lambda: tempo(player) == 222)
-        assert time.monotonic() - begun < 2  # alive; the figure itself is the bench's

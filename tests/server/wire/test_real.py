@@ -1,4 +1,8 @@
-"""Real processes, a real JACK server and a receiver that keeps its own ledger."""
+"""Real processes, a real JACK server and a receiver that keeps its own ledger.
+
+What is asserted of time leaves room for a busy machine that stands still for 200 ms; the bars
+themselves are judged by `scripts/bench faults`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,17 +19,32 @@ import pytest
 
 from tests.rigs.jack import JackServer
 from tests.rigs.ledger import Ledger
+from tests.rigs.need import lack, need
 from tests.rigs.udp import Receiver
 from tests.rigs.victim import Victim
 
 pytestmark = pytest.mark.real
 MS = 1_000_000
 OUT = "Componium:out"
+#: Seconds after which everything on its way has arrived.
+SETTLED = 0.3
+
+
+def private_server(folder: Path) -> JackServer:
+    need("jackd", "jackd2")
+    need("unshare", "util-linux")
+    if find_spec("rtmidi") is None:
+        lack("python-rtmidi is missing, by which the receiver hears")
+    try:
+        return JackServer(folder)
+    except RuntimeError as reason:
+        lack(str(reason))
+        raise
 
 
 @pytest.fixture(scope="module")
 def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JackServer]:
-    with JackServer(tmp_path_factory.mktemp("jack")) as server:
+    with private_server(tmp_path_factory.mktemp("jack")) as server:
         yield server
 
 
@@ -37,7 +57,7 @@ def ledger(jack: JackServer) -> Iterator[Ledger]:
 
 @pytest.fixture
 def own_jack(tmp_path: Path) -> Iterator[JackServer]:
-    with JackServer(tmp_path) as server:
+    with private_server(tmp_path) as server:
         yield server
 
 
@@ -76,7 +96,7 @@ def test_every_note_is_ended_when_the_planner_ends(jack: JackServer, ledger: Led
     jack.connect(OUT, ledger.port)
     sounding(ledger, 100)
     assert victim.end() < 1.5
-    time.sleep(0.05)
+    time.sleep(SETTLED)
     report = ledger.report()
     assert report.sounding == []
     assert (report.ons - report.doubles, report.doubles) == (report.offs - report.strays, 0)
@@ -84,34 +104,34 @@ def test_every_note_is_ended_when_the_planner_ends(jack: JackServer, ledger: Led
 
 
 def test_a_killed_planner_is_silenced(jack: JackServer, ledger: Ledger) -> None:
-    for seed in range(10):
+    for seed in range(5):
         victim = play(jack, seed=seed)
         jack.connect(OUT, ledger.port)
         sounding(ledger, 5)
         time.sleep(random.Random(seed).uniform(0, 0.2))
         at = victim.kill()
-        time.sleep(0.3)
+        time.sleep(0.5)
         report = ledger.report()
         assert report.sounding == [], f"stuck with seed {seed}"
-        assert report.last_off - at < 250 * MS
+        assert report.last_off - at < 400 * MS
 
 
 def test_a_stopped_planner_is_silenced_and_resumes(jack: JackServer, ledger: Ledger) -> None:
     victim = play(jack)
     jack.connect(OUT, ledger.port)
-    for seed in range(5):
+    for seed in range(3):
         sounding(ledger, 5)
         time.sleep(random.Random(seed).uniform(0, 0.2))
         at = victim.stop()
-        time.sleep(0.6)
+        time.sleep(0.8)
         report = ledger.report()
         assert report.sounding == [], f"stuck with seed {seed}"
-        assert report.last_off - at < 500 * MS
+        assert report.last_off - at < 700 * MS
         victim.resume()
         victim.wait_for(what="silenced", since=at)
     sounding(ledger, 5)
     victim.end()
-    time.sleep(0.05)
+    time.sleep(SETTLED)
     assert ledger.report().sounding == []
 
 
@@ -129,9 +149,9 @@ def test_a_dead_or_hung_wire_is_replaced(
         os.kill(victim.wire("midi"), how)
         news = victim.wait_for(what="restart", since=at)
         assert news["at"] - at < (1000 if how == signal.SIGKILL else 2000) * MS
-        sounding(ledger, 5, patience=2)  # same name, same connections
+        sounding(ledger, 5)  # same name, same connections
     victim.end()
-    time.sleep(0.05)
+    time.sleep(SETTLED)
     assert ledger.report().sounding == []
 
 
@@ -149,18 +169,18 @@ def test_the_server_dies_and_returns_while_osc_plays(own_jack: JackServer) -> No
     receiver.drain()
     at = time.monotonic_ns()
     own_jack.kill()
-    victim.wait_for(what="state", state="lost", since=at, patience=1.5)
+    victim.wait_for(what="state", state="lost", since=at)
     ledger.kill()
     victim.wait_for(what="state", state="waiting", kind="midi", since=at)
     time.sleep(1)
     back = time.monotonic_ns()
     own_jack.start()
-    victim.wait_for(what="state", state="open", kind="midi", since=back, patience=2)
+    victim.wait_for(what="state", state="open", kind="midi", since=back)
     ledger = Ledger(own_jack)
-    sounding(ledger, 20, patience=3)  # connected again by itself
-    assert longest_silence(receiver) < 150 * MS
+    sounding(ledger, 20)  # connected again by itself
+    assert longest_silence(receiver) < 500 * MS
     victim.end()
-    time.sleep(0.05)
+    time.sleep(SETTLED)
     assert ledger.report().sounding == []
     ledger.kill()
     receiver.close()
@@ -175,16 +195,16 @@ def test_the_server_freezes_while_osc_plays(own_jack: JackServer) -> None:
     receiver.drain()
     at = time.monotonic_ns()
     own_jack.freeze()
-    victim.wait_for(what="state", state="lost", kind="midi", since=at, patience=1.5)
+    victim.wait_for(what="state", state="lost", kind="midi", since=at)
     time.sleep(2)
     own_jack.thaw()
     back = time.monotonic_ns()
-    victim.wait_for(what="state", state="open", kind="midi", since=back, patience=2)
-    sounding(ledger, 20, patience=3)
-    assert longest_silence(receiver) < 150 * MS
+    victim.wait_for(what="state", state="open", kind="midi", since=back)
+    sounding(ledger, 20)
+    assert longest_silence(receiver) < 500 * MS
     own_jack.freeze()
     time.sleep(0.2)
-    assert victim.end() < 2.5
+    assert victim.end() < 2
     own_jack.thaw()
     ledger.kill()
     receiver.close()
@@ -193,14 +213,18 @@ def test_the_server_freezes_while_osc_plays(own_jack: JackServer) -> None:
 def test_an_existing_port_comes_and_goes(jack: JackServer) -> None:
     victim = play(jack, midi="synth")
     victim.wait_for(what="state", state="waiting", kind="midi")
-    synth = Ledger(jack, "synth")
-    sounding(synth, 10, patience=3)
+    synth = Ledger(jack, "Soft Synth")
+    sounding(synth, 10)
     at = time.monotonic_ns()
     synth.kill()
-    victim.wait_for(what="state", state="waiting", since=at, patience=3)
-    synth = Ledger(jack, "synth")
-    sounding(synth, 10, patience=3)
+    victim.wait_for(what="state", state="waiting", since=at)
+    synth = Ledger(jack, "Soft Synth")
+    sounding(synth, 10)
+    for _ in range(3):  # back so soon that there was hardly a moment without the port
+        synth.kill()
+        synth = Ledger(jack, "Soft Synth")
+        sounding(synth, 10)
     victim.end()
-    time.sleep(0.05)
+    time.sleep(SETTLED)
     assert synth.report().sounding == []
     synth.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 
 import pytest
@@ -20,6 +21,11 @@ def on(pitch: int = 60, channel: int = 0) -> bytes:
 
 def off(pitch: int = 60, channel: int = 0) -> bytes:
     return bytes((0x80 | channel, pitch, 0))
+
+
+def bundle(milliseconds: int, message: bytes) -> bytes:
+    """An OSC bundle with a time tag."""
+    return b"#bundle\0" + struct.pack(">q", milliseconds) + message
 
 
 def hushed(*channels: int) -> list[bytes]:
@@ -89,6 +95,25 @@ class TestIdentity:
         stage.play([note(1, 1030, 1040, pitch=72)])
         stage.run(100)
         assert port.sent == [(1010 * MS, on()), (1040 * MS, off())]
+
+    def test_a_moved_end_is_told_by_the_bundle_that_says_so(self, stage: Stage) -> None:
+        port = stage.open(kind="osc")
+        first = note(1, 1010, 1090)._replace(off=bundle(1090, b"/off 60"))
+        moved = first._replace(end=1040 * MS, off=bundle(1040, b"/off 60"))
+        stage.play([first])
+        stage.run(20)
+        stage.play([moved])
+        stage.run(100)
+        assert port.sent == [(1010 * MS, first.on), (1040 * MS, moved.off)]
+
+    def test_sent_again_as_another_note_what_began_is_what_ends(self, stage: Stage) -> None:
+        port = stage.open(kind="osc")
+        first = note(1, 1010, 1090)._replace(off=bundle(1090, b"/off 60"))
+        stage.play([first])
+        stage.run(20)
+        stage.play([first._replace(end=1040 * MS, off=bundle(1040, b"/off 72"))])
+        stage.run(100)
+        assert port.sent == [(1010 * MS, first.on), (1040 * MS, first.off)]
 
     def test_an_end_moved_into_the_past_comes_at_once(self, stage: Stage) -> None:
         port = stage.open()
@@ -300,6 +325,18 @@ class TestPorts:
         port.deaf, port.rejoined = False, True
         stage.run(100)
         assert port.bytes == [on(60), on(64), off(60), off(60)]
+
+    def test_a_port_is_closed_when_all_has_left_it_or_after_a_while(self, stage: Stage) -> None:
+        first, never = stage.open(0), stage.open(1)
+        first.slow = never.slow = True
+        for number in (0, 1):
+            stage.tell(protocol.part_frame(protocol.CLOSE, number))
+        stage.run(100)
+        first.slow = False
+        stage.run(5)
+        assert (first.shut, never.shut) == (True, False)
+        stage.run(machine.LEAVE / MS)
+        assert never.shut and stage.wire.closed()
 
     def test_a_closed_port_is_ended_and_its_events_forgotten(self, stage: Stage) -> None:
         port = stage.open()

@@ -1,7 +1,7 @@
 """Which MIDI ports there are, or why there are none.
 
 MIDI libraries may hang for ever when a JACK server does, so each system is asked by a process
-of its own, `python -m server.ports SYSTEM`, which is ended when it takes too long.
+of its own, `python -m server.survey SYSTEM`, which is ended when it takes too long.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _ask(system: str) -> tuple[list[str], str]:
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     try:
         answer = subprocess.run(
-            [sys.executable, "-P", "-m", "server.ports", system],
+            [sys.executable, "-P", "-m", "server.survey", system],
             env={**os.environ, "PYTHONPATH": path, "JACK_NO_START_SERVER": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -62,7 +62,7 @@ def _look(system: str) -> tuple[list[str], str]:
         "core": "restart the computer's MIDI server (open Audio MIDI Setup)",
     }
     try:
-        make, systems = midi._binding()
+        make, systems = midi.binding()
         out = make(systems[system], "Componium ports")
         return list(out.get_ports()), ""
     except Absent as absent:
