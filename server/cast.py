@@ -53,6 +53,7 @@ class Cast:
 
     begin, ends: beats of the timeline; `ends` is None while nothing is to follow.
     number: the wires' part number of what is said about the piece as a whole.
+    before: the scene whose faders, tempo and live controls go on, as when it is read again.
     cued: whether its programs were sent beforehand.  tempo: that it begins with, or None to
     go on in the one that was.  instead: what was planned of the scenes before from `begin` on,
     while it may still turn out that this one does not begin.
@@ -65,17 +66,20 @@ class Cast:
         begin: Fraction,
         rack: Rack,
         number: Callable[[], int],
-        mixer: Mixer | None = None,
+        before: Cast | None = None,
         cued: bool = True,
     ) -> None:
         self.scene, self.begin, self.cued = scene, begin, cued
         self.ends: Fraction | None = None
-        self.tempo: float | None = scene.tempo
+        kept = before is not None and before.scene.tempo == scene.tempo
+        self.tempo: float | None = None if kept else scene.tempo
         self.instead: list[Pending] = []
         self.setting = Setting(
             scene.seed, scene.key, scene.meters, begin, scene.phrase, values=dict(scene.controls)
         )
-        self.mixer = mixer or Mixer(scene.parts)
+        self.mixer = Mixer(scene.parts)
+        if before is not None:
+            self._inherit(before)
         self.number, self._next_id = number(), rack.next_id
         self.parts = [
             Playing(
@@ -105,6 +109,28 @@ class Cast:
             for playing in self.parts:
                 if name in playing.spec.outputs:
                     playing.outputs.append(way)
+
+    def _inherit(self, before: Cast) -> None:
+        """Faders and live controls go on as they are, but for what the scene itself has changed.
+
+        Where the parts or the controls are the same ones, they are shared, so that what is
+        asked of the scene before until it ends holds here too.
+        """
+        old = {spec.name: spec for spec in before.scene.parts}
+        if set(old) == {spec.name for spec in self.scene.parts}:
+            self.mixer = before.mixer
+        else:
+            self.mixer = before.mixer.heir(self.scene.parts)
+        for spec in self.scene.parts:
+            for field in ("mute", "level", "density"):
+                wanted = getattr(spec, field)
+                if spec.name in old and wanted != getattr(old[spec.name], field):
+                    self.mixer.set(spec.name, self.begin, field, wanted)
+        if before.scene.controls == self.scene.controls:
+            self.setting.values = before.setting.values
+        else:
+            same = self.scene.controls.items() & before.scene.controls.items()
+            self.setting.values.update({name: before.setting.values[name] for name, _ in same})
 
     def plan(self, until: Fraction) -> tuple[list[Pending], list[Trouble]]:
         """All that begins before this beat and was not handed out before."""

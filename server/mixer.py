@@ -57,6 +57,13 @@ class Mixer:
         strip = replace(self._newest[name], **{field: value})  # type: ignore[arg-type]
         self._newest = self._newest | {name: strip}
 
+    def heir(self, specs: Iterable[PartSpec]) -> Mixer:
+        """A desk for these parts; those that are here too keep the strips last asked for."""
+        heir = Mixer(specs)
+        heir._base |= {name: strip for name, strip in self._newest.items() if name in heir._base}
+        heir._newest = dict(heir._base)
+        return heir
+
     def forget(self, after: Fraction) -> None:
         """Drop the edits that were to hold from a later beat than this one."""
         self._keep(self._edits[: bisect_right(self._beats, after)], 0)

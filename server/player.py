@@ -399,7 +399,7 @@ class Player:
         now = self.clock.now()
         keep = keep and bool(self._casts)
         self._stage(scene, self.cast if keep else None, now)
-        if not keep:
+        if self._casts[0].tempo is not None:
             self._tempo = scene.tempo
         self.timeline = Timeline.starting(self._tempo, ns=now)
         self._pulses.begin(self.timeline, now)
@@ -409,13 +409,9 @@ class Player:
     def _stage(self, scene: Scene, before: Cast | None, now: int) -> None:
         """Have this scene at beat 0 and nothing else; faders stay as they were `before`."""
         self._drop_waiting("another beginning")
-        mixer = None
         if before is not None:
-            mixer = before.mixer
-            mixer.settle()
-        cast = Cast(scene, Fraction(0), self.rack, self._number, mixer)
-        if before is not None:
-            cast.setting.values.update(before.setting.values)
+            before.mixer.settle()
+        cast = Cast(scene, Fraction(0), self.rack, self._number, before)
         self._casts = [cast]
         self._ahead.clear()
         self._sounding.clear()
@@ -748,8 +744,8 @@ class Player:
     ) -> Receipt:
         """Another scene takes over at a boundary: nothing of the old one begins after it.
 
-        keep: tempo, faders and live controls stay as they are, as for the same scene with
-        another seed.
+        keep: tempo, faders and live controls stay as they are, but for what the scene's text
+        has changed: it is the same one with another seed, or read again.
         """
 
         def apply(beat: Fraction) -> None:
@@ -760,10 +756,8 @@ class Player:
             kept = [cast for cast in self._casts if cast.begin < beat] or self._casts[:1]
             old = kept[-1]
             followers = self._pulses.clocked()
-            mixer = old.mixer if keep else None
-            cast = Cast(scene, beat, self.rack, self._number, mixer, cued=False)
-            if keep:
-                cast.setting.values, cast.tempo = old.setting.values, None
+            before = old if keep else None
+            cast = Cast(scene, beat, self.rack, self._number, before, cued=False)
             for each in self._casts:
                 self.rack.recall(each.number)
                 for playing in each.parts:

@@ -86,11 +86,12 @@ class Rack:
     ) -> dict[str, Patched]:
         """Have these outputs, for these parts by their numbers; `sweep` closes those before."""
         patched: dict[str, Patched] = {}
+        several = sum(spec.target == "virtual" for spec in outputs.values()) > 1
         for name, spec in outputs.items():
             wire = self.wires.get(spec.kind)
             users = {number: part for number, part in parts.items() if name in part.outputs}
             if wire is not None and users:
-                patched[name] = self._patched(spec, wire, users)
+                patched[name] = self._patched(spec, wire, users, several)
         self.outputs = patched
         return patched
 
@@ -112,7 +113,9 @@ class Rack:
         for kind, settings in self._settings.values():
             self.wires[kind].open(settings)
 
-    def _patched(self, spec: OutputSpec, wire: Wire, users: dict[int, PartSpec]) -> Patched:
+    def _patched(
+        self, spec: OutputSpec, wire: Wire, users: dict[int, PartSpec], several: bool
+    ) -> Patched:
         if spec.kind == "osc":
             host, _, digits = spec.target.rpartition(":")
             place = {"host": host.strip("[]"), "number": int(digits)}
@@ -123,7 +126,9 @@ class Rack:
         ports: dict[int, int] = {}
         for number, part in users.items():
             # A virtual output shows one port for each part, so that a DAW has a track for each.
-            title = part.name if spec.target == "virtual" else spec.name
+            title = spec.name
+            if spec.target == "virtual":
+                title = f"{part.name} {spec.name}" if several else part.name
             settings: dict[str, Any] = {"name": spec.target, "client": "Componium", "title": title}
             settings |= {"rate": spec.rate, "sensing": spec.sensing}
             ports[number] = self._port(wire, ("midi", *settings.values()), spec.name, **settings)

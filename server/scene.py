@@ -594,8 +594,11 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = ()) -> Scene:
             pattern = olds[0] if olds else OutputSpec("midi", "midi", midi)
             added["midi"] = replace(pattern, name="midi", target=midi)
     for target in osc:
-        name = f"osc {target}"
-        added[name] = OutputSpec(name, "osc", check_target(target, "--osc"))
+        # A target that the scene has already hears everything, but nothing twice.
+        known = next((spec for spec in outputs.values() if spec.target == target), None)
+        fresh = OutputSpec(f"osc {target}", "osc", check_target(target, "--osc"))
+        spec = known or fresh
+        added[spec.name] = spec
     outputs.update(added)
     if len(outputs) > MOST_OUTPUTS:
         raise Mistake("--osc", f"expected at most {MOST_OUTPUTS} outputs, got {len(outputs)}")

@@ -60,8 +60,8 @@ MAY: dict[str, set[str]] = {
         *("server.mixer", "server.part", "server.scene", "rich"),
     },
     "server.errands": {
-        *("engines.base", "engines.grammar", "server.clock", "server.journal", "server.part"),
-        *("server.player", "server.recorder", "server.scene"),
+        *("engines.base", "engines.grammar", "server.clock", "server.journal", "server.music"),
+        *("server.part", "server.player", "server.recorder", "server.scene"),
     },
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),

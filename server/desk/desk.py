@@ -358,7 +358,10 @@ class Desk:
                         continue
                     scene = await asyncio.to_thread(self._fetch, known[wish.name])
                     if self._wish is None:
-                        self.player.change_scene(scene, wish.when, wish.told)
+                        again = (
+                            self.player.scene is not None and self.player.scene.name == scene.name
+                        )
+                        self.player.change_scene(scene, wish.when, wish.told, keep=again)
                     else:
                         wish.told(_overtaken())
                 except Exception as error:

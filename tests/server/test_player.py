@@ -77,8 +77,17 @@ def perform(commands: list[Command], horizon: int, wakes: list[int], seconds: in
 
 
 def heard(stage: Stage) -> list[tuple[Any, ...]]:
+    """What began, as the journal has it, and what ended, as the wire did it: when a note begins
+    the journal cannot know yet whether a change will cut it short."""
     limit = 8.5
-    return [note for note in stage.notes() if note[0] < limit and note[0] + note[-1] < limit]
+    begun = [note[:4] + note[5:7] for note in stage.notes() if note[0] < limit]
+    first = min(when for when, *_ in stage.wire.sent)
+    ended = sorted(
+        (when - first, data)
+        for when, data, event in stage.wire.sent
+        if event.off and data == event.off and when - first < limit * SECOND
+    )
+    return [*begun, *ended]
 
 
 REFERENCE = heard(perform(COMMANDS, 100 * MS, [25]))
@@ -426,7 +435,8 @@ def test_the_old_scene_ends_where_the_new_one_begins(wait: int, when: str, horiz
     tune = [e for e in stage.played if e.note.part == "tune" and e.note.beat >= receipt.beat]
     assert [e.note.pitch for e in tune][:4] == [67, 67, 69, 71]
     assert tune[0].note.beat == receipt.beat
-    assert len(old) == len(tune)
+    # A note of the old scene that is due at this very nanosecond has left already.
+    assert len(old) - len(tune) in ((0, 1) if when == "now" else (0,))
     ends = [w for w, data, e in stage.wire.sent if data == e.off and e.due < border - MS]
     assert max(ends) <= border + MS
     beats = [e.moment for e in stage.entries if isinstance(e, Ticked)]
