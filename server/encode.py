@@ -189,6 +189,29 @@ class MidiEncoder:
         ]
 
 
+DRUMS = 10  # the channel on which a pitch is a drum
+DIRT_ORBITS = 12  # as SuperDirt starts with
+#: Sample folders of SuperDirt for the drums of General MIDI; the rest sounds as a rim shot.
+DIRT_DRUMS = {
+    **dict.fromkeys((35, 36), "808bd"),
+    **dict.fromkeys((38, 40), "808sd"),
+    **dict.fromkeys((42, 44), "808hc"),
+    **dict.fromkeys((49, 51, 52, 53, 55, 57, 59), "808cy"),
+    **dict.fromkeys((41, 43, 45), "808lt"),
+    **dict.fromkeys((47, 48), "808mt"),
+    39: "cp",
+    46: "808oh",
+    50: "808ht",
+}
+
+
+def _dirt_sound(sound: str, note: Note) -> tuple[str | float, ...]:
+    """What SuperDirt plays for a note: a drum has its own sample, at the sample's own pitch."""
+    if not sound and note.channel == DRUMS:
+        return ("s", DIRT_DRUMS.get(note.pitch, "rm"))
+    return ("s", sound or "superpiano", "midinote", float(note.pitch))
+
+
 class OscEncoder:
     """OSC as the contract has it.
 
@@ -213,9 +236,9 @@ class OscEncoder:
             cycles = float(note.end - note.start) / 4  # SuperDirt's cycle is our whole note
             message = osc_message(
                 "/dirt/play",
-                *("s", self.parts[part].sound, "midinote", float(note.pitch)),
+                *_dirt_sound(self.parts[part].sound, note),
                 *("gain", note.velocity, "sustain", seconds, "delta", seconds),
-                *("orbit", note.channel - 1, "cps", cycles / seconds),
+                *("orbit", min(note.channel, DIRT_ORBITS) - 1, "cps", cycles / seconds),
                 *("cycle", float(note.beat / 4)),
             )
             return (self._event(identity, due, 0, part, RANK_NOTE, LATE_DROP, message, b""),)

@@ -30,7 +30,9 @@ _SHARPS: tuple[str, ...] = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A"
 
 
 class Spelling:
-    """Names pitches as the key of the moment writes them: B♭ in F major, A♯ in B major."""
+    """Names pitches as they were written or, where that is open, as the key of the moment has
+    them: B♭ in F major, A♯ in B major.
+    """
 
     def __init__(self) -> None:
         self._names = _SHARPS
@@ -40,16 +42,16 @@ class Spelling:
         if isinstance(entry, Marked) and entry.kind == "key":
             self._names = spelled(parse_key(entry.name))
 
-    def name(self, pitch: int) -> str:
-        """A MIDI number as musicians say it, C4 for 60."""
-        letters = self._names[pitch % 12]
+    def name(self, pitch: int, written: str = "") -> str:
+        """A MIDI number as musicians say it, C4 for 60; `written` is its pitch class if known."""
+        letters = written or self._names[pitch % 12]
         raised = letters.count("#") - letters.count("b")
         return f"{letters}{(pitch - NATURALS['CDEFGAB'.index(letters[0])] - raised) // 12 - 1}"
 
     def of(self, note: Note) -> str:
         """What a note is called: on channel 10, as General MIDI's drum."""
         drum = drum_name(note.pitch) if note.channel == DRUMS else None
-        return drum or self.name(note.pitch)
+        return drum or self.name(note.pitch, note.spelling)
 
 
 def spelled(key: Key) -> tuple[str, ...]:

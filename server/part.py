@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
@@ -82,7 +83,7 @@ class PartSpec:
     program: int | None = None
     bank: int | None = None
     outputs: tuple[str, ...] = ()
-    sound: str = "superpiano"
+    sound: str = ""
     level: float = 1.0
     density: float = 1.0
     mute: bool = False
@@ -223,7 +224,7 @@ class Part:
         # An engine whose alphabet is open says itself that bare note values will come.
         self._closes = getattr(spec.engine, "closes", False) or spec.reading.closes(alphabet)
         self._grid = spec.grid or Fraction(1)
-        self._degrees: dict[Degree, int] = {}  # MIDI numbers in this key
+        self._degrees: dict[Degree, tuple[int, str]] = {}  # MIDI numbers in this key
         self._heard: deque[Heard] = deque(maxlen=UNHEARD)
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
@@ -361,9 +362,9 @@ class Part:
         if chord is not None and self.leads:
             self.setting.harmonies.begin(beat, chord)
         tones = tuple(
-            Tone(pitch, hit.velocity, fixed=isinstance(atom, Drum))
+            Tone(pitch, hit.velocity, fixed=isinstance(atom, Drum), spelling=spelling)
             for atom in hit.atoms
-            for pitch in self._pitches(atom, beat, chord)
+            for pitch, spelling in self._pitches(atom, beat, chord)
         )
         self._advance(length)
         acts = hit.acts[:MOST_TONES]
@@ -424,31 +425,36 @@ class Part:
                 return atom.chord or roman(atom.text, self.setting.key)
         return None
 
-    def _pitches(self, atom: Atom, beat: Fraction, chord: Chord | None) -> tuple[int, ...]:
-        """MIDI numbers of one atom, in the part's register."""
+    def _pitches(
+        self, atom: Atom, beat: Fraction, chord: Chord | None
+    ) -> tuple[tuple[int, str], ...]:
+        """MIDI numbers of one atom, in the part's register, and how they are spelled."""
         spec = self.spec
         if isinstance(atom, Drum):
-            return (atom.midi,)
+            return ((atom.midi, ""),)
         if isinstance(atom, Harmony):
             assert chord is not None
             low, high = self._register()
             self._last_voicing = voice(chord, self._last_voicing, low, high, spec.voices)
-            return self._last_voicing
+            names = _spellings(chord)
+            return tuple((midi, names.get(midi % 12, "")) for midi in self._last_voicing)
         if isinstance(atom, Absolute):
-            midi = atom.midi
+            midi, spelling = atom
         elif isinstance(atom, Degree):
-            midi = self._degree(atom)
+            midi, spelling = self._degree(atom)
         else:
-            midi = self._chord_tone(atom, beat)
-        return (self._placed(midi + 12 * (spec.octave - 4), beat),)
+            midi, spelling = self._chord_tone(atom, beat)
+        placed = self._placed(midi + 12 * (spec.octave - 4), beat)
+        return ((placed, spelling if (placed - midi) % 12 == 0 else ""),)
 
-    def _degree(self, degree: Degree) -> int:
-        midi = self._degrees.get(degree)
-        if midi is None:
+    def _degree(self, degree: Degree) -> tuple[int, str]:
+        known = self._degrees.get(degree)
+        if known is None:
             if len(self._degrees) >= 1024:  # an open alphabet must not fill the memory
                 self._degrees.clear()
-            midi = self._degrees[degree] = self.setting.key.pitch(degree).midi
-        return midi
+            pitch = self.setting.key.pitch(degree)
+            known = self._degrees[degree] = pitch.midi, pitch.pitch_class.name
+        return known
 
     def _register(self) -> tuple[int, int]:
         """Where chords are voiced: the part's range, or two octaves round its octave."""
@@ -458,14 +464,15 @@ class Part:
         centre = 12 * (spec.octave + 1)
         return max(centre - 8, 0), min(centre + 16, 127)
 
-    def _chord_tone(self, tone: ChordTone, beat: Fraction) -> int:
+    def _chord_tone(self, tone: ChordTone, beat: Fraction) -> tuple[int, str]:
         key = self.setting.key
         chord = self.setting.harmonies.at(beat)
         if chord is None:
-            return key.degree(tone.number, 0, 4 + tone.octave).midi
+            return self._degree(Degree(tone.number, 0, tone.octave))
         root = chord.root.semitone
         above = (chord_tone(chord, key, tone.number) - root) % 12
-        return 60 + root + above + 12 * (tone.octave + (tone.number > 7))
+        midi = 60 + root + above + 12 * (tone.octave + (tone.number > 7))
+        return midi, _spellings(chord).get(midi % 12, "")
 
     def _placed(self, midi: int, beat: Fraction) -> int:
         spec = self.spec
@@ -488,6 +495,13 @@ class Part:
                     key=lambda m: (m % 12 not in classes, abs(m - midi), m),
                 )
         return key.nearest(midi)
+
+
+@lru_cache(1024)
+def _spellings(chord: Chord) -> dict[int, str]:
+    """What a chord calls its own tones, by pitch class; its bass included."""
+    tones = (*chord.tones, chord.bass) if chord.bass else chord.tones
+    return {tone.semitone % 12: tone.name for tone in tones}
 
 
 class Wild(RuntimeError):  # noqa: N818  (what the trouble is called)

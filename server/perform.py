@@ -46,7 +46,7 @@ def perform(
         nudge, loud = round(late * 1e9), loud * factor
     end = start + _sounding(step.length, spec.gate)
     notes = []
-    for number, (pitch, velocity, length, voice, fixed) in enumerate(step.tones):
+    for number, (pitch, velocity, length, voice, fixed, spelling) in enumerate(step.tones):
         velocity *= loud
         if not velocity > 0:
             continue
@@ -62,6 +62,7 @@ def perform(
             min(velocity, 1.0) ** spec.curve,
             _channel(spec.channel, voice),
             step.symbol,
+            spelling,
         )
         notes.append((number, note))
     return notes

@@ -41,9 +41,10 @@ MOST_BYTES = 8192  # of an OSC message
 
 
 class Absolute(NamedTuple):
-    """A pitch by name: MIDI number with C4 = 60."""
+    """A pitch by name: MIDI number with C4 = 60, and its pitch class as it was written."""
 
     midi: int
+    spelling: str
 
 
 class ChordTone(NamedTuple):
@@ -126,7 +127,8 @@ def _atom(text: str, chords: bool) -> Atom | None:
     if match := _CHORD_TONE.match(text):
         return ChordTone(int(match[1]), _octaves(match[2]))
     if is_pitch(text):
-        return Absolute(parse_pitch(text).midi)
+        pitch = parse_pitch(text)
+        return Absolute(pitch.midi, pitch.pitch_class.name)
     if is_degree(text):
         return parse_degree(text)
     return Harmony(text, None) if is_roman(text) else None

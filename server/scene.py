@@ -170,7 +170,7 @@ def load_scene(path: Path) -> Scene:
             raise Mistake(path.name, f"larger than {LARGEST} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(path.name, f"cannot be read: {error}") from None
+        raise Mistake(path.name, f"cannot be read: {_plainly(error)}") from None
     try:
         return parse_scene(text, path.stem, path.parent)
     except Mistake as mistake:
@@ -315,7 +315,7 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
     engine = _engine(engine_name, table, base)
     reading = table.parsed("reading", Reading.of, Reading({}))
     alphabet = engine.alphabet()
-    _check_reading(reading, alphabet, engine_name, table)
+    _check_reading(reading, engine, engine_name, table)
     low, high = _range(table)
     swing, unit = _swing(table)
     human_time, human_velocity = _humanize(table)
@@ -348,7 +348,7 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
         program=_program(table, "program", 1),
         bank=_program(table, "bank", 0),
         outputs=_part_outputs(table, outputs),
-        sound=table.text("sound", "superpiano"),
+        sound=table.text("sound"),
         level=table.number("level", 1, 0, 2),
         density=table.number("density", 1, 0, 1),
         mute=table.flag("mute"),
@@ -424,19 +424,46 @@ def _json(value: Any, base: Path, place: str) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, Mistake):
             raise
-        raise Mistake(place, f"{value!r} cannot be read: {error}") from None
+        raise Mistake(place, f"{value!r} cannot be read: {_plainly(error)}") from None
 
 
-def _check_reading(
-    reading: Reading, alphabet: frozenset[str] | None, engine_name: str, table: Table
-) -> None:
-    if alphabet is None or engine_name == "lsystem":
-        return  # an L-system's symbols may be structure only
-    for symbol in sorted(alphabet):
+def _plainly(error: Exception) -> str:
+    """What a person can do something about, without the system's own words where it has any."""
+    if isinstance(error, OSError):
+        return error.strerror or "the system refuses"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 text, from byte {error.start + 1} on"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error)
+
+
+def _check_reading(reading: Reading, engine: Engine, engine_name: str, table: Table) -> None:
+    """Every symbol has a meaning, and every meaning a symbol."""
+    alphabet = engine.alphabet()
+    if alphabet is None:
+        return
+    names = sorted(alphabet)
+    place = table.at("reading")
+    for name in reading.table:
+        written = (
+            engine_name == "lsystem"
+            and name in f"{getattr(engine, 'axiom', '')}{getattr(engine, 'rules', '')}"
+        )
+        if name not in alphabet and not written:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:20])}"
+            raise Mistake(f"{place}.{name}", f"the engine has no symbol {name!r}; {hint}")
+    if engine_name == "lsystem":
+        return  # its symbols may be structure only
+    known = [name for name in names if reading.words(name) is not None]
+    for symbol in names:
         if reading.words(symbol) is None:
+            near = difflib.get_close_matches(symbol, [*known, *_HEARD_OF], 1)
+            hint = f"did you mean {near[0]!r}? or " if near else ""
             raise Mistake(
-                table.at("reading"),
-                f"the symbol {symbol!r} has no meaning by its name; "
+                place,
+                f"the symbol {symbol!r} has no meaning by its name; {hint}"
                 f"give it one, such as reading = {{ {json.dumps(symbol)} = '1 1/4' }}",
             )
 
@@ -484,6 +511,7 @@ def _swing(table: Table) -> tuple[float, Fraction]:
     return float(value), unit
 
 
+_HEARD_OF = ("Whole", "Half", "Quarter", "Eighth", "Sixteenth", "Rest", "Kick", "Snare", "Hat")
 _CURVES = {"linear": 1.0, "soft": 0.6, "hard": 1.6}
 
 

@@ -240,7 +240,7 @@ def test_another_part_does_not_change_the_ones_that_were_there() -> None:
     before = play(scene, 16)
     after = play(replace(scene, parts=(added, *scene.parts)), 16)
     for spec in scene.parts:
-        assert [note[:-1] for note in before.of(spec.name)] == [
-            note[:-1] for note in after.of(spec.name)
+        assert [note[:-2] for note in before.of(spec.name)] == [
+            note[:-2] for note in after.of(spec.name)
         ]
     assert after.of("gong")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from server.clock import RealClock
-from server.player import Player
+from server.player import HORIZON, Player
 from server.rack import Rack
 from server.scene import load_scene, parse_scene, routed
 from server.wire.link import Link
@@ -44,11 +44,13 @@ async def main() -> None:
     ask.add_argument("--seconds", type=float, default=12)
     ask.add_argument("--port", type=int, required=True)
     ask.add_argument("--busy", action="store_true")
+    ask.add_argument("--horizon-ms", type=int, default=HORIZON // 10**6)
     ask.add_argument("--scene", type=Path, help="instead of equal parts")
     options = ask.parse_args()
     link = Link()
     await link.start()
-    player = Player(RealClock(), lambda ids: Rack({"osc": link}, ids))
+    horizon = options.horizon_ms * 10**6
+    player = Player(RealClock(), lambda ids: Rack({"osc": link}, ids), horizon=horizon)
     text = scene_text(options.parts, options.tempo)
     scene = load_scene(options.scene) if options.scene else parse_scene(text)
     scene = routed(scene, "none", (f"127.0.0.1:{options.port}",))

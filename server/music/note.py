@@ -17,6 +17,7 @@ class Tone(NamedTuple):
     length: quarter notes, or None for the step's own, shortened by the part's gate.
     voice: staff or voice within the step, from 0; added to the part's channel.
     fixed: a drum, which has no octaves.
+    spelling: the pitch class as it is written, `Bb`; empty where only the key can tell.
     """
 
     pitch: int
@@ -24,6 +25,7 @@ class Tone(NamedTuple):
     length: Fraction | None = None
     voice: int = 0
     fixed: bool = False
+    spelling: str = ""
 
 
 class Turn(NamedTuple):
@@ -63,6 +65,7 @@ class Note(NamedTuple):
 
     beat: where it is written.  start, end: where it sounds, swing and gate included.
     nudge: nanoseconds of humanising added to both.  velocity: 0 to 1.  channel: 1 to 16.
+    spelling: as in `Tone`.
     """
 
     part: str
@@ -74,3 +77,4 @@ class Note(NamedTuple):
     velocity: float
     channel: int
     symbol: Symbol
+    spelling: str = ""

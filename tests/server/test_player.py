@@ -78,7 +78,8 @@ def perform(commands: list[Command], horizon: int, wakes: list[int], seconds: in
 
 def heard(stage: Stage) -> list[tuple[Any, ...]]:
     """What began, as the journal has it, and what ended, as the wire did it: when a note begins
-    the journal cannot know yet whether a change will cut it short."""
+    the journal cannot know yet whether a change will cut it short.
+    """
     limit = 8.5
     begun = [note[:4] + note[5:7] for note in stage.notes() if note[0] < limit]
     first = min(when for when, *_ in stage.wire.sent)

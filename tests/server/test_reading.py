@@ -51,7 +51,8 @@ def pitches(emissions: list[Emission]) -> list[Any]:
 @pytest.mark.parametrize(
     ("token", "atom"),
     [
-        ("C", Absolute(60)), ("F#", Absolute(66)), ("Bb4", Absolute(70)), ("C-1", Absolute(0)),
+        ("C", Absolute(60, "C")), ("F#", Absolute(66, "F#")), ("Bb4", Absolute(70, "Bb")),
+        ("C-1", Absolute(0, "C")), ("A#4", Absolute(70, "A#")),
         ("1", Degree(1, 0, 0)), ("b3", Degree(3, -1, 0)), ("5,", Degree(5, 0, -1)),
         ("2''", Degree(2, 0, 2)), ("c1", ChordTone(1, 0)), ("c7", ChordTone(7, 0)),
         ("c13'", ChordTone(13, 1)), ("c3,", ChordTone(3, -1)), ("V7/V", Harmony("V7/V", None)),
@@ -77,7 +78,7 @@ def test_what_is_joined() -> None:
 def test_chord_names_are_chords_only_where_the_part_says_so() -> None:
     assert isinstance(struck("Am7", True).hit.atoms[0], Harmony)
     assert isinstance(struck("C", True).hit.atoms[0], Harmony)
-    assert struck("C").hit.atoms == (Absolute(60),)
+    assert struck("C").hit.atoms == (Absolute(60, "C"),)
     assert parse_word("Am7") is None
 
 

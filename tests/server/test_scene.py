@@ -442,3 +442,28 @@ def test_grooves_that_cannot_be_played_are_mistakes(groove: str) -> None:
     with pytest.raises(Mistake, match="groove"):
         parse_scene(SMALLEST + f"groove = {groove}\n")
     parse_scene(SMALLEST + "groove = { shifts = ['1/10', 0.1], accents = [1, 0] }\n")
+
+
+def test_a_meaning_that_no_symbol_has_is_a_slip() -> None:
+    text = """
+[parts.kit]
+engine = "grammar"
+rules = "S -> Boom Tick"
+reading = { Boom = "Kick", Tick = "Hat", Tik = "Snare" }
+"""
+    with pytest.raises(Mistake, match=r"parts\.kit\.reading\.Tik: .* did you mean 'Tick'"):
+        parse_scene(text)
+    lsystem = """
+[parts.leaf]
+engine = "lsystem"
+axiom = "A"
+depth = 1
+rules = "A -> A\\nB -> AC"
+reading = { A = "1", C = "5" }
+"""
+    parse_scene(lsystem)
+
+
+def test_a_symbol_without_meaning_is_told_what_it_may_have_meant() -> None:
+    with pytest.raises(Mistake, match="did you mean 'Quarter'"):
+        parse_scene('[parts.a]\nengine = "grammar"\nrules = "S -> C Quater"')
