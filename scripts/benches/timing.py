@@ -2,7 +2,8 @@
 
 Every part plays a note on each sixteenth at 240 BPM (every 62.5 ms) to a UDP socket on
 loopback; arrival is the kernel's stamp. Busy: a Python thread computes without a pause in the
-planner's process. With --peers the same work is done by other systems, in turn, in one run.
+planner's process. Beside it a process that only sleeps tells how late the machine itself wakes
+anybody. With --peers the same work is done by other systems, in turn, in one run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from .receiver import ROOT, Receiver, grid_errors, quantile
+from .timer import Timer
 
 STEP = 62.5e6  # ns
 PEERS = {
@@ -28,7 +30,7 @@ PEERS = {
 
 def measure(command: list[str], parts: int, seconds: float, busy: bool, cwd: Path) -> str:
     """One row of the table, without its name."""
-    receiver = Receiver()
+    receiver, timer = Receiver(), Timer()
     arguments = ["--port", str(receiver.port), "--parts", str(parts), "--seconds", str(seconds)]
     done = subprocess.run(
         [*command, *arguments, *(["--busy"] if busy else [])],
@@ -38,6 +40,7 @@ def measure(command: list[str], parts: int, seconds: float, busy: bool, cwd: Pat
         timeout=seconds * 3 + 60,
         check=False,
     )
+    stalled = timer.stop() * 1000
     # Ends of notes are not what is measured, and a process may have been cut off in its first
     # or last step: the first half second is left out.
     stamps = [
@@ -53,6 +56,7 @@ def measure(command: list[str], parts: int, seconds: float, busy: bool, cwd: Pat
     delivered = len(stamps) / (round(steps) * parts)
     figures = [quantile(errors, q) for q in (0.5, 0.99, 0.999)]
     cells = [f"{figure:,.0f}" for figure in figures] + [f"{max(errors):,.0f}", f"{delivered:.0%}"]
+    cells.append(f"{stalled:,.0f}")
     cost = ""
     if done.stdout.startswith("{"):
         spent = json.loads(done.stdout)
@@ -80,8 +84,10 @@ def main(argv: list[str]) -> None:
     options = ask.parse_args(argv)
     own = [sys.executable, "-m", "scripts.benches.sender"]
     python = peers_python(options.folder) if options.peers else ""
-    print("| sender | parts | | p50 µs | p99 | p99.9 | max | delivered | processor |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| sender | parts | | p50 µs | p99 | p99.9 | max | delivered | bare timer max | processor |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for parts in options.parts:
         for busy in (False, True):
             state = "busy" if busy else "quiet"
