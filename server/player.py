@@ -29,7 +29,7 @@ from .wire.protocol import Event
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock
 LEAD_IN = 60_000_000  # ns from play to the first beat
 MARGIN = 5_000_000  # ns that a boundary must be away to be caught
-STALLED = 250_000_000  # ns without planning after which the wires have fallen silent
+STALLED = 200_000_000  # ns past a planned look after which the wires may have fallen silent
 ASLEEP = 60 * 10**9  # ns of absence after which we go on where we were, not where we would be
 SETTLED = 10**9  # ns after which nobody needs the ports of the scene before
 MOST_WAITING = 256  # changes that may wait for their moment
@@ -86,7 +86,7 @@ class Player:
         after_sleep: str = "stop",
     ) -> None:
         self.clock, self.horizon, self._wall, self._boot = clock, horizon, wall, boot
-        self.period = max(horizon // 4, 1_000_000)
+        self.period = max(horizon // 2, 1_000_000)
         self.journal = journal or Journal()
         next_id = count(1).__next__
         self.rack = rack(next_id) if rack is not None else Rack({}, next_id)
