@@ -73,6 +73,7 @@ class Link:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: socket.socket | None = None
         self._out = bytearray()
+        self._choked = False
         self._frames = protocol.Frames()
         self._settings: dict[int, dict[str, Any]] = {}
         self._states: dict[int, tuple[str, str]] = {}
@@ -209,6 +210,7 @@ class Link:
             theirs.close()
         ours.setblocking(False)
         self._pipe, self._frames, self._out = ours, protocol.Frames(), bytearray()
+        self._choked = False
         self._heard_at = self._clock()
         self._runs.clear()
         self._opening.clear()
@@ -258,6 +260,8 @@ class Link:
 
     def _fail(self) -> None:
         """The wire has died or must: note what it owes, and start another."""
+        if self._pipe is None:  # it has failed already; another is on its way
+            return
         asked = self._bury() == AGAIN
         self._returning = True
         if self._closing:
@@ -282,6 +286,8 @@ class Link:
         self._again = self._loop.call_later(wait, self._restart)
 
     def _restart(self) -> None:
+        if self._pipe is not None:
+            return
         try:
             self._spawn()
         except OSError:
@@ -331,11 +337,13 @@ class Link:
     # -- writing
 
     def _write(self, data: bytes) -> None:
-        if self._pipe is None:
+        if self._pipe is None or self._choked:
             return
         waiting = bool(self._out)
         self._out += data
         if len(self._out) > MOST_OUTSTANDING:
+            # A frame may have left by half: this wire gets nothing more.
+            self._choked = True
             self._loop.call_soon(self._fail)
             self._out.clear()
         elif not waiting:
