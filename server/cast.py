@@ -281,12 +281,13 @@ class PendingChord(Pending):
 class PendingStep(Pending):
     """A step of a part. notes: (number in the step, note, begin, end in nanoseconds)."""
 
-    __slots__ = ("muted", "notes", "playing", "step")
+    __slots__ = ("ground", "muted", "notes", "playing", "step")
     rank = 3
 
     def __init__(self, playing: Playing, step: Step) -> None:
         super().__init__(playing.cast, step.beat, step.id)
         self.playing, self.step = playing, step
+        self.ground = playing.cast.setting.ground(step.beat)  # while it is still known there
         self.notes: list[tuple[int, Note, int, int]] = []
         self.muted = False
 
@@ -343,7 +344,11 @@ class PendingStep(Pending):
     def entries(self, began: int) -> Iterator[Entry]:
         spec: PartSpec = self.playing.spec
         for _, note, due, end in self.notes:
-            moment = self.cast.moment(note.start, (due - began) / 1e9)
+            seconds = (due - began) / 1e9
+            if note.start is self.beat:
+                moment = Moment(seconds, note.start, self.ground.place.bar, self.ground.at)
+            else:
+                moment = self.cast.moment(note.start, seconds)
             yield Played(moment, note, (end - due) / 1e9)
         for act in () if self.muted else self.step.acts:
             if isinstance(act, Turn):

@@ -23,7 +23,7 @@ THOUGHTS = 200  # THINKING in a row after which an engine is taken to be stuck
 
 def hear(scene: Scene, bars: int, listener: Callable[[Entry], None]) -> None:
     """Play so many bars in no time; the journal goes to the listener."""
-    player = Player(JumpClock(), horizon=STRIDE)
+    player = Player(JumpClock(), horizon=STRIDE, look=STRIDE)
     player.journal.add(listener)
     player.cue(scene)
     player.play(end_bar=bars)

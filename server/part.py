@@ -151,14 +151,14 @@ class Setting:
     harmonies: Harmonies = field(default_factory=Harmonies)
     values: dict[str, float] = field(default_factory=dict)
     _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
-    _bar: tuple[Fraction, Fraction, Place] | None = field(default=None, repr=False)
+    _bar: tuple[Fraction, tuple[int, int], Place] | None = field(default=None, repr=False)
 
     def ground(self, beat: Fraction) -> Ground:
         """Where a beat of the timeline is in this music; remembered, for many ask for the same."""
         key = beat.as_integer_ratio()
         ground = self._grounds.get(key)
         if ground is None:
-            if len(self._grounds) >= 1024:
+            if len(self._grounds) >= 4096:
                 self._grounds.clear()
             since = beat - self.begin if self.begin else beat
             place = self._placed(since)
@@ -170,12 +170,14 @@ class Setting:
     def _placed(self, since: Fraction) -> Place:
         """`meters.bar_at`, with a look at the bar that was asked for last."""
         if self._bar is not None:
-            line, after, place = self._bar
-            if line <= since < after:
-                return place._replace(position=since - line)
+            line, length, (bar, _, meter) = self._bar
+            position = since - line
+            # Whole numbers: comparing fractions costs more than the rest of this.
+            above, below = position.as_integer_ratio()
+            if 0 <= above and above * length[1] < length[0] * below:
+                return Place(bar, position, meter)
         place = self.meters.bar_at(since)
-        line = since - place.position
-        self._bar = line, line + place.meter.length, place
+        self._bar = since - place.position, place.meter.length.as_integer_ratio(), place
         return place
 
     def place(self, beat: Fraction) -> Place:
@@ -361,10 +363,13 @@ class Part:
         chord = self._chord(hit, beat)
         if chord is not None and self.leads:
             self.setting.harmonies.begin(beat, chord)
+        velocity = hit.velocity
         tones = tuple(
-            Tone(pitch, hit.velocity, fixed=isinstance(atom, Drum), spelling=spelling)
-            for atom in hit.atoms
-            for pitch, spelling in self._pitches(atom, beat, chord)
+            [
+                Tone(pitch, velocity, None, 0, isinstance(atom, Drum), spelling)
+                for atom in hit.atoms
+                for pitch, spelling in self._pitches(atom, beat, chord)
+            ]
         )
         self._advance(length)
         acts = hit.acts[:MOST_TONES]
@@ -511,9 +516,12 @@ class Wild(RuntimeError):  # noqa: N818  (what the trouble is called)
 def _exact(length: Fraction | float) -> Fraction:
     """An engine's length or place, 0 to 4096, with a denominator that sums can bear."""
     exact = length if isinstance(length, Fraction) else Fraction(length)
-    if exact.denominator > _FINEST:
+    above, below = exact.as_integer_ratio()
+    if below > _FINEST:
         exact = exact.limit_denominator(_FINEST)
-    return min(exact, Fraction(LONGEST_STEP)) if exact > 0 else Fraction(0)
+    if 0 < above <= LONGEST_STEP * below:
+        return exact
+    return Fraction(LONGEST_STEP if above > 0 else 0)
 
 
 def _named(symbol: Symbol) -> Symbol:

@@ -27,6 +27,7 @@ from .scene import Scene
 from .wire.protocol import Event
 
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock
+LOOK = 50_000_000  # ns between two looks at the plan, at most
 LEAD_IN = 60_000_000  # ns from play to the first beat
 MARGIN = 5_000_000  # ns that a boundary must be away to be caught
 STALLED = 200_000_000  # ns past a planned look after which the wires may have fallen silent
@@ -71,7 +72,8 @@ class Player:
 
     wall: nanoseconds since 1970, for time tags.  boot: nanoseconds that run on while the
     machine sleeps and the monotonic clock stands; after a sleep we "stop" or "play" on.
-    horizon: how far to plan ahead, ns.
+    horizon: how far to plan ahead, ns.  look: between two looks at most, ns; never more than
+    half the horizon.
     Law: what is heard does not depend on the horizon, nor on when or how often it is woken.
     """
 
@@ -81,12 +83,13 @@ class Player:
         rack: Callable[[Callable[[], int]], Rack] | None = None,
         journal: Journal | None = None,
         horizon: int = HORIZON,
+        look: int = LOOK,
         wall: Callable[[], int] = time.time_ns,
         boot: Callable[[], int] | None = None,
         after_sleep: str = "stop",
     ) -> None:
         self.clock, self.horizon, self._wall, self._boot = clock, horizon, wall, boot
-        self.period = max(horizon // 2, 1_000_000)
+        self.period = max(min(horizon // 2, look), 1_000_000)
         self.journal = journal or Journal()
         next_id = count(1).__next__
         self.rack = rack(next_id) if rack is not None else Rack({}, next_id)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from math import gcd
 from typing import NamedTuple
 
 from engines.base import Mistake
@@ -60,12 +61,15 @@ class Meter(NamedTuple):
         beats: 0.25 half-way, 1/6 at thirds, 0.125 at quarters of a beat.
         After the metrical grid of Lerdahl & Jackendoff (1983).
         """
-        beats = position % self.length / self.beat_length
-        if beats.denominator > 1:
-            return 0.5 / beats.denominator
-        if beats == 0:
+        # Whole numbers, for this is asked for every note: `above / below` beats.
+        above, below = position.numerator * self.unit, position.denominator * 4
+        divisor = gcd(above, below)
+        if below > divisor:
+            return 0.5 * divisor / below
+        beat = above // divisor % sum(self.groups)
+        if not beat:
             return 1.0
-        return 0.75 if int(beats) in accumulate(self.groups) else 0.5
+        return 0.75 if beat in accumulate(self.groups) else 0.5
 
 
 @lru_cache(maxsize=256)
