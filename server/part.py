@@ -174,7 +174,7 @@ class Setting:
             position = since - line
             # Whole numbers: comparing fractions costs more than the rest of this.
             above, below = position.as_integer_ratio()
-            if 0 <= above and above * length[1] < length[0] * below:
+            if above >= 0 and above * length[1] < length[0] * below:
                 return Place(bar, position, meter)
         place = self.meters.bar_at(since)
         self._bar = since - place.position, place.meter.length.as_integer_ratio(), place
