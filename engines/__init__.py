@@ -10,6 +10,7 @@ REGISTRY: dict[str, tuple[str, str, str]] = {
     "grammar": ("engines.grammar", "Grammar", "context-free rules with weights, derived leftmost"),
     "lsystem": ("engines.lsystem", "LSystem", "rules applied everywhere at once (Lindenmayer)"),
     "markov": ("engines.markov", "Markov", "variable-order chains learnt from tunes or text"),
+    "performer": ("engines.performer", "Performer", "raw gestures played in key and in time"),
 }
 
 GROUP = "componium.engines"

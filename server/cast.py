@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
+from .conductor.conductor import Bar, Conductor, Seat
+from .conductor.mood import NEUTRAL, Mood
 from .encode import Arg, Encoder, MidiEncoder
-from .journal import Entry, Harmonised, Marked, Moment, Played, Ticked, Turned
+from .journal import Entry, Felt, Harmonised, Marked, Moment, Played, Ticked, Turned
 from .mixer import Mixer, Strip
 from .music.chord import Chord
 from .music.note import Note, Step, Turn
+from .music.scale import Key
 from .music.timeline import Timeline
 from .part import Agenda, Part, PartSpec, Setting, Trouble
 from .perform import perform
@@ -19,6 +22,7 @@ from .wire.protocol import Event
 
 SHORTEST = 1_000_000  # ns that any note sounds
 _STRAYS = 2.5  # standard deviations that humanising strays at most
+LOOSEST = 2  # factor by which a mood may widen it
 
 Sent = tuple[str, Iterable[Event]]  # a kind of wire, and what it is given
 
@@ -74,8 +78,25 @@ class Cast:
         kept = before is not None and before.scene.tempo == scene.tempo
         self.tempo: float | None = None if kept else scene.tempo
         self.instead: list[Pending] = []
+        conductor = Conductor(
+            scene.conductor,
+            scene.seed,
+            scene.key,
+            scene.meters,
+            begin,
+            scene.phrase,
+            [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts],
+            scene.controls,
+            before.setting.conductor if before is not None else None,
+        )
         self.setting = Setting(
-            scene.seed, scene.key, scene.meters, begin, scene.phrase, values=dict(scene.controls)
+            scene.seed,
+            scene.key,
+            scene.meters,
+            begin,
+            scene.phrase,
+            values=dict(scene.controls),
+            conductor=conductor,
         )
         self.mixer = Mixer(scene.parts)
         if before is not None:
@@ -97,9 +118,11 @@ class Cast:
         self.early_beats = max(
             (-min(groove.shifts) * groove.grid for groove in grooves), default=Fraction(0)
         )
-        self.early_ns = round(max(_STRAYS * spec.human_time for spec in scene.parts) * 1e9)
+        self.early_ns = round(max(_STRAYS * LOOSEST * spec.human_time for spec in scene.parts) * 1e9)
         self._told = begin
         self._chord: Chord | None = None
+        self._bar: Bar | None = None  # the one whose key and section were told last
+        self._mood: Mood | None = None
         self._opened = False
         self.patched = rack.patch(scene.outputs, {each.number: each.spec for each in self.parts})
         self.outputs: list[tuple[int, str, Encoder]] = []
@@ -147,6 +170,7 @@ class Cast:
             if step.tones or step.acts:
                 pending.append(PendingStep(self._by_part[id(part)], step))
         self.setting.harmonies.forget(until)
+        self.setting.conductor.forget(until)
         return pending, troubles
 
     def forget_chord(self) -> None:
@@ -158,6 +182,25 @@ class Cast:
             beat = self._told
             self._told += self.setting.place(beat).meter.beat_length
             yield PendingBeat(self, beat, self._next_id())
+            yield from self._turns(beat)
+
+    def _turns(self, beat: Fraction) -> Iterator[Pending]:
+        """What the conductor has changed by this beat: key, section, mood."""
+        bar, before = self.setting.bar(beat), self._bar
+        if bar is not before:
+            self._bar = bar
+            if before is not None and bar.key != before.key:
+                yield PendingKey(self, beat, self._next_id(), bar.key)
+            if bar.section.spec.name and (
+                before is None or bar.section.number != before.section.number
+            ):
+                yield PendingSection(self, beat, self._next_id(), bar)
+        mood = self.setting.conductor.moods.at(beat)
+        if mood != self._mood:
+            if self._mood is not None or mood != NEUTRAL:
+                word = self.setting.conductor.word(mood)
+                yield PendingMood(self, beat, self._next_id(), mood, word)
+            self._mood = mood
 
     def programs(self, due: int, port: int | None = None) -> Iterator[Sent]:
         """Banks and programs of all parts, or of those on one MIDI port."""
@@ -222,7 +265,7 @@ class PendingOpening(Pending):
     __slots__ = ()
 
     def sent(self) -> Iterator[Sent]:
-        scene, cast = self.cast.scene, self.cast
+        cast = self.cast
         if not cast.cued:
             for nth, playing in enumerate(cast.parts):
                 for index, kind, encoder in playing.outputs:
@@ -232,12 +275,12 @@ class PendingOpening(Pending):
                             kind,
                             encoder.program(identity, playing.number, playing.spec, self.due),
                         )
-        yield from self._tell("/key", (scene.key.name,))
+        yield from self._tell("/key", (cast.setting.bar(self.beat).key.name,))
 
     def entries(self, began: int) -> Iterator[Entry]:
         moment, scene = self._moment(began), self.cast.scene
         yield Marked(moment, "scene", scene.title)
-        yield Marked(moment, "key", scene.key.name)
+        yield Marked(moment, "key", self.cast.setting.bar(self.beat).key.name)
 
 
 class PendingBeat(Pending):
@@ -278,6 +321,60 @@ class PendingChord(Pending):
         yield Harmonised(self._moment(began), self.chord.name, classes)
 
 
+class PendingKey(Pending):
+    """The music turns to another key or mode."""
+
+    __slots__ = ("key",)
+    rank = 1
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, key: Key) -> None:
+        super().__init__(cast, beat, identity)
+        self.key = key
+
+    def sent(self) -> Iterator[Sent]:
+        return self._tell("/key", (self.key.name,))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        yield Marked(self._moment(began), "key", self.key.name)
+
+
+class PendingSection(Pending):
+    """A section begins. bar: its first."""
+
+    __slots__ = ("bar",)
+    rank = 1
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, bar: Bar) -> None:
+        super().__init__(cast, beat, identity)
+        self.bar = bar
+
+    def sent(self) -> Iterator[Sent]:
+        return self._tell("/section", (self.bar.section.spec.name, self.bar.number))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        yield Marked(self._moment(began), "section", self.bar.section.spec.name)
+
+
+class PendingMood(Pending):
+    """The mood has moved. word: the nearest one for it."""
+
+    __slots__ = ("mood", "word")
+    rank = 1
+
+    def __init__(
+        self, cast: Cast, beat: Fraction, identity: int, mood: Mood, word: str
+    ) -> None:
+        super().__init__(cast, beat, identity)
+        self.mood, self.word = mood, word
+
+    def sent(self) -> Iterator[Sent]:
+        return self._tell("/mood", (self.mood.valence, self.mood.arousal, self.word))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        mood = self.mood
+        yield Felt(self._moment(began), mood.valence, mood.arousal, mood.tension, self.word)
+
+
 class PendingStep(Pending):
     """A step of a part. notes: (number in the step, note, begin, end in nanoseconds)."""
 
@@ -296,10 +393,12 @@ class PendingStep(Pending):
         self.notes.clear()
         playing, step, ends = self.playing, self.step, self.cast.ends
         strip = playing.strip_at(step.beat)
-        self.muted = strip.mute
-        if not step.tones or strip.mute:
+        setting = self.cast.setting
+        bar = setting.conductor.bar(self.ground.place.bar)
+        self.muted = strip.mute or playing.spec.name not in bar.playing
+        if not step.tones or self.muted:
             return
-        notes = perform(playing.spec, self.cast.setting, strip, playing.seed, step)
+        notes = perform(playing.spec, setting, strip, playing.seed, step)
         if not notes:
             return
         first = notes[0][1]  # all notes of a step begin together

@@ -64,6 +64,16 @@ class Marked(NamedTuple):
     name: str
 
 
+class Felt(NamedTuple):
+    """The mood has moved. valence, arousal: -1 to 1; tension: 0 to 1; word: the nearest."""
+
+    moment: Moment
+    valence: float
+    arousal: float
+    tension: float
+    word: str
+
+
 class Moved(NamedTuple):
     """The transport has changed. state: "playing" or "stopped"."""
 
@@ -86,7 +96,7 @@ class Ported(NamedTuple):
     why: str
 
 
-Entry = Played | Ticked | Harmonised | Turned | Marked | Moved | Troubled | Ported
+Entry = Played | Ticked | Harmonised | Turned | Marked | Felt | Moved | Troubled | Ported
 
 
 class Journal:

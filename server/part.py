@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from heapq import heappop, heappush
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
-from engines.base import THINKING, Controls, Engine, Fragment, Heard, Sound, Symbol
+from engines.base import THINKING, Controls, Engine, Fragment, Heard, Origin, Sound, Symbol
 
+from .conductor.conductor import Bar, Conductor, ConductorSpec, Seat
 from .music.chord import Chord, chord_tone, roman, voice
 from .music.groove import Groove
+from .music.line import Begun, Line
 from .music.meter import MeterMap, Place
 from .music.note import Say, Step, Tone, Turn
 from .music.scale import Degree, Key
@@ -38,6 +41,7 @@ MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
+FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is looked for
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
 _FINEST = 10**6  # denominator of a length that an engine hands out
 _QUARTER = Fraction(1)
@@ -55,6 +59,8 @@ class PartSpec:
     gate: sounding share of a step, 0 to 2.  accents: 0 (none) to 1 (upbeats silent).
     curve: exponent on velocity, below 1 louder, above 1 softer.  swell: how much softer a
     phrase begins and ends, 0 to 1.  listens: parts whose notes the engine is told.
+    role: what the part is in the ensemble, one of ROLES.  layer: the energies, 0 to 1, between
+    which it plays.
     """
 
     name: str
@@ -89,6 +95,8 @@ class PartSpec:
     mute: bool = False
     enters: int = 1
     listens: tuple[str, ...] = ()
+    role: str = ""
+    layer: tuple[float, float] = (0.0, 1.0)
 
 
 class Trouble(NamedTuple):
@@ -97,29 +105,6 @@ class Trouble(NamedTuple):
     part: str
     beat: Fraction
     text: str
-
-
-class Harmonies:
-    """The chords of a scene as the leading part hands them out: which one sounds at a beat."""
-
-    def __init__(self) -> None:
-        self._beats: list[Fraction] = []
-        self._chords: list[Chord] = []
-
-    def begin(self, beat: Fraction, chord: Chord) -> None:
-        self._beats.append(beat)
-        self._chords.append(chord)
-
-    def at(self, beat: Fraction) -> Chord | None:
-        """The chord that began last, at this beat or before; None before the first."""
-        index = bisect_right(self._beats, beat) - 1
-        return self._chords[index] if index >= 0 else None
-
-    def forget(self, before: Fraction) -> None:
-        """Drop what ended before this beat, from time to time."""
-        index = bisect_right(self._beats, before) - 1
-        if index > 256:
-            del self._beats[:index], self._chords[:index]
 
 
 class Ground(NamedTuple):
@@ -139,8 +124,9 @@ class Ground(NamedTuple):
 class Setting:
     """What all parts of a scene share: the ground they are read against.
 
-    begin: the beat at which bar 1 begins.  phrase: bars.  values: live controls by name, as
-    engines see them.
+    begin: the beat at which bar 1 begins.  phrase: bars.  harmonies: the chords that the leading
+    part hands out.  values: live controls by name, as engines see them.  conductor: who decides
+    what each bar is like; by itself one who leaves everything as it is.
     """
 
     seed: int
@@ -148,10 +134,21 @@ class Setting:
     meters: MeterMap
     begin: Fraction = Fraction(0)
     phrase: int = 4
-    harmonies: Harmonies = field(default_factory=Harmonies)
+    harmonies: Line[Chord] = field(default_factory=Line)
     values: dict[str, float] = field(default_factory=dict)
+    conductor: Conductor = None  # type: ignore[assignment]
     _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
     _bar: tuple[Fraction, tuple[int, int], Place] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.conductor is None:
+            self.conductor = Conductor(
+                ConductorSpec(), self.seed, self.key, self.meters, self.begin, self.phrase
+            )
+
+    def bar(self, beat: Fraction) -> Bar:
+        """What is decided for the bar of a beat."""
+        return self.conductor.bar(self.ground(beat).place.bar)
 
     def ground(self, beat: Fraction) -> Ground:
         """Where a beat of the timeline is in this music; remembered, for many ask for the same."""
@@ -226,7 +223,8 @@ class Part:
         # An engine whose alphabet is open says itself that bare note values will come.
         self._closes = getattr(spec.engine, "closes", False) or spec.reading.closes(alphabet)
         self._grid = spec.grid or Fraction(1)
-        self._degrees: dict[Degree, tuple[int, str]] = {}  # MIDI numbers in this key
+        self._degrees: dict[Degree, tuple[int, str]] = {}  # MIDI numbers …
+        self._degrees_in = setting.key  # … in this key
         self._heard: deque[Heard] = deque(maxlen=UNHEARD)
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
@@ -266,7 +264,7 @@ class Part:
                 if self.cursor >= until:
                     break
                 if not self._ready:
-                    self._pull()
+                    self._pull(self.cursor)
                 if self._ready:
                     self._sound(self.cursor, steps)
                     self._lay(self._ready.popleft(), steps)
@@ -278,7 +276,48 @@ class Part:
                 self._sound(self._onsets[0].beat, steps)
             except Exception as error:
                 troubles.append(self._fail(error))
+        if self.leads:
+            try:
+                self._look_ahead()
+            except Exception as error:
+                troubles.append(self._fail(error))
         return steps, troubles
+
+    def _look_ahead(self) -> None:
+        """Know the next chord before it is time: pull until it is there, or for so long."""
+        at = self.cursor
+        for emission in self._ready:
+            if self._harmony(emission) is not None:
+                return
+            at = self._snapped(at) + self._length(emission)
+        while not self._ended and at < self.cursor + FORESIGHT and len(self._ready) < FORESEEN:
+            count = len(self._ready)
+            at = self._snapped(at)
+            self._pull(at)
+            for emission in islice(self._ready, count, None):
+                if self._harmony(emission) is not None:
+                    return
+                at = self._snapped(at) + self._length(emission)
+
+    def next_chord(self) -> Begun[Chord] | None:
+        """The chord that this part will hand out next, in the key it then finds; None if unknown."""
+        at = self.cursor
+        for emission in self._ready:
+            at = self._snapped(at)
+            harmony = self._harmony(emission)
+            if harmony is not None:
+                return Begun(at, self._resolved(harmony, at)[0])
+            at += self._length(emission)
+        return None
+
+    def _harmony(self, emission: Emission) -> Harmony | None:
+        for atom in emission.hit.atoms:
+            if isinstance(atom, Harmony):
+                return atom
+        return None
+
+    def _length(self, emission: Emission) -> Fraction:
+        return self._grid if emission.length is None else _exact(emission.length)
 
     def hear(self, steps: Iterable[Step]) -> None:
         """Steps of a part that this one listens to; its engine is told once their beat is past."""
@@ -290,14 +329,15 @@ class Part:
             )
             self._heard.append(Heard(step.beat, Fragment(step.length, sounds)))
 
-    def _pull(self) -> None:
-        """Ask the engine until something can be laid out."""
-        values = self.controls.values
-        values.update(self.setting.values)
-        ground = self.setting.ground(self.cursor)
+    def _pull(self, at: Fraction) -> None:
+        """Ask the engine until something can be laid out, which will land at this beat."""
+        values, setting = self.controls.values, self.setting
+        ground = setting.ground(at)
+        values.update(setting.conductor.bar(ground.place.bar).values)
+        values.update(setting.values)
         values["bar"], values["beat"] = ground.place.bar, ground.at
         heard = self._heard
-        while heard and heard[0].beat < self.cursor:
+        while heard and heard[0].beat < at:
             self.controls.tell(heard.popleft())
         ready = self._ready
         for _ in range(SILENT_SYMBOLS):
@@ -336,10 +376,11 @@ class Part:
 
     def _snap(self) -> None:
         """On the grid, a symbol that would come between two lines waits for the next."""
+        self.cursor = self._on_grid = self._snapped(self.cursor)
+
+    def _snapped(self, beat: Fraction) -> Fraction:
         grid = self.spec.grid
-        if grid is not None:
-            self.cursor += -(self.cursor - self.setting.begin) % grid
-        self._on_grid = self.cursor
+        return beat if grid is None else beat + -(beat - self.setting.begin) % grid
 
     def _count(self, beat: Fraction, more: int) -> None:
         self._crowd += more
@@ -351,18 +392,22 @@ class Part:
             raise Wild(f"more than {CROWD} symbols and notes within a quarter note")
 
     def _lay(self, emission: Emission, steps: list[Step]) -> None:
-        symbol, hit, length, fragment = emission
+        symbol, hit, _, fragment = emission
         beat = self.cursor
         self._count(beat, 1)
-        length = self._grid if length is None else _exact(length)
+        length = self._length(emission)
         if fragment is not None:
             self._unfold(fragment, symbol, beat)
             self._advance(length)
             self._sound(beat, steps)
             return
-        chord = self._chord(hit, beat)
-        if chord is not None and self.leads:
-            self.setting.harmonies.begin(beat, chord)
+        chord, harmony = None, self._harmony(emission)
+        if harmony is not None:
+            chord, why = self._resolved(harmony, beat)
+            if self.leads:
+                self.setting.harmonies.begin(beat, chord)
+            if why:
+                symbol = symbol._replace(origin=Because(why))
         velocity = hit.velocity
         tones = tuple(
             [
@@ -424,11 +469,13 @@ class Part:
             length = max(tone.length or _QUARTER for tone in tones)
             self._append(beat, length, tones, (), symbol, None, steps)
 
-    def _chord(self, hit: Hit, beat: Fraction) -> Chord | None:
-        for atom in hit.atoms:
-            if isinstance(atom, Harmony):
-                return atom.chord or roman(atom.text, self.setting.key)
-        return None
+    def _resolved(self, harmony: Harmony, beat: Fraction) -> tuple[Chord, str]:
+        """A chord in the key of its bar, and why it is another one where the conductor says so."""
+        bar = self.setting.bar(beat)
+        chord = harmony.chord or roman(harmony.text, bar.key)
+        if self.leads:
+            return self.setting.conductor.harmonise(bar, beat, chord, harmony.free)
+        return chord, ""
 
     def _pitches(
         self, atom: Atom, beat: Fraction, chord: Chord | None
@@ -439,41 +486,51 @@ class Part:
             return ((atom.midi, ""),)
         if isinstance(atom, Harmony):
             assert chord is not None
-            low, high = self._register()
+            low, high = self._register(beat)
             self._last_voicing = voice(chord, self._last_voicing, low, high, spec.voices)
             names = _spellings(chord)
             return tuple((midi, names.get(midi % 12, "")) for midi in self._last_voicing)
         if isinstance(atom, Absolute):
             midi, spelling = atom
         elif isinstance(atom, Degree):
-            midi, spelling = self._degree(atom)
+            midi, spelling = self._degree(atom, self.setting.bar(beat).key)
         else:
             midi, spelling = self._chord_tone(atom, beat)
         placed = self._placed(midi + 12 * (spec.octave - 4), beat)
         return ((placed, spelling if (placed - midi) % 12 == 0 else ""),)
 
-    def _degree(self, degree: Degree) -> tuple[int, str]:
+    def _degree(self, degree: Degree, key: Key) -> tuple[int, str]:
+        if key is not self._degrees_in or len(self._degrees) >= 1024:
+            self._degrees.clear()  # an open alphabet must not fill the memory
+            self._degrees_in = key
         known = self._degrees.get(degree)
         if known is None:
-            if len(self._degrees) >= 1024:  # an open alphabet must not fill the memory
-                self._degrees.clear()
-            pitch = self.setting.key.pitch(degree)
+            pitch = key.pitch(degree)
             known = self._degrees[degree] = pitch.midi, pitch.pitch_class.name
         return known
 
-    def _register(self) -> tuple[int, int]:
+    def _register(self, beat: Fraction) -> tuple[int, int]:
         """Where chords are voiced: the part's range, or two octaves round its octave."""
         spec = self.spec
         if (spec.low, spec.high) != (0, 127):
-            return spec.low, spec.high
+            return self._window(beat)
         centre = 12 * (spec.octave + 1)
         return max(centre - 8, 0), min(centre + 16, 127)
 
+    def _window(self, beat: Fraction) -> tuple[int, int]:
+        """The part's range where mood has moved it; one without bounds stays as it is."""
+        low, high = self.spec.low, self.spec.high
+        if self.spec.role and high - low < 127:
+            setting = self.setting
+            shift = setting.conductor.shift(self.spec.role, setting.bar(beat))
+            low, high = max(low + shift, 0), min(high + shift, 127)
+        return low, high
+
     def _chord_tone(self, tone: ChordTone, beat: Fraction) -> tuple[int, str]:
-        key = self.setting.key
+        key = self.setting.bar(beat).key
         chord = self.setting.harmonies.at(beat)
         if chord is None:
-            return self._degree(Degree(tone.number, 0, tone.octave))
+            return self._degree(Degree(tone.number, 0, tone.octave), key)
         root = chord.root.semitone
         above = (chord_tone(chord, key, tone.number) - root) % 12
         midi = 60 + root + above + 12 * (tone.octave + (tone.number > 7))
@@ -485,12 +542,12 @@ class Part:
             midi = self._fitted(midi, beat)
         if spec.nearest and self._last_pitch is not None:
             midi += 12 * round((self._last_pitch - midi) / 12)
-        midi = folded(midi, spec.low, spec.high)
+        midi = folded(midi, *self._window(beat))
         self._last_pitch = midi
         return midi
 
     def _fitted(self, midi: int, beat: Fraction) -> int:
-        key = self.setting.key
+        key = self.setting.bar(beat).key
         if self.spec.fit == "chord":
             chord = self.setting.harmonies.at(beat)
             if chord is not None and self.setting.ground(beat).weight >= STRONG:
@@ -507,6 +564,18 @@ def _spellings(chord: Chord) -> dict[int, str]:
     """What a chord calls its own tones, by pitch class; its bass included."""
     tones = (*chord.tones, chord.bass) if chord.bass else chord.tones
     return {tone.semitone % 12: tone.name for tone in tones}
+
+
+class Because(Origin):
+    """Why a chord is another than its symbol says."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
 
 
 class Wild(RuntimeError):  # noqa: N818  (what the trouble is called)

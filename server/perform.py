@@ -12,6 +12,8 @@ from .music.note import Note, Step
 from .part import PartSpec, Setting
 
 STRAIGHT = 0.5
+#: Roles of which a lower density takes notes away; a tune that lost some would be another tune.
+THINNED = frozenset({"comp", "arp", "drums", "percussion", "fx"})
 DRUMS = 10  # General MIDI's channel for them
 
 
@@ -28,9 +30,12 @@ def perform(
     beat = start = step.beat
     ground = setting.ground(beat)
     weight = ground.weight
-    if strip.density < 1.0 and not _kept(strip.density, weight, seed, step.number):
+    feel = setting.conductor.feel(spec.role, beat)
+    density = strip.density * feel.density if spec.role in THINNED else strip.density
+    if density < 1.0 and not _kept(density, weight, seed, step.number):
         return []
-    loud = spec.velocity * strip.level * (1.0 - spec.accents * (1.0 - weight))
+    loud = spec.velocity * strip.level * feel.loudness
+    loud *= 1.0 - min(spec.accents * feel.accent, 1.0) * (1.0 - weight)
     if spec.swell:
         loud *= _swell(spec.swell, ground.place, setting.phrase)
     if spec.swing != STRAIGHT and _even(ground.since):
@@ -42,9 +47,15 @@ def perform(
         loud *= accent
     nudge = 0
     if spec.human_time or spec.human_velocity:
-        late, factor = humanize(seed, step.number, spec.human_time, spec.human_velocity)
+        loose = feel.looseness
+        late, factor = humanize(
+            seed, step.number, spec.human_time * loose, spec.human_velocity * loose
+        )
         nudge, loud = round(late * 1e9), loud * factor
-    end = start + _sounding(step.length, spec.gate)
+    short, gate = feel.articulation, spec.gate
+    if short != 1.0:  # no longer than legato, but where the part itself is
+        gate = min(gate * short, max(gate, 1.0))
+    end = start + _sounding(step.length, gate)
     notes = []
     for number, (pitch, velocity, length, voice, fixed, spelling) in enumerate(step.tones):
         velocity *= loud
@@ -56,7 +67,7 @@ def perform(
             spec.name,
             beat,
             start,
-            end if length is None else start + length,
+            end if length is None else start + _sounding(length, min(short, 1.0)),
             nudge,
             pitch,
             min(velocity, 1.0) ** spec.curve,

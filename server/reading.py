@@ -66,6 +66,11 @@ class Harmony(NamedTuple):
     text: str
     chord: Chord | None
 
+    @property
+    def free(self) -> bool:
+        """Whether its tones are left to the mood."""
+        return self.text.startswith("n")
+
 
 Atom = Absolute | Degree | ChordTone | Drum | Harmony
 

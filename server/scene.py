@@ -59,6 +59,7 @@ class Scene:
     controls: Mapping[str, float]
     parts: tuple[PartSpec, ...]
     outputs: Mapping[str, OutputSpec]
+    conductor: ConductorSpec = field(default_factory=ConductorSpec)
 
     def with_seed(self, seed: int) -> Scene:
         return replace(self, seed=seed)
