@@ -6,7 +6,8 @@ Everything a performer can do to a playing scene is a method here; the desk only
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
@@ -16,7 +17,7 @@ from math import isfinite
 from engines.base import Mistake
 
 from .cast import Cast, Pending, PendingStep, Playing, Sent
-from .clock import Clock
+from .clock import Clock, JumpClock
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
 from .music.timeline import Timeline
@@ -34,7 +35,7 @@ STALLED = 200_000_000  # ns past a planned look after which the wires may have f
 ASLEEP = 60 * 10**9  # ns of absence after which we go on where we were, not where we would be
 SETTLED = 10**9  # ns after which nobody needs the ports of the scene before
 MOST_WAITING = 256  # changes that may wait for their moment
-SCENE = ("scene",)  # what such a change concerns
+SCENE, SEED = ("scene",), ("seed",)  # what such changes concern
 
 
 @dataclass
@@ -60,11 +61,12 @@ class Receipt:
 
 @dataclass(eq=False)
 class _Change:
-    """A command that waits for its moment. apply: None once the plan has taken it in."""
+    """A command that waits for its moment. taken: the plan has taken it in."""
 
     topic: tuple[str, ...]
     receipt: Receipt
-    apply: Callable[[Fraction], None] | None
+    apply: Callable[[Fraction], None]
+    taken: bool = False
 
 
 class Player:
@@ -115,6 +117,7 @@ class Player:
         self._asleep = boot() - now if boot is not None else 0
         self._after_sleep = after_sleep
         self._sweep_at = 0
+        self._joint = False
 
     # The loop ---------------------------------------------------------------------------
 
@@ -146,6 +149,8 @@ class Player:
     def _look(self) -> int:
         """See what time it is, and what has become of us since we looked last."""
         now = self.clock.now()
+        if self._joint:
+            return now
         self.rack.set_time(now, self._wall() - now)
         if self._slept(now):
             self._wake_up()
@@ -214,7 +219,9 @@ class Player:
         return self.horizon + self.rack.lead + early
 
     def _plan_ahead(self, now: int) -> None:
-        """Plan and send all that comes within reach."""
+        """Plan and send all that comes within reach; within `together`, only at its end."""
+        if self._joint:
+            return
         if self.playing:
             self._extend(now)
         self._pulses.run(self.timeline, now, self.timeline.beat_at(now + self._reach))
@@ -231,7 +238,7 @@ class Player:
             if self._end is not None:
                 until = min(until, self._end)
             change = min(
-                (change for change in self._waiting if change.apply is not None),
+                (change for change in self._waiting if not change.taken),
                 key=lambda change: change.receipt.beat,
                 default=None,
             )
@@ -243,10 +250,9 @@ class Player:
 
     def _take_in(self, change: _Change) -> None:
         """Apply a change. One that fails is refused, and the music goes on as it was."""
-        apply, change.apply = change.apply, None
-        assert apply is not None
+        change.taken = True
         try:
-            apply(change.receipt.beat)
+            change.apply(change.receipt.beat)
         except Exception as error:
             if change in self._waiting:
                 self._waiting.remove(change)
@@ -513,7 +519,7 @@ class Player:
         """Undo what the plan has taken in of changes whose moment is not there yet."""
         here = self._stopped_at
         kept = [cast for cast in self._casts if cast.begin <= here] or self._casts[:1]
-        taken = [change for change in self._waiting if change.apply is None]
+        taken = [change for change in self._waiting if change.taken]
         late = [
             change.receipt.beat
             for change in taken
@@ -594,13 +600,9 @@ class Player:
         now = self._look()
         beat = self.boundary(when)
         receipt = Receipt(beat, self._bar(beat), told=self._guarded(told))
-        waits = self.playing and self.timeline.ns_at(beat) > now and when != "now"
-        scene = next((each for each in self._waiting if each.topic == SCENE), None)
-        if waits and len(self._waiting) >= MOST_WAITING:
-            receipt.become("refused", f"{MOST_WAITING} changes are waiting already")
-            return receipt
-        if waits and scene is not None and scene.receipt.beat <= beat and topic[0] == "part":
-            receipt.become("refused", "another scene begins before")
+        waits = self._waits(when, beat)
+        if why := self.refusal([(topic, when)]):
+            receipt.become("refused", why)
             return receipt
         for change in list(self._waiting):
             if change.receipt.beat >= beat and topic in (change.topic, SCENE):
@@ -619,6 +621,42 @@ class Player:
             self._take_in(change)
             self._plan_ahead(now)
         return receipt
+
+    def refusal(self, changes: Iterable[tuple[tuple[str, ...], str]]) -> str:
+        """Why these, each what it concerns and when, cannot all be done; "" where they can."""
+        scenes = [change.receipt.beat for change in self._waiting if change.topic == SCENE]
+        begins = min(scenes, default=None)
+        room = MOST_WAITING - len(self._waiting)
+        for topic, when in changes:
+            beat = self.boundary(when)
+            if not self._waits(when, beat):
+                continue
+            if not room:
+                return f"{MOST_WAITING} changes are waiting already"
+            if topic[0] == "part" and begins is not None and begins <= beat:
+                return "another scene begins before"
+            room -= 1
+            if topic == SCENE:
+                begins = beat
+        return ""
+
+    def _waits(self, when: str, beat: Fraction) -> bool:
+        """Whether a change asked for now has to wait for its beat."""
+        return self.playing and when != "now" and self.timeline.ns_at(beat) > self.clock.now()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is asked for within is done at one moment, before anything more is planned."""
+        if self._joint:
+            yield
+            return
+        clock, now = self.clock, self._look()
+        self.clock, self._joint = JumpClock(now), True
+        try:
+            yield
+        finally:
+            self.clock, self._joint = clock, False
+        self._plan_ahead(now)
 
     def _guarded(self, told: Callable[[Receipt], None] | None) -> Callable[[Receipt], None] | None:
         """Whoever wants to be told may fail at it; the music must not."""
@@ -752,39 +790,75 @@ class Player:
         """
 
         def apply(beat: Fraction) -> None:
-            if not self.playing:
-                self.cue(scene, keep)
-                return
-            now = self.clock.now()
-            kept = [cast for cast in self._casts if cast.begin < beat] or self._casts[:1]
-            old = kept[-1]
-            followers = self._pulses.clocked()
-            before = old if keep else None
-            cast = Cast(scene, beat, self.rack, self._number, before, cued=False)
-            for each in self._casts:
-                self.rack.recall(each.number)
-                for playing in each.parts:
-                    self.rack.recall(playing.number)
-            cast.instead = [
-                pending
-                for pending in (
-                    *(pending for other in self._casts for pending in other.instead),
-                    *(pending for *_, pending in self._ahead),
-                )
-                if pending.beat >= beat and pending.cast in kept
-            ]
-            old.ends = beat
-            self._ahead = [item for item in self._ahead if item[2].beat < beat]
-            heapify(self._ahead)
-            self._frontier = beat
-            self._casts = [*kept, cast]
-            self.rack.set_time(now, self._wall() - now)
-            if cast.tempo is not None:
-                self.timeline = self.timeline.with_tempo(cast.tempo, beat)
-            self._pulses.hand_over(followers, self.timeline, now, beat)
-            self._retime(now)
+            self._hand_over(scene, beat, keep)
 
         return self._at(when, SCENE, apply, told)
+
+    def reseed(
+        self, seed: int, when: str = "bar", told: Callable[[Receipt], None] | None = None
+    ) -> Receipt:
+        """The scene that plays at that moment begins anew with another seed, and keeps the rest.
+
+        One that is to begin at the same moment begins with this seed; one that is to begin
+        later still does.  Errors: Mistake where no scene is there.
+        """
+        if self.cast is None:
+            raise Mistake("seed", "no scene is loaded; load one first")
+
+        def apply(beat: Fraction) -> None:
+            base = next((c for c in reversed(self._casts) if c.begin <= beat), self._casts[0])
+            if base.scene.seed != seed:
+                self._hand_over(base.scene.with_seed(seed), beat, True, base)
+
+        changing = any(change.topic in (SCENE, SEED) for change in self._waiting)
+        if self.cast.scene.seed == seed and not changing:
+            beat = self.now_beat
+            receipt = Receipt(beat, self._bar(beat), told=self._guarded(told))
+            receipt.become("done", "the scene has this seed already")
+            return receipt
+        return self._at(when, SEED, apply, told)
+
+    def _hand_over(
+        self, scene: Scene, beat: Fraction, keep: bool, heir_of: Cast | None = None
+    ) -> None:
+        """Have a scene from this beat on. heir_of: whose faders it keeps, if not the last one's."""
+        if not self.playing:
+            self.cue(scene, keep)
+            return
+        now = self.clock.now()
+        kept = [cast for cast in self._casts if cast.begin < beat] or self._casts[:1]
+        old = kept[-1]
+        followers = self._pulses.clocked()
+        before = heir_of or old
+        cast = Cast(scene, beat, self.rack, self._number, before if keep else None, cued=False)
+        tempo = cast.tempo
+        if before not in kept:  # it takes the place of one that was to begin here
+            cast.tempo = before.tempo
+        for each in self._casts:
+            self.rack.recall(each.number)
+            for playing in each.parts:
+                self.rack.recall(playing.number)
+        cast.instead = [
+            pending
+            for pending in (
+                *(pending for other in self._casts for pending in other.instead),
+                *(pending for *_, pending in self._ahead),
+            )
+            if pending.beat >= beat and pending.cast in kept
+        ]
+        old.ends = beat
+        self._ahead = [item for item in self._ahead if item[2].beat < beat]
+        heapify(self._ahead)
+        self._frontier = beat
+        self._casts = [*kept, cast]
+        for change in self._waiting:  # their casts have just been let go: they come again
+            if change.topic in (SCENE, SEED) and change.receipt.beat > beat:
+                change.taken = False
+        self.rack.set_time(now, self._wall() - now)
+        if tempo is not None:
+            self.timeline = self.timeline.with_tempo(tempo, beat)
+        self._pulses.hand_over(followers, self.timeline, now, beat)
+        self._retime(now)
 
     # The wires --------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from engines.base import Mistake
 from server.journal import Troubled
 from server.mixer import Strip
 from server.part import Agenda, Part, Setting
-from server.player import Player, Receipt, parse_when
+from server.player import SCENE, SEED, Player, Receipt, parse_when
 from server.scene import Scene, shipped_scenes
 
 from .sent import is_sent
@@ -44,12 +44,25 @@ class Source:
     answer: Callable[[str, tuple[Value, ...]], None] | None = field(default=None, compare=False)
 
 
+class _Order(NamedTuple):
+    """A command that has been found right. values, note: as of `Call`."""
+
+    node: Node
+    values: tuple[Value, ...]
+    note: str
+    source: Source
+
+    @property
+    def change(self) -> tuple[tuple[str, ...], str]:
+        """What it concerns and when, for the player to judge."""
+        return self.node.concerns, str(self.values[-1])
+
+
 class _Wish(NamedTuple):
-    """A scene that somebody wants loaded."""
+    """A scene that somebody wants loaded, and all that is to be done at one moment with it."""
 
     name: str
-    when: str
-    told: Told
+    orders: list[_Order]
 
 
 class Complaints:
@@ -115,8 +128,8 @@ class Desk:
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
-        self._last: dict[str, tuple[str, tuple[Value, ...], int]] = {}
-        self._wish: _Wish | None = None
+        self._last: dict[str, tuple[list[tuple[str, tuple[Value, ...]]], int]] = {}
+        self._wish: _Wish | None = None  # the newest
         self._loader: asyncio.Task[None] | None = None
 
     # The tree ---------------------------------------------------------------------------
@@ -150,6 +163,7 @@ class Desk:
             lambda told: player.play(),
             value=lambda: (player.playing,),
             starts=True,
+            ready=self._playable,
         )
         yield Node(
             f"{PREFIX}/stop",
@@ -160,8 +174,9 @@ class Desk:
         yield Node(
             f"{PREFIX}/continue",
             "Go on from where it halted, on the next sixteenth.",
-            lambda told: self._resume(),
+            lambda told: player.resume(),
             starts=True,
+            ready=self._playable,
         )
         yield Node(
             f"{PREFIX}/panic",
@@ -180,6 +195,7 @@ class Desk:
             ),
             self._tempo,
             continuous=True,
+            concerns=("tempo",),
         )
         yield Node(
             f"{PREFIX}/scene",
@@ -189,14 +205,20 @@ class Desk:
             (Argument("name", "s", "a scene's name, without .toml"), moment("bar")),
             lambda: (player.scene.name if player.scene is not None else "",),
             once=True,
+            loads=True,
+            concerns=SCENE,
         )
         yield Node(
             f"{PREFIX}/seed",
-            "The scene begins anew with another seed; with the one it has, nothing.",
-            self._reseed,
+            "The scene that plays at that moment begins anew with another seed; with the one it "
+            "has, nothing. A scene that is to begin at the same moment begins with this seed; one "
+            "that is to begin later still does.",
+            lambda told, seed, when: player.reseed(seed, when, told),
             (Argument("seed", "i", "", 0, 2**63 - 1), moment("bar")),
             lambda: (player.scene.seed if player.scene is not None else 0,),
             once=True,
+            concerns=SEED,
+            ready=self._playable,
         )
 
     def part_nodes(self, name: str) -> Iterator[Node]:
@@ -216,6 +238,7 @@ class Desk:
                 (argument, now),
                 self._standing(name, field_name),
                 continuous=True,
+                concerns=("part", name, field_name),
             )
 
     def control_node(self, name: str) -> Node:
@@ -232,6 +255,7 @@ class Desk:
             (Argument("value", "f", "", -1_000_000, 1_000_000), moment("now")),
             value,
             continuous=True,
+            concerns=("control", name),
         )
 
     def _tempo(self) -> tuple[Value, ...]:
@@ -255,39 +279,101 @@ class Desk:
     # Receiving --------------------------------------------------------------------------
 
     def receive(self, address: str, args: Sequence[object], source: Source) -> None:
-        """Do what a message asks, whole or not at all, and send receipts. Never raises."""
+        """Do what one message asks, as `receive_all`."""
+        self.receive_all([(address, args)], source)
+
+    def receive_all(self, messages: Sequence[tuple[str, Sequence[object]]], source: Source) -> None:
+        """Do what messages ask, all at one moment or none at all, and send receipts.
+
+        A message that is not right has all of them refused, each by a receipt of its own.
+        Never raises.
+        """
+        orders: list[_Order] = []
+        wrong: dict[int, str] = {}
+        for nth, (address, args) in enumerate(messages):
+            try:
+                orders += self._found_right(address, args, source)
+            except Mistake as mistake:
+                wrong[nth] = str(mistake)
+            except Exception as error:  # the show goes on, whatever a command runs into
+                wrong[nth] = f"went wrong: {error!r}"
+        if not wrong and orders:
+            try:
+                with self.player.together():
+                    if why := self._hindrance(orders):
+                        wrong = dict.fromkeys(range(len(messages)), why)
+                    elif not self._repeated(orders, source):
+                        self._take_on(orders)
+            except Exception as error:
+                wrong = dict.fromkeys(range(len(messages)), f"went wrong: {error!r}")
+        if wrong:
+            self._refuse_all([address for address, _ in messages], wrong, source)
+
+    def _found_right(
+        self, address: str, args: Sequence[object], source: Source
+    ) -> Iterator[_Order]:
+        """The order that a message is; none where a button was merely released."""
         node = self.tree.get(address)
-        try:
-            if node is None:
-                if is_sent(address):
-                    # No answer: two Componiums must not send each other refusals for ever.
-                    self.complaints.add(
-                        "echoes",
-                        f"{source.name} sends {plain(address)}, which Componium itself sends; "
-                        "does an output lead back to the control port?",
-                    )
-                    return
-                raise Mistake("", self.tree.lost(address))
-            if ROLES.index(source.role) < ROLES.index(node.role):
-                raise Mistake("", f"needs the role {node.role}; {source.name} has {source.role}")
-            call = node.read(args)
-            if call is None or (node.once and self._repeated(node, call.values, source)):
-                return
-            self._act(node, call.values, call.note, source)
-        except Mistake as mistake:
-            self._refuse(address, str(mistake), source)
-        except Exception as error:  # the show goes on, whatever a command runs into
-            self._refuse(address, f"went wrong: {error!r}", source)
+        if node is None:
+            raise Mistake("", self.tree.lost(address))
+        if ROLES.index(source.role) < ROLES.index(node.role):
+            raise Mistake("", f"needs the role {node.role}; {source.name} has {source.role}")
+        call = node.read(args)
+        if call is not None:
+            node.ready()
+            yield _Order(node, *call, source)
 
-    def _act(self, node: Node, values: tuple[Value, ...], note: str, source: Source) -> None:
+    def _hindrance(self, orders: list[_Order]) -> str:
+        """Why these cannot all be done although each is right by itself; "" where they can."""
+        if sum(order.node.loads for order in orders) > 1:
+            return "a bundle takes one scene"
+        return self.player.refusal(order.change for order in orders if order.node.quantum)
+
+    def _refuse_all(self, addresses: list[str], wrong: dict[int, str], source: Source) -> None:
+        whose = plain(addresses[next(iter(wrong))])
+        for nth, address in enumerate(addresses):
+            if is_sent(address):
+                # No answer: two Componiums must not send each other refusals for ever.
+                self.complaints.add(
+                    "echoes",
+                    f"{source.name} sends {plain(address)}, which Componium itself sends; "
+                    "does an output lead back to the control port?",
+                )
+            elif nth in wrong:
+                self._refuse(address, wrong[nth], source)
+            else:
+                self.answer(source, address, "refused", reason=f"its bundle is, for {whose}")
+
+    def _take_on(self, orders: list[_Order]) -> None:
+        """Do this now, or when the scene has been loaded that it needs or is meant for."""
+        scene = next((order for order in orders if order.node.loads), None)
+        if scene is not None:
+            self._wish_for(str(scene.values[0]), orders)
+        elif self._wish is not None and any(order.node.concerns == SEED for order in orders):
+            self._wish.orders.extend(orders)
+        else:
+            self._carry_out(orders)
+
+    def _carry_out(self, orders: list[_Order], scene: Scene | None = None) -> None:
+        """Do this within the player's `together`. scene: what was loaded for it."""
+        for order in orders:
+            node, values = order.node, order.values
+            try:
+                node.act(self._told(order), *((scene, *values[1:]) if node.loads else values))
+                if not node.quantum:
+                    bar = self.player.moment(self.player.now_beat).bar
+                    self.answer(order.source, node.address, "done", bar, order.note)
+            except Mistake as mistake:
+                self._refuse(node.address, str(mistake), order.source)
+            except Exception as error:
+                self._refuse(node.address, f"went wrong: {error!r}", order.source)
+
+    def _told(self, order: _Order) -> Told:
         def told(receipt: Receipt) -> None:
-            reason = receipt.reason or note
-            self.answer(source, node.address, receipt.state, receipt.bar, reason)
+            reason = receipt.reason or order.note
+            self.answer(order.source, order.node.address, receipt.state, receipt.bar, reason)
 
-        node.act(told, *values)
-        if not node.quantum:
-            bar = self.player.moment(self.player.now_beat).bar
-            self.answer(source, node.address, "done", bar, note)
+        return told
 
     def answer(
         self, source: Source, address: str, state: str, bar: float = 0.0, reason: str = ""
@@ -300,16 +386,19 @@ class Desk:
         self.answer(source, address, "refused", reason=reason)
         self.complaints.add("refused", plain(f"{address} refused: {reason}"))
 
-    def _repeated(self, node: Node, values: tuple[Value, ...], source: Source) -> bool:
-        """Whether this is the command its sender gave a moment ago: a bounced button."""
+    def _repeated(self, orders: list[_Order], source: Source) -> bool:
+        """Whether this is what its sender asked for a moment ago: a bounced button."""
+        if not any(order.node.once for order in orders):
+            return False
         now = self.player.clock.now()
+        asked = [(order.node.address, order.values) for order in orders]
         last = self._last.pop(source.name, None)
-        if last is not None and last[:2] == (node.address, values) and now - last[2] < DOUBLE:
+        if last is not None and last[0] == asked and now - last[1] < DOUBLE:
             self._last[source.name] = last
             return True
         if len(self._last) >= SENDERS:
             del self._last[next(iter(self._last))]
-        self._last[source.name] = (node.address, values, now)
+        self._last[source.name] = asked, now
         return False
 
     # Commands that are more than one of the player's --------------------------------------
@@ -319,28 +408,20 @@ class Desk:
             raise Mistake("", "no scene is loaded; name one first")
         return self.player.scene
 
-    def _resume(self) -> None:
-        self._playable()
-        self.player.resume()
-
-    def _reseed(self, told: Told, seed: int, when: str) -> None:
-        scene = self._playable()
-        if seed == scene.seed:
-            beat = self.player.now_beat
-            bar = self.player.moment(beat).bar
-            told(Receipt(beat, bar, "done", "the scene has this seed already"))
-        else:
-            self.player.change_scene(scene.with_seed(seed), when, told, keep=True)
-
     def scenes(self) -> Mapping[str, Path]:
         """Every scene that may be asked for, by name; the started one's folder goes first."""
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
         return shipped_scenes() | {path.stem: path for path in beside}
 
-    def _change_scene(self, told: Told, name: str, when: str) -> None:
+    def _change_scene(self, told: Told, scene: Scene, when: str) -> None:
+        playing = self.player.scene
+        again = playing is not None and playing.name == scene.name
+        self.player.change_scene(scene, when, told, keep=again)
+
+    def _wish_for(self, name: str, orders: list[_Order]) -> None:
         if self._wish is not None:
-            self._wish.told(_overtaken())
-        self._wish = _Wish(name, when, told)
+            self._never(self._wish, "superseded", "another scene was asked for")
+        self._wish = _Wish(name, list(orders))
         if self._loader is None:
             self._loader = asyncio.get_running_loop().create_task(self._load_wishes())
 
@@ -348,28 +429,41 @@ class Desk:
         # One scene is loaded at a time and only the newest wish waits.
         try:
             while (wish := self._wish) is not None:
-                self._wish = None
+                scene, text, known = None, "", None
                 try:
                     known = await asyncio.to_thread(self.scenes)
-                    if wish.name not in known:
-                        text = f"no scene is called {shown(wish.name)}; there are {listed(known)}"
-                        wish.told(_never("refused", text))
-                        self.complaints.add("refused", text)
-                        continue
-                    scene = await asyncio.to_thread(self._fetch, known[wish.name])
-                    if self._wish is None:
-                        again = (
-                            self.player.scene is not None and self.player.scene.name == scene.name
-                        )
-                        self.player.change_scene(scene, wish.when, wish.told, keep=again)
+                    if wish.name in known:
+                        scene = await asyncio.to_thread(self._fetch, known[wish.name])
                     else:
-                        wish.told(_overtaken())
+                        there = listed(known)
+                        text = f"no scene is called {shown(wish.name)}; there are {there}"
+                except Mistake as mistake:
+                    text = str(mistake)
                 except Exception as error:
-                    text = str(error) if isinstance(error, Mistake) else f"went wrong: {error!r}"
-                    wish.told(_never("refused", text))
-                    self.player.journal.enter(Troubled("scene", plain(text)))
+                    text = f"went wrong: {error!r}"
+                if self._wish is not wish:
+                    continue  # it has been told
+                self._wish = None
+                if scene is None:
+                    self._never(wish, "refused", text)
+                    if known is not None and wish.name not in known:  # anybody may ask so, often
+                        self.complaints.add("refused", plain(text))
+                    else:
+                        self.player.journal.enter(Troubled("scene", plain(text)))
+                    continue
+                with self.player.together():
+                    if why := self._hindrance(wish.orders):
+                        self._never(wish, "refused", why)
+                    else:
+                        self._carry_out(wish.orders, scene)
         finally:
             self._loader = None
+
+    def _never(self, wish: _Wish, state: str, reason: str) -> None:
+        """Tell everybody whose order waits for a scene that it is not carried out."""
+        for order in wish.orders:
+            why = reason if order.node.loads else f"with its scene {shown(wish.name)}: {reason}"
+            self.answer(order.source, order.node.address, state, reason=why)
 
     def _fetch(self, path: Path) -> Scene:
         scene = self._load(str(path))
@@ -385,15 +479,6 @@ class Desk:
         """Give up what is being loaded."""
         if self._loader is not None:
             self._loader.cancel()
-
-
-def _overtaken() -> Receipt:
-    return _never("superseded", "another scene was asked for")
-
-
-def _never(state: str, reason: str) -> Receipt:
-    """The receipt of something that takes effect at no bar."""
-    return Receipt(Fraction(0), 0.0, state, reason)
 
 
 def _beats(over: float) -> Fraction:

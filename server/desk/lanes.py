@@ -2,73 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from .desk import Desk, Source
+from .packet import Message
 from .tree import Node, Value
 
 CALM = 8  # messages that wait before the last value of a control replaces the others
 ROOM = 1024  # messages that may wait
 
 
-class _Waiting(NamedTuple):
-    address: str
-    args: tuple[Value, ...]
-    source: Source
-    node: Node | None
+class _Waiting:
+    """What one datagram said, to be done together.
+
+    controls: the continuous ones that it sets, each with the musical moment, if one is named.
+    replaceable: it does nothing else.
+    """
+
+    __slots__ = ("controls", "messages", "replaceable", "source")
+
+    def __init__(self, messages: list[tuple[Message, Node | None]], source: Source) -> None:
+        self.messages, self.source = messages, source
+        self.controls: list[tuple[Value, ...]] = [
+            (address, *(arg for arg in args if isinstance(arg, str)))
+            for (address, args), node in messages
+            if node is not None and node.continuous
+        ]
+        self.replaceable = len(self.controls) == len(messages)
 
 
 class Lanes:
     """Hands messages to a desk: stop and panic first, the rest in the order they came.
 
     Laws: stop and panic are never dropped; a start that waits when a stop comes never happens;
-    of a flooded control the last value always wins.
+    what came in one datagram is done together; of a flooded control the last value always wins.
     """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._urgent: dict[object, _Waiting] = {}
-        self._rest: dict[object, _Waiting] = {}
-        self._serial = 0
+        self._urgent: dict[str, tuple[Message, Source]] = {}
+        self._rest: dict[int, _Waiting] = {}
+        self._newest: dict[tuple[Value, ...], int] = {}  # who waits with a control's last value
+        self._serial = self._size = 0
 
     def __len__(self) -> int:
-        return len(self._urgent) + len(self._rest)
+        return len(self._urgent) + self._size
 
-    def put(self, address: str, args: tuple[Value, ...], source: Source) -> bool:
-        """Let a message wait for `work`; False where there is no room for it."""
-        node = self._desk.known(address)
-        message = _Waiting(address, args, source, node)
-        if node is not None and node.urgent:
-            if node.read(args) is not None:
-                self._urgent[address] = message
-                self._drop_starts()
-            return True
-        key: object
-        if node is not None and node.continuous and len(self._rest) >= CALM:
-            # Values for different musical moments do not replace each other.
-            key = (address, *(arg for arg in args if isinstance(arg, str)))
-        else:
-            key = self._serial = self._serial + 1
-        if len(self._rest) >= ROOM and key not in self._rest:
+    def put(self, messages: Iterable[Message], source: Source) -> bool:
+        """Let a datagram's messages wait for `work`; False where there is no room for them."""
+        rest: list[tuple[Message, Node | None]] = []
+        for message in messages:
+            node = self._desk.known(message.address)
+            if node is None or not node.urgent:
+                rest.append((message, node))
+            elif node.read(message.args) is not None:
+                self._urgent[message.address] = message, source
+                for waiting in self._rest.values():
+                    self._size -= self._strike_starts(waiting.messages, waiting.source)
+                self._strike_starts(rest, source)
+        return not rest or self._enter(_Waiting(rest, source))
+
+    def _enter(self, fresh: _Waiting) -> bool:
+        serial = self._newest.get(fresh.controls[0]) if fresh.controls else None
+        if serial is not None and self._size >= CALM and fresh.replaceable:
+            before = self._rest[serial]
+            if (
+                before.replaceable
+                and before.controls == fresh.controls
+                and all(self._newest[control] == serial for control in fresh.controls)
+            ):
+                self._rest[serial] = fresh
+                return True
+        if self._size + len(fresh.messages) > ROOM:
             return False
-        self._rest[key] = message
+        self._serial += 1
+        self._rest[self._serial] = fresh
+        self._size += len(fresh.messages)
+        self._newest.update(dict.fromkeys(fresh.controls, self._serial))
         return True
 
-    def _drop_starts(self) -> None:
-        for key, waiting in list(self._rest.items()):
-            if waiting.node is not None and waiting.node.starts:
-                del self._rest[key]
-                self._desk.answer(
-                    waiting.source, waiting.address, "superseded", reason="a stop came after it"
-                )
+    def _strike_starts(self, messages: list[tuple[Message, Node | None]], source: Source) -> int:
+        """Leave out what sets the transport going, for a stop came after it; how many that is."""
+        kept = [each for each in messages if each[1] is None or not each[1].starts]
+        for (address, _), node in messages:
+            if node is not None and node.starts:
+                self._desk.answer(source, address, "superseded", reason="a stop came after it")
+        struck = len(messages) - len(kept)
+        messages[:] = kept
+        return struck
 
     def work(self, enough: Callable[[], bool]) -> bool:
         """Do what waits until `enough()`; whether something still waits."""
         while self._urgent or self._rest:
-            lane = self._urgent or self._rest
-            waiting = lane.pop(next(iter(lane)))
-            self._desk.receive(waiting.address, waiting.args, waiting.source)
+            if self._urgent:
+                message, source = self._urgent.pop(next(iter(self._urgent)))
+                self._desk.receive_all([message], source)
+            else:
+                serial = next(iter(self._rest))
+                waiting = self._rest.pop(serial)
+                self._size -= len(waiting.messages)
+                for control in waiting.controls:
+                    if self._newest.get(control) == serial:
+                        del self._newest[control]
+                self._desk.receive_all([message for message, _ in waiting.messages], waiting.source)
             if enough():
                 break
         return bool(self._urgent or self._rest)

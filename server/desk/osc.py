@@ -1,6 +1,7 @@
 """OSC in: datagrams become messages for the desk, whatever they hold and however many come.
 
-Time tags are read and not waited for: what a bundle says is done when it arrives.
+Time tags are read and not waited for: what a bundle says is done when it arrives, all of it at
+one moment or nothing.
 """
 
 from __future__ import annotations
@@ -78,13 +79,14 @@ class Gate:
         if len(messages) > 1 and not loud:
             sender.bucket.take(now, len(messages) - 1)
             self._total.take(now, len(messages) - 1)
-        for message in messages:
-            if message.address == RECEIPT:
-                continue  # answering an answer would never end
-            if loud and message.address not in self._urgent:
-                continue
-            if not self.lanes.put(message.address, message.args, sender.source):
-                self._complain("messages dropped", sender, "sends faster than can be done")
+        heard = [
+            message
+            for message in messages
+            # Answering an answer would never end.
+            if (message.address in self._urgent if loud else message.address != RECEIPT)
+        ]
+        if not self.lanes.put(heard, sender.source):
+            self._complain("messages dropped", sender, "sends faster than can be done")
 
     def _too_much(self, sender: _Sender, data: bytes, now: int) -> bool:
         """Whether only stop and panic may pass."""

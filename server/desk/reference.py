@@ -37,13 +37,18 @@ RULES = """
   before them does not happen.
 * Each command is answered by receipts (below), if its sender is on this machine. A button that
   bounces, the same `/scene` or `/seed` within 250 ms, counts once and is answered once.
-* Time tags are not waited for: what a bundle says is done when it arrives.
+* What a bundle says, with the bundles in it, is done at one moment or not at all: if one of its
+  messages is refused, all are, and each gets a receipt that says so. With a `/scene` in it, of
+  which a bundle takes one, all of it waits until that has been loaded. Only `/stop` and `/panic`
+  do not wait for the rest. Time tags are not waited for.
+* A `/seed` that comes while a scene is being loaded is meant for that scene and waits for it.
 * A datagram holds at most 8 KiB, 64 elements, bundles 4 deep, 64 arguments a message, addresses
   of 255 bytes and texts of 1 KiB; no blobs, no address patterns. A message in it that is
-  malformed spoils all of it; one that asks for too much is refused by itself.
+  malformed spoils all of it, and is not answered.
 * Of one sender 5,000 messages a second are taken, of all together 10,000; what is beyond is
-  dropped, counted and reported. In a flood the last value of a control wins. A sender that
-  repeats one message more than 500 times a second is muted, as a feedback loop.
+  dropped, counted and reported. In a flood the last value of a control wins, and of bundles that
+  set the same controls the last one. A sender that repeats one message more than 500 times a
+  second is muted, as a feedback loop.
 
 ## What Componium sends
 

@@ -118,6 +118,9 @@ class Node:
     starts: sets the transport going, so a stop that came later takes its place.
     continuous: of many values at once only the last is wanted.
     once: doing it twice is not the same as once, so an immediate repetition is left out.
+    loads: its first argument names a scene; `act` is handed the scene itself, when it is there.
+    concerns: what it changes, as the player counts what waits for its moment.
+    ready: raises Mistake while there is nothing that it could be done to.
     """
 
     address: str
@@ -130,6 +133,9 @@ class Node:
     starts: bool = False
     continuous: bool = False
     once: bool = False
+    loads: bool = False
+    concerns: tuple[str, ...] = ()
+    ready: Callable[[], object] = lambda: None
 
     @property
     def types(self) -> str:

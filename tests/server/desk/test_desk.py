@@ -195,7 +195,7 @@ async def test_its_own_name_reads_a_scene_again(stage: Stage, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (SCENE.replace("C D E F", "C (D"), "first.toml: parts.melody.rules, line 1"),
+        (SCENE.replace("C D E F", "C (D"), "first.toml: parts.melody.rules, line "),
         (SCENE.replace('"1/4"', '"1/0"'), "parts.melody.grid"),
         (SCENE.replace("[parts", "[prats"), "prats"),
         ("tempo = = 3", "first.toml, line 1"),
