@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import count
-from math import isfinite
+from math import isclose, isfinite
 
 from engines.base import Mistake
 
-from .cast import Cast, Pending, PendingStep, Playing, Sent
+from .cast import Cast, Pending, PendingBeat, PendingStep, Playing, Sent
 from .clock import Clock, JumpClock
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
@@ -25,6 +25,7 @@ from .part import Setting, said
 from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
+from .when import beat_of, parse_when
 from .wire.protocol import Event
 
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock
@@ -61,11 +62,15 @@ class Receipt:
 
 @dataclass(eq=False)
 class _Change:
-    """A command that waits for its moment. taken: the plan has taken it in."""
+    """A command that waits for its moment. taken: the plan has taken it in.
+
+    beat: at which it takes effect; the receipt's is the one at which that is done.
+    """
 
     topic: tuple[str, ...]
     receipt: Receipt
     apply: Callable[[Fraction], None]
+    beat: Fraction
     taken: bool = False
 
 
@@ -104,6 +109,8 @@ class Player:
         self.timeline = Timeline.starting(120.0, ns=now)
         self._halted = self.timeline  # the line that `resume` goes on with
         self._tempo = 120.0  # that `play` begins with
+        self._base = 120.0  # on which mood and section have their factors
+        self._ramp_until = Fraction(0)  # a tempo that was asked for is on its way until here
         self._casts: list[Cast] = []  # the one on stage, then those that are to follow
         self._ahead: list[tuple[int, int, Pending]] = []  # heap by due: still to begin
         self._sounding: list[tuple[int, int, Pending]] = []  # heap by over: begun
@@ -239,12 +246,12 @@ class Player:
                 until = min(until, self._end)
             change = min(
                 (change for change in self._waiting if not change.taken),
-                key=lambda change: change.receipt.beat,
+                key=lambda change: change.beat,
                 default=None,
             )
-            if change is None or change.receipt.beat > until:
+            if change is None or change.beat > until:
                 break
-            self._plan(change.receipt.beat, silent)
+            self._plan(change.beat, silent)
             self._take_in(change)
         self._plan(until, silent)
 
@@ -252,7 +259,7 @@ class Player:
         """Apply a change. One that fails is refused, and the music goes on as it was."""
         change.taken = True
         try:
-            change.apply(change.receipt.beat)
+            change.apply(change.beat)
         except Exception as error:
             if change in self._waiting:
                 self._waiting.remove(change)
@@ -263,12 +270,48 @@ class Player:
         if until <= self._frontier:
             return
         self._frontier = until
-        fresh, troubles = self._casts[-1].plan(until)
+        cast = self._casts[-1]
+        fresh, troubles = cast.plan(until)
         for trouble in troubles:
             self._enter(Troubled(f"parts.{trouble.part}", trouble.text))
-        if not silent:
-            self._perform(fresh)
-            self._send(fresh)
+        turned = False
+        for pending in fresh:
+            if isinstance(pending, PendingBeat):
+                turned |= self._pace(cast, pending.beat)
+        if silent:
+            return
+        if turned:
+            self._retime(self.clock.now())
+        self._perform(fresh)
+        self._send(fresh)
+
+    def _pace(self, cast: Cast, beat: Fraction) -> bool:
+        """Have the tempo follow mood and section from this beat to the next; whether it turns."""
+        if beat < self._ramp_until:
+            return False
+        conductor = cast.setting.conductor
+        length = cast.setting.place(beat).meter.beat_length
+        here, there = self._base * conductor.tempo_at(beat), self._base
+        there *= conductor.tempo_at(beat + length)
+        before = self.timeline
+        if not isclose(before.tempo_at(beat), here, rel_tol=1e-6):
+            self.timeline = self.timeline.with_tempo(here, beat)
+        if not isclose(self.timeline.tempo_at(beat + length), there, rel_tol=1e-6):
+            self.timeline = self.timeline.with_tempo(there, beat, length)
+        return self.timeline is not before
+
+    def feel_anew(self, since: Fraction) -> None:
+        """The conductor has changed its mind from this beat on: so does what is planned of it."""
+        if not self.playing or not self._casts:
+            return
+        now = self.clock.now()
+        for cast in self._casts:
+            for playing in cast.parts:
+                self.rack.recall(playing.number)
+        for *_, pending in list(self._ahead):
+            if isinstance(pending, PendingBeat) and pending.beat >= since:
+                self._pace(pending.cast, pending.beat)
+        self._retime(now)
 
     def _perform(self, pendings: Iterable[Pending]) -> None:
         """Find out when these begin; what cannot be performed is left out, with a word."""
@@ -420,6 +463,7 @@ class Player:
         self._drop_waiting("another beginning")
         if before is not None:
             before.mixer.settle()
+            before.setting.conductor.settle()
         cast = Cast(scene, Fraction(0), self.rack, self._number, before)
         self._casts = [cast]
         self._ahead.clear()
@@ -450,6 +494,7 @@ class Player:
         begin += round(float(cast.early_beats) * 60e9 / self._tempo)
         self._start_ns = begin
         self.timeline = Timeline.starting(self._tempo, ns=begin)
+        self._base, self._ramp_until = self._tempo, Fraction(0)
         self._tempo = cast.scene.tempo
         self._end_bar = end_bar or self._end_bar
         if self._end_bar:
@@ -562,45 +607,43 @@ class Player:
             return self._stopped_at
         return max(self.timeline.beat_at(self.clock.now()), Fraction(0))
 
-    def boundary(self, when: str) -> Fraction:
-        """The beat that a word for a musical moment means from now.
+    def boundary(self, when: str, unplanned: bool = False) -> Fraction:
+        """The beat that words for a musical moment mean from now, see `server.when`.
 
-        when: now, beat, bar, phrase, or a multiple such as `2 beats`, `4 bars`, `2 phrases`,
-        counted from the scene's beginning.  Errors: Mistake.
+        unplanned: nothing that begins there has been planned yet.  Errors: Mistake.
         """
-        number, unit = parse_when(when)
+        wanted = parse_when(when)
         cast = self.cast
-        if unit == "now" or not self.playing or cast is None:
+        if wanted.frame == "now" or not self.playing or cast is None:
             return self.now_beat
-        begin, meters = cast.begin, cast.setting.meters
         # What leaves early, as bundles do, cannot be had back.
-        caught = self.clock.now() + MARGIN + self.rack.lead
-        near = max(self.timeline.beat_at(caught) - begin, Fraction(0))
-        if unit == "beat":
-            if number == 1:
-                return begin + meters.next_beat(near)
-            length = meters.bar_at(near).meter.beat_length * number
-            return begin + -(-near // length) * length
-        every = number * (cast.scene.phrase if unit == "phrase" else 1)
-        bar = meters.bar_at(meters.next_bar(near)).bar
-        return begin + meters.beat_of_bar(1 + -(-(bar - 1) // every) * every)
+        near = self.timeline.beat_at(self.clock.now() + MARGIN + self.rack.lead)
+        if unplanned:
+            near = max(near, self._frontier)
+        return beat_of(wanted, near, cast.setting)
 
-    def _at(
+    def at(
         self,
         when: str,
         topic: tuple[str, ...],
         apply: Callable[[Fraction], None],
         told: Callable[[Receipt], None] | None,
         planned: bool = False,
+        unplanned: bool = False,
+        arrives: Callable[[Fraction], Fraction] = lambda beat: beat,
     ) -> Receipt:
         """Apply a change now, or when the plan comes to its beat.
 
-        planned: it reaches into the future by itself, so it can be applied at once.
+        topic: what it concerns; a newer change of the same takes its place.  planned: it
+        reaches into the future by itself, so it can be applied at once.  unplanned: it can
+        change nothing that is planned already, so its moment is the next one beyond that.
+        arrives: the beat at which what begins at a beat is done.
         """
         now = self._look()
-        beat = self.boundary(when)
-        receipt = Receipt(beat, self._bar(beat), told=self._guarded(told))
-        waits = self._waits(when, beat)
+        beat = self.boundary(when, unplanned)
+        end = arrives(beat) if self.playing else beat
+        receipt = Receipt(end, self._bar(end), told=self._guarded(told))
+        waits = self._waits(when, beat) or end > beat
         if why := self.refusal([(topic, when)]):
             receipt.become("refused", why)
             return receipt
@@ -608,7 +651,7 @@ class Player:
             if change.receipt.beat >= beat and topic in (change.topic, SCENE):
                 self._waiting.remove(change)
                 change.receipt.become("superseded", "by a newer command")
-        change = _Change(topic, receipt, apply)
+        change = _Change(topic, receipt, apply, beat)
         if not waits:
             self._take_in(change)
             self._plan_ahead(now)
@@ -691,6 +734,8 @@ class Player:
 
         def apply(beat: Fraction) -> None:
             now = self.clock.now()
+            factor = self.setting.conductor.tempo_at(beat + over) if self.setting else 1.0
+            self._base, self._ramp_until = bpm / factor, beat + over
             if self.playing:
                 self.timeline = self.timeline.with_tempo(bpm, beat, over)
                 for cast in self._casts:
@@ -698,12 +743,12 @@ class Player:
                         self.timeline = self.timeline.with_tempo(cast.tempo, cast.begin)
                 self._retime(now)
             else:
-                self._tempo = bpm
+                self._tempo = self._base
                 self._halted = self._halted.with_tempo(bpm, self._stopped_at)
                 self.timeline = self.timeline.with_tempo(bpm, self.timeline.beat_at(now))
                 self._pulses.again(self.timeline, now)
 
-        return self._at(when, ("tempo",), apply, told)
+        return self.at(when, ("tempo",), apply, told)
 
     def strip(
         self,
@@ -728,7 +773,7 @@ class Player:
                 if self.playing and new != old:
                     self._restrip(playing, here and new.mute and not old.mute, now)
 
-        return self._at(when, ("part", name, field), apply, told, planned=True)
+        return self.at(when, ("part", name, field), apply, told, planned=True)
 
     def _restrip(self, playing: Playing, cut: bool, now: int) -> None:
         if cut:
@@ -774,7 +819,7 @@ class Player:
         def apply(beat: Fraction) -> None:
             values[name] = value
 
-        return self._at(when, ("control", name), apply, told)
+        return self.at(when, ("control", name), apply, told)
 
     def change_scene(
         self,
@@ -792,7 +837,7 @@ class Player:
         def apply(beat: Fraction) -> None:
             self._hand_over(scene, beat, keep)
 
-        return self._at(when, SCENE, apply, told)
+        return self.at(when, SCENE, apply, told)
 
     def reseed(
         self, seed: int, when: str = "bar", told: Callable[[Receipt], None] | None = None
@@ -816,7 +861,7 @@ class Player:
             receipt = Receipt(beat, self._bar(beat), told=self._guarded(told))
             receipt.become("done", "the scene has this seed already")
             return receipt
-        return self._at(when, SEED, apply, told)
+        return self.at(when, SEED, apply, told)
 
     def _hand_over(
         self, scene: Scene, beat: Fraction, keep: bool, heir_of: Cast | None = None
@@ -857,6 +902,7 @@ class Player:
         self.rack.set_time(now, self._wall() - now)
         if tempo is not None:
             self.timeline = self.timeline.with_tempo(tempo, beat)
+            self._base, self._ramp_until = tempo, beat
         self._pulses.hand_over(followers, self.timeline, now, beat)
         self._retime(now)
 
@@ -896,19 +942,3 @@ class Player:
         if self.playing:
             self._reissue(now)
         self._pulses.again(self.timeline, now)
-
-
-def parse_when(text: str) -> tuple[int, str]:
-    """`beat`, `bar`, `phrase`, `4 bars` … as a number and a unit; Mistake otherwise."""
-    words = text.split()
-    number, unit = (words[0], words[1]) if len(words) == 2 else ("1", text)
-    unit = unit.removesuffix("s")
-    if text == "now":
-        return 1, "now"
-    if (
-        not number.isdecimal()
-        or not 1 <= int(number) <= 1024
-        or unit not in ("beat", "bar", "phrase")
-    ):
-        raise Mistake("when", f"expected now, beat, bar, phrase or such as '4 bars', got {text!r}")
-    return int(number), unit

@@ -21,6 +21,7 @@ from server.music.scale import Key
 from .form import Form, FormSpec, Section
 from .harmony import bridge, enrich
 from .mood import WORDS, Field, Mood, MoodLine
+from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
 
 LEEWAY = 0.06  # of energy, past the ends of its layer, before a part that plays falls silent
@@ -153,11 +154,21 @@ class Conductor:
             for missing in range(last + 1, number + 1):
                 found = self._decide(missing, self._bars.get(missing - 1))
                 self._bars[missing] = found
-            if len(self._bars) > 2 * _KEPT:
-                for old in sorted(self._bars)[:_KEPT]:
-                    del self._bars[old]
             assert found is not None
         return found
+
+    def opens(self, unit: str, number: int) -> bool:
+        """Whether a "phrase" or a "section" begins with a bar, as far as is known now."""
+        section = self.form.at(number)
+        return number == section.bar or (
+            unit == "phrase" and self._phrase(number, section)[0] == 1
+        )
+
+    def cues(self, number: int) -> list[str]:
+        """The names that the scene's author has given to a bar."""
+        section = self.form.at(number)
+        place = number - section.bar + 1
+        return [name for name, bars in section.spec.cues.items() if place in bars]
 
     def _decide(self, number: int, before: Bar | None) -> Bar:
         since = self.meters.beat_of_bar(number)
@@ -307,25 +318,32 @@ class Conductor:
 
     # What is asked of it -----------------------------------------------------------------
 
-    def head_for(self, mood: Mood, at: Fraction, bars: float = 0.0) -> Fraction:
-        """Be in this mood `bars` after a beat, at once where 0; the beat of the arrival."""
-        if bars <= 0:
-            self.moods = self.moods.step(mood, at)
-            self.retract(at)
-            return at
+    def arrival(self, at: Fraction, bars: float) -> Fraction:
+        """The beat that lies so many bars, whole or not, after another."""
         place = self.meters.bar_at(at - self.begin)
-        inside = place.position / place.meter.length
-        whole = Fraction(bars).limit_denominator(64) + place.bar + inside
+        whole = Fraction(bars).limit_denominator(64) + place.bar
+        whole += place.position / place.meter.length
         bar = whole.numerator // whole.denominator
         line = self.meters.beat_of_bar(bar)
-        arrive = self.begin + line + (whole - bar) * (self.meters.beat_of_bar(bar + 1) - line)
-        lines = [
-            self.begin + self.meters.beat_of_bar(number)
-            for number in range(place.bar + 1, min(bar, place.bar + 256) + 1)
-        ]
-        self.moods = self.moods.toward(mood, at, arrive, lines)
+        return self.begin + line + (whole - bar) * (self.meters.beat_of_bar(bar + 1) - line)
+
+    def head_for(self, mood: Mood, at: Fraction, bars: float = 0.0) -> None:
+        """Be in this mood `bars` after a beat, at once where 0; the way is planned by phrases."""
+        arrive = self.arrival(at, bars)
+        first = self.meters.bar_at(at - self.begin).bar + 1
+        last = min(self.meters.bar_at(arrive - self.begin).bar, first + 256)
+        bars_between = range(first, last + 1)
+        phrases = [number for number in bars_between if self.opens("phrase", number)]
+        lines = phrases if len(phrases) > 1 else bars_between
+        beats = [self.begin + self.meters.beat_of_bar(number) for number in lines]
+        self.moods = self.moods.toward(mood, at, arrive, beats)
         self.retract(at)
-        return arrive
+
+    def slide(self, mood: Mood, at: Fraction, speed: float) -> None:
+        """Move to this mood at so many units of distance a bar."""
+        bar = self.meters.bar_at(at - self.begin).meter.length
+        self.moods = self.moods.slide(mood, at, speed, bar)
+        self.retract(at)
 
     def change_key(self, key: Key, at: Fraction) -> None:
         """Another key from this beat on, a bar line."""
@@ -352,6 +370,20 @@ class Conductor:
         """How near developments stay to their theme, 0 to 1."""
         self._likeness = likeness
         self.retract(at)
+
+    def settle(self) -> None:
+        """Be where everything was heading, for a piece that begins anew."""
+        self.moods = MoodLine(self.moods.target.mood)
+
+    def forget(self, before: Fraction) -> None:
+        """Drop what nobody will ask for again."""
+        self._keys.forget(before)
+        self._themes.forget(before)
+        if len(self._bars) > 2 * _KEPT:
+            here = self.meters.bar_at(before - self.begin).bar - _KEPT
+            self.form.forget(here)
+            for number in [each for each in self._bars if each < here]:
+                del self._bars[number]
 
     def retract(self, beat: Fraction) -> None:
         """Decide anew the bars that begin at this beat or later."""

@@ -41,6 +41,7 @@ class SectionSpec:
     only: frozenset[str] = frozenset()
     tempo: float = 1.0
     closes: bool = False
+    cues: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
     def energy_at(self, place: float) -> float:
         """0 to 1, at a place in the section, 0 (its first bar) to 1 (its end)."""
@@ -122,6 +123,12 @@ class Form:
             self._sections[-1] = last._replace(bars=bar - last.bar)
         self._add(spec, bar)
 
+    def forget(self, before: int) -> None:
+        """Drop the sections that ended before this bar, from time to time."""
+        index = bisect_right(self._firsts, before) - 1
+        if index > _KEPT:
+            del self._sections[:index], self._firsts[:index]
+
     def _draw(self) -> None:
         bar = self._sections[-1].after if self._sections else 1
         name = next(self._order, None)
@@ -138,8 +145,6 @@ class Form:
         self._number += 1
         self._sections.append(Section(spec, self._number, visit, bar, spec.bars))
         self._firsts.append(bar)
-        if len(self._sections) > 2 * _KEPT:
-            del self._sections[:_KEPT], self._firsts[:_KEPT]
 
     def _names(self) -> Iterator[str]:
         """Section names, over and over unless the piece is to end."""

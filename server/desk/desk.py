@@ -17,8 +17,9 @@ from engines.base import Mistake
 from server.journal import Troubled
 from server.mixer import Strip
 from server.part import Agenda, Part, Setting
-from server.player import SCENE, SEED, Player, Receipt, parse_when
+from server.player import SCENE, SEED, Player, Receipt
 from server.scene import Scene, shipped_scenes
+from server.when import parse_when
 
 from .sent import is_sent
 from .tree import ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
