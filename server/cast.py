@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from .encode import Arg, Encoder, MidiEncoder
-from .journal import Entry, Harmonised, Marked, Moment, Played, Ticked, Turned
+from .journal import Entry, Harmonised, Marked, Moment, Played, Said, Ticked, Turned
 from .mixer import Mixer, Strip
 from .music.chord import Chord
 from .music.note import Note, Step, Turn
@@ -355,3 +355,5 @@ class PendingStep(Pending):
                 yield Turned(
                     self._moment(began), spec.name, spec.channel, act.controller, act.value
                 )
+            else:
+                yield Said(self._moment(began), spec.name, act)
