@@ -314,11 +314,10 @@ class PendingStep(Pending):
             self.over = max(self.over, end)
 
     def _end(self, note: Note, line: Timeline, due: int) -> int:
-        ends, end = self.cast.ends, note.end
-        nanoseconds = line.ns_at(end) + note.nudge
-        if ends is not None and end > ends:
-            nanoseconds = line.ns_at(ends)
-        return max(nanoseconds, due + SHORTEST)
+        end = line.ns_at(note.end) + note.nudge
+        if self.cast.ends is not None:
+            end = min(end, line.ns_at(self.cast.ends))
+        return max(end, due + SHORTEST)
 
     def move_end(self, line: Timeline) -> None:
         self.notes = [
