@@ -8,7 +8,7 @@ from fractions import Fraction
 from .conductor.conductor import Bar, Conductor, Seat
 from .conductor.mood import NEUTRAL, Mood
 from .encode import Arg, Encoder, MidiEncoder
-from .journal import Entry, Felt, Harmonised, Marked, Moment, Played, Ticked, Turned
+from .journal import Entry, Felt, Harmonised, Marked, Moment, Played, Said, Ticked, Turned
 from .mixer import Mixer, Strip
 from .music.chord import Chord
 from .music.note import Note, Step, Turn
@@ -413,11 +413,10 @@ class PendingStep(Pending):
             self.over = max(self.over, end)
 
     def _end(self, note: Note, line: Timeline, due: int) -> int:
-        ends, end = self.cast.ends, note.end
-        nanoseconds = line.ns_at(end) + note.nudge
-        if ends is not None and end > ends:
-            nanoseconds = line.ns_at(ends)
-        return max(nanoseconds, due + SHORTEST)
+        end = line.ns_at(note.end) + note.nudge
+        if self.cast.ends is not None:
+            end = min(end, line.ns_at(self.cast.ends))
+        return max(end, due + SHORTEST)
 
     def move_end(self, line: Timeline) -> None:
         self.notes = [
@@ -454,3 +453,5 @@ class PendingStep(Pending):
                 yield Turned(
                     self._moment(began), spec.name, spec.channel, act.controller, act.value
                 )
+            else:
+                yield Said(self._moment(began), spec.name, act)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_SCENE = "default"
 WRONG = 2  # exit status for mistakes in arguments or files
 INTERRUPTED = 130
+UNREAD = 141  # as of any program whose lines nobody reads any more: 128 + SIGPIPE
 TRIAL_BARS = 32  # that `check` plays in no time
 
 app = typer.Typer(
@@ -46,23 +47,36 @@ SeedOption = Annotated[
 def main() -> None:
     """Run a command; the process's exit status says how it went."""
     try:
+        status = _run()
+        print(end="", flush=True)
+    except BrokenPipeError:
+        status = UNREAD
+    except OSError as error:
+        _complain(error.strerror or str(error))
+        status = 1
+    if status in (1, UNREAD):  # what is left would fail once more when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(status)
+
+
+def _run() -> int:
+    try:
         app()
     except Mistake as mistake:
-        sys.exit(_wrong(mistake))
+        for each in _each(mistake):
+            _complain(str(each))
+        return WRONG
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read our lines has had enough
-        _close_stdout()
-        sys.exit(0)
+        return INTERRUPTED
+    except SystemExit as ended:  # 1 is how typer and rich say that a pipe is broken
+        return UNREAD if ended.code == 1 else int(ended.code or 0)
+    return 0
 
 
-def _wrong(mistake: Mistake) -> int:
-    print(f"componium: {mistake}", file=sys.stderr)
-    return WRONG
+def _each(mistake: Mistake) -> tuple[Mistake, ...]:
+    from .scene import Mistakes
 
-
-def _close_stdout() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return mistake.each if isinstance(mistake, Mistakes) else (mistake,)
 
 
 def _version(asked: bool) -> None:
@@ -108,6 +122,10 @@ def play(
         list[str] | None,
         typer.Option(metavar="HOST:PORT", help="Send everything there by OSC too; repeatable."),
     ] = None,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Tell OSC targets each note's symbol and origin too."),
+    ] = False,
     midi: Annotated[
         str,
         typer.Option(
@@ -151,6 +169,7 @@ def play(
     wish = Wish(
         midi=midi,
         osc=tuple(osc or ()),
+        why=why,
         folder=find_scene(scene).parent,
         bars=bars or 0,
         seconds=seconds or 0.0,
@@ -158,7 +177,9 @@ def play(
         control=CONTROL_PORT if control is None else control,
         insisted=bool(control),
     )
-    chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc)
+    chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why)
+    if why and not any(spec.why for spec in chosen.outputs.values()):
+        raise Mistake("--why", "no OSC target is there to be told; add --osc HOST:PORT")
     form = "json" if json else "quiet" if quiet else "view" if _drawable() else "lines"
     raise typer.Exit(_perform(chosen, wish, record, form))
 
@@ -173,13 +194,14 @@ def _chosen(
     tempo: float | None = None,
     midi: str = "",
     osc: tuple[str, ...] = (),
+    why: bool = False,
 ) -> Scene:
     """The scene that the arguments ask for. Errors: Mistake."""
     from dataclasses import replace
 
     from .scene import find_scene, load_scene, routed
 
-    scene = routed(load_scene(find_scene(name)), midi, osc)
+    scene = routed(load_scene(find_scene(name)), midi, osc, why)
     if seed is not None:
         if seed >= 2**63:
             raise Mistake("--seed", f"expected a number below 2^63, got {seed}")
@@ -338,7 +360,7 @@ def symbols(
     if tree:
         print(drawn(chosen, part_of(chosen, part)))
         return
-    for symbol in islice(stream(chosen, part_of(chosen, part)), count):
+    for symbol in islice(stream(chosen, part_of(chosen, part)), min(count, sys.maxsize)):
         args = ", ".join(f"{arg:g}" for arg in symbol.args)
         line = f"{symbol.name}({args})" if args else symbol.name
         print(f"{line}\t{symbol.origin}" if why else line)
@@ -363,7 +385,7 @@ def learn(
     from .recorder import check_writable, save
     from .tunes import read_tunes
 
-    check_writable(out, "-o")
+    check_writable(out, "-o", begins=b"{")
     whole = [str(Path(tune).absolute()) for tune in tunes]
     model = Markov(corpus=read_tunes(whole, Path.cwd(), "MIDI"), order=order)
     try:
@@ -403,9 +425,15 @@ def _check(path: str) -> bool:
     from .scene import find_scene, load_scene
 
     try:
-        scene = load_scene(find_scene(path))
+        file = find_scene(path)
     except Mistake as mistake:
-        _complain(f"{path}: {mistake}" if Path(path).name not in str(mistake) else str(mistake))
+        _complain(str(mistake))
+        return False
+    try:
+        scene = load_scene(file)
+    except Mistake as mistake:
+        for each in _each(mistake):
+            _complain(path + str(each).removeprefix(file.name))
         return False
     troubles, silent = try_out(scene, TRIAL_BARS)
     for trouble in dict.fromkeys(troubles):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-from .music.note import Note
+from .music.note import Note, Say
 
 
 class Moment(NamedTuple):
@@ -56,6 +56,14 @@ class Turned(NamedTuple):
     value: int
 
 
+class Said(NamedTuple):
+    """An OSC message of a part's own was sent."""
+
+    moment: Moment
+    part: str
+    say: Say
+
+
 class Marked(NamedTuple):
     """A new scene, key or section begins. kind: "scene", "key", "section"."""
 
@@ -96,7 +104,9 @@ class Ported(NamedTuple):
     why: str
 
 
-Entry = Played | Ticked | Harmonised | Turned | Marked | Felt | Moved | Troubled | Ported
+Entry = (
+    Played | Ticked | Harmonised | Turned | Said | Marked | Felt | Moved | Troubled | Ported
+)
 
 
 class Journal:

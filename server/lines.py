@@ -16,6 +16,7 @@ from .journal import (
     Moved,
     Played,
     Ported,
+    Said,
     Ticked,
     Troubled,
     Turned,
@@ -108,6 +109,10 @@ def _fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
             "controller": entry.controller,
             "value": entry.value,
         }
+    if isinstance(entry, Said):
+        address, args = entry.say
+        words = {"part": entry.part, "address": address, "args": list(args)}
+        return {"event": "osc", **_moment(entry.moment), **words}
     if isinstance(entry, Marked):
         return {"event": entry.kind, **_moment(entry.moment), "name": entry.name}
     if isinstance(entry, Moved):

@@ -288,8 +288,11 @@ def save(path: Path, data: bytes) -> None:
         raise
 
 
-def check_writable(path: Path, place: str) -> None:
-    """Errors: Mistake where a file cannot be made there, said before anything sounds."""
+def check_writable(path: Path, place: str, begins: bytes = b"MThd") -> None:
+    """Errors: Mistake where a file cannot be made there, said before anything sounds.
+
+    begins: the first bytes of such files; one that begins otherwise is not written over.
+    """
     folder = path.resolve().parent
     if not folder.is_dir():
         raise Mistake(place, f"there is no folder {folder}; make it first")
@@ -297,6 +300,10 @@ def check_writable(path: Path, place: str) -> None:
         raise Mistake(place, f"{path} cannot be written as a file; choose another place")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise Mistake(place, f"{path} cannot be written; choose another place")
+    if path.exists() and os.access(path, os.R_OK):
+        with path.open("rb") as file:
+            if file.read(len(begins)) not in (b"", begins):
+                raise Mistake(place, f"{path} is another kind of file; choose another name")
 
 
 class Recorder:

@@ -1,4 +1,4 @@
-"""Scenes: TOML text becomes checked values, or a `Mistake` that names the place and the cure."""
+"""Scenes: TOML text becomes checked values, or `Mistakes` that name the places and the cures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, TypeVar
 
 import engines
-from engines.base import Engine, Mistake
+from engines.base import Controls, Engine, Mistake, Symbol
 
 from .encode import OutputSpec
 from .music.groove import Groove, parse_groove
@@ -23,12 +24,16 @@ from .music.scale import Key, parse_key
 from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
 from .part import PartSpec
-from .reading import Drum, Reading, Struck
+from .reading import Drum, Reading, Struck, Word
 
 LARGEST = 1 << 20  # bytes of a scene file
 MOST_PARTS, MOST_OUTPUTS = 256, 64
+MOST_MISTAKES = 100  # that are looked for in one scene
+LONGEST = 600  # characters that are told of one mistake
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 MAIN = Path(__file__).resolve().parent
+
+T = TypeVar("T")
 
 
 def scenes_folder() -> Path:
@@ -65,18 +70,44 @@ class Scene:
         return replace(self, seed=seed)
 
 
-class Table:
-    """A TOML table being read: hands out checked values and, at the end, names what is left."""
+class Mistakes(Mistake):
+    """All that is wrong with a scene, in the order of the file; taken as one, it is the first."""
 
-    def __init__(self, values: Any, place: str) -> None:
-        if not isinstance(values, dict):
-            raise Mistake(place, f"expected a table, got {values!r}")
-        self.values: dict[str, Any] = dict(values)
-        self.place = place
+    def __init__(self, each: Sequence[Mistake]) -> None:
+        first, more = each[0], len(each) - 1
+        tail = f" (and {more} more {'mistakes' if more > 1 else 'mistake'})" if more else ""
+        super().__init__(first.place, first.problem + tail, first.line, first.column)
+        self.each = tuple(each)
+
+
+class Table:
+    """A TOML table being read: hands out checked values and, at the end, names what is left.
+
+    wrong: where mistakes are noted, so that reading goes on, with the value that stands in.
+    """
+
+    def __init__(self, values: dict[str, Any], place: str, wrong: list[Mistake]) -> None:
+        self.values = dict(values)
+        self.place, self.wrong = place, wrong
         self._asked: list[str] = []
 
     def at(self, key: str) -> str:
-        return f"{self.place}.{key}" if self.place else key
+        shown = key if key and key.isprintable() else json.dumps(key)
+        return f"{self.place}.{shown}" if self.place else shown
+
+    def note(self, mistake: Mistake) -> None:
+        """Keep a mistake for later; raise it where there are so many that it is time to stop."""
+        if len(mistake.problem) > LONGEST:
+            problem = f"{mistake.problem[:LONGEST]}…"
+            mistake = Mistake(mistake.place, problem, mistake.line, mistake.column)
+        if len(self.wrong) >= MOST_MISTAKES - 1:
+            raise mistake
+        self.wrong.append(mistake)
+
+    def amiss(self, key: str, problem: str, instead: T) -> T:
+        """Note what is wrong with a key's value, and give one to go on with."""
+        self.note(Mistake(self.at(key), problem))
+        return instead
 
     def take(self, key: str, default: Any = None) -> Any:
         self._asked.append(key)
@@ -85,40 +116,38 @@ class Table:
     def text(self, key: str, default: str = "") -> str:
         value = self.take(key, default)
         if not isinstance(value, str):
-            raise Mistake(self.at(key), f"expected text in quotes, got {value!r}")
+            return self.amiss(key, f"expected text in quotes, got {_shown(value)}", default)
         return value
 
     def flag(self, key: str, default: bool = False) -> bool:
         value = self.take(key, default)
         if not isinstance(value, bool):
-            raise Mistake(self.at(key), f"expected true or false, got {value!r}")
+            return self.amiss(key, f"expected true or false, got {_shown(value)}", default)
         return value
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
         value = self.take(key, default)
         real = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not real or not low <= value <= high:
-            raise Mistake(
-                self.at(key), f"expected a number from {low:g} to {high:g}, got {value!r}"
-            )
+            wanted = f"expected a number from {low:g} to {high:g}"
+            return self.amiss(key, f"{wanted}, got {_shown(value)}", default)
         return float(value)
 
     def whole(self, key: str, default: int, low: int, high: int) -> int:
         value = self.take(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise Mistake(
-                self.at(key), f"expected a whole number from {low} to {high}, got {value!r}"
-            )
+            wanted = f"expected a whole number from {low} to {high}"
+            return self.amiss(key, f"{wanted}, got {_shown(value)}", default)
         return value
 
     def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.text(key, default)
         if value not in choices:
             listed = ", ".join(repr(choice) for choice in choices if choice)
-            raise Mistake(self.at(key), f"expected one of {listed}, got {value!r}")
+            return self.amiss(key, f"expected one of {listed}, got {_shown(value)}", default)
         return value
 
-    def parsed(self, key: str, parse: Callable[[Any], Any], default: Any = None) -> Any:
+    def parsed(self, key: str, parse: Callable[[Any], T], default: T) -> T:
         """A value through one of the music parsers, its mistakes placed here."""
         value = self.take(key)
         if value is None:
@@ -126,37 +155,61 @@ class Table:
         try:
             return parse(value)
         except Mistake as mistake:
-            raise (
-                mistake.within(self.at(key))
-                if mistake.place
-                else Mistake(self.at(key), mistake.problem)
-            ) from None
+            self.note(mistake.within(self.at(key)))
+            return default
         except (TypeError, AttributeError):
-            raise Mistake(self.at(key), f"expected text in quotes, got {value!r}") from None
+            return self.amiss(key, f"expected text in quotes, got {_shown(value)}", default)
 
-    def table(self, key: str) -> Table:
-        return Table(self.take(key, {}), self.at(key))
+    def table(self, key: str) -> Table | None:
+        """The table of this name, empty where there is none; None where it is something else."""
+        value = self.take(key, {})
+        if not isinstance(value, dict):
+            return self.amiss(key, f"expected a table, got {_shown(value)}", None)
+        return Table(value, self.at(key), self.wrong)
 
     def end(self) -> None:
         """Nothing may be left over: a misspelt key is a mistake, not a silence."""
         for key in self.values:
             close = difflib.get_close_matches(key, self._asked, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self._asked)}"
-            raise Mistake(self.at(key), f"nothing has this name here; {hint}")
+            self.amiss(key, f"nothing has this name here; {hint}", None)
+
+
+def _shown(value: Any) -> str:
+    """A value as it may have been written, cut short."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (dict, list, str, float)):
+        text = repr(value)
+    elif isinstance(value, int):
+        text = repr(value) if abs(value) < 10**60 else "a number of more than 60 digits"
+    else:
+        text = str(value)  # a date or a time
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def find_scene(name: str) -> Path:
     """The file of a scene: a path, or the name of a shipped one.
 
-    Errors: Mistake that lists what is shipped.
+    Errors: Mistake that says what is there instead, or lists what is shipped.
     """
     shipped = shipped_scenes()
     if name in shipped:
         return shipped[name]
     path = Path(name)
-    if path.suffix == ".toml" or path.is_file():
+    beside = path.with_name(f"{path.name}.toml") if path.name else path
+    try:
         if path.is_file():
             return path
+        if name and path.exists():
+            what = "a folder; name a scene in it" if path.is_dir() else "no file"
+            raise Mistake(name, f"this is {what}")
+        known = beside.is_file()
+    except OSError as error:
+        raise Mistake(name, f"cannot be read: {_plainly(error)}") from None
+    if known:
+        raise Mistake(name, f"no scene has this name; did you mean the file {beside}?")
+    if path.suffix == ".toml" or path.name != name:
         raise Mistake(name, "there is no such file")
     raise Mistake(name, f"no scene has this name; there are {', '.join(shipped)}, or give a path")
 
@@ -164,34 +217,54 @@ def find_scene(name: str) -> Path:
 def load_scene(path: Path) -> Scene:
     """Read and check a scene file.
 
-    Errors: Mistake, its place beginning with the file's name.
+    Errors: Mistakes, their places beginning with the file's name.
     """
     try:
         if path.stat().st_size > LARGEST:
             raise Mistake(path.name, f"larger than {LARGEST} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(path.name, f"cannot be read: {_plainly(error)}") from None
     try:
         return parse_scene(text, path.stem, path.parent)
-    except Mistake as mistake:
-        raise Mistake(
-            f"{path.name}: {mistake.place}" if mistake.place else path.name,
-            mistake.problem,
-            mistake.line,
-            mistake.column,
+    except Mistakes as mistakes:
+        raise Mistakes(
+            [
+                Mistake(
+                    f"{path.name}: {each.place}" if each.place else path.name,
+                    each.problem,
+                    each.line,
+                    each.column,
+                )
+                for each in mistakes.each
+            ]
         ) from None
 
 
 def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Scene:
-    """Check a scene's text. base: the folder that its tunes are looked for in."""
+    """Check a scene's text. base: the folder that its tunes are looked for in.
+
+    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _toml_mistake(str(error), text) from None
+        raise Mistakes([_toml_mistake(str(error), text)]) from None
+    except ValueError:  # of Python's own, which reads no longer ones
+        raise Mistakes([Mistake("", "a number has too many digits")]) from None
     except RecursionError:
-        raise Mistake("", "nested too deeply") from None
-    top = Table(values, "")
+        raise Mistakes([Mistake("", "nested too deeply")]) from None
+    wrong: list[Mistake] = []
+    try:
+        scene = _scene(Table(values, "", wrong), name, base or Path())
+    except Mistake as mistake:  # enough of them
+        wrong.append(mistake)
+    if wrong:
+        raise Mistakes(Layout(text).ordered(wrong))
+    return scene
+
+
+def _scene(top: Table, name: str, base: Path) -> Scene:
     title = top.text("title", name)
     tempo = top.number("tempo", 120, SLOWEST, FASTEST)
     meters = top.parsed("meter", parse_meters, parse_meters("4/4"))
@@ -200,70 +273,109 @@ def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Sce
     phrase = top.whole("phrase", 4, 1, 64)
     controls = _controls(top.table("controls"))
     outputs = _outputs(top.table("outputs"))
-    feel = {word: top.take(word) for word in ("swing", "groove", "humanize")}
+    feel = _feel(top)
     parts_table = top.table("parts")
     top.end()
-    if not parts_table.values:
-        raise Mistake("parts", "expected at least one part, such as [parts.melody]")
-    if len(parts_table.values) > MOST_PARTS:
-        found = len(parts_table.values)
-        raise Mistake("parts", f"expected at most {MOST_PARTS} parts, got {found}")
-    parts = []
-    for part_name in list(parts_table.values):
-        if not NAME.match(part_name):
-            raise Mistake(
-                parts_table.at(part_name),
-                "expected a name of 1 to 64 letters, digits, spaces and _ . - only",
-            )
-        table = parts_table.table(part_name)
-        for word, value in feel.items():
-            if value is not None:
-                table.values.setdefault(word, value)
-        parts.append(_part(part_name, table, outputs, base or Path()))
-    _check_listening(parts)
+    parts = [] if parts_table is None else _parts(parts_table, feel, outputs, base)
     return Scene(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs)
+
+
+def _feel(top: Table) -> dict[str, Any]:
+    """What holds for every part that says nothing else, as written; checked here, once."""
+    words = ("swing", "groove", "humanize")
+    feel = {word: top.values[word] for word in words if word in top.values}
+    before = len(top.wrong)
+    for check in (_swing, _groove, _humanize):
+        check(top)
+    return feel if len(top.wrong) == before else {}
+
+
+def _parts(
+    table: Table, feel: Mapping[str, Any], outputs: Mapping[str, OutputSpec], base: Path
+) -> list[PartSpec]:
+    names = list(table.values)
+    if not names:
+        table.note(Mistake(table.place, "expected at least one part, such as [parts.melody]"))
+    if len(names) > MOST_PARTS:
+        problem = f"expected at most {MOST_PARTS} parts, got {len(names)}"
+        table.note(Mistake(table.place, problem))
+    parts = []
+    for name in names[:MOST_PARTS]:
+        if not NAME.match(name):
+            wanted = "expected a name of 1 to 64 letters, digits, spaces and _ . - only"
+            table.amiss(name, wanted, None)
+        inner = table.table(name)
+        if inner is not None:
+            inner.values = {**feel, **inner.values}
+            parts.append(_part(name, inner, outputs, base))
+    _check_listening(parts, table)
+    return parts
+
+
+#: What tomllib says, and what helps more.
+_TOML = {
+    "Cannot overwrite a value": "this key is there already; write it once",
+    "Invalid value": 'expected text in "quotes", a number, true, false, [a list] or {a table}',
+    "Invalid statement": "expected  key = value  or a [table]",
+    "Unterminated string": "the quotes of a text are not closed",
+}
 
 
 def _toml_mistake(message: str, text: str) -> Mistake:
     found = re.search(r"\(at line (\d+), column (\d+)\)", message)
     problem = re.sub(r"\s*\(at .*\)$", "", message)
+    if twice := re.fullmatch(r"Cannot declare \((.+)\) twice", problem):
+        table = ".".join(re.findall(r"'([^']*)'", twice[1]))
+        problem = f"[{table}] is there already; write it once"
+    for said, plainly in _TOML.items():
+        problem = problem.replace(said, plainly)
     if found:
         return Mistake("", f"{problem} (TOML)", int(found[1]), int(found[2]))
     return Mistake("", f"{problem} (TOML)", len(text.splitlines()))
 
 
-def _controls(table: Table) -> dict[str, float]:
-    controls = {}
+def _controls(table: Table | None) -> dict[str, float]:
+    controls: dict[str, float] = {}
+    if table is None:
+        return controls
     for name in list(table.values):
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) or name in ("bar", "beat"):
-            raise Mistake(
-                table.at(name), "expected a name of small letters, digits and _, not bar or beat"
-            )
+            wanted = "expected a name of small letters, digits and _, not bar or beat"
+            table.amiss(name, wanted, None)
         controls[name] = table.number(name, 0.0, -1e6, 1e6)
     return controls
 
 
-def _outputs(table: Table) -> dict[str, OutputSpec]:
-    if len(table.values) > MOST_OUTPUTS:
-        raise Mistake(
-            table.place, f"expected at most {MOST_OUTPUTS} outputs, got {len(table.values)}"
-        )
-    return {name: _output(name, table.table(name)) for name in list(table.values)}
+def _outputs(table: Table | None) -> dict[str, OutputSpec]:
+    if table is None:
+        return {}
+    names = list(table.values)
+    if len(names) > MOST_OUTPUTS:
+        problem = f"expected at most {MOST_OUTPUTS} outputs, got {len(names)}"
+        table.note(Mistake(table.place, problem))
+    return {name: _output(name, table.table(name)) for name in names}
 
 
-def _output(name: str, table: Table) -> OutputSpec:
+def _output(name: str, table: Table | None) -> OutputSpec:
+    """One output; where it cannot be told what it is, one of that name that parts can go to."""
+    if table is None:
+        return OutputSpec(name, "midi", "virtual")
     if not NAME.match(name):
-        raise Mistake(table.place, "expected a name of 1 to 64 letters, digits, spaces, _ . -")
+        wanted = "expected a name of 1 to 64 letters, digits, spaces, _ . -"
+        table.note(Mistake(table.place, wanted))
+    kinds = [kind for kind in ("midi", "osc") if table.values.get(kind, "") != ""]
+    if len(kinds) != 1:
+        problem = "expected either midi = 'PORT' or osc = 'HOST:PORT'"
+        table.note(Mistake(table.place, problem))
+        return OutputSpec(name, "midi", "virtual")
     midi, osc = table.text("midi"), table.text("osc")
-    if bool(midi) == bool(osc):
-        raise Mistake(table.place, "expected either midi = 'PORT' or osc = 'HOST:PORT'")
     offset = round(table.number("offset_ms", 0, -1000, 1000) * 1e6)
-    if midi:
+    if kinds == ["midi"]:
         rate = table.take("rate", 0)
         if rate == "din":
             rate = 3125
         if not isinstance(rate, int) or isinstance(rate, bool) or not 0 <= rate <= 10**7:
-            raise Mistake(table.at("rate"), f"expected 'din' or bytes a second, got {rate!r}")
+            rate = table.amiss("rate", f"expected 'din' or bytes a second, got {_shown(rate)}", 0)
         spec = OutputSpec(
             name,
             "midi",
@@ -278,12 +390,12 @@ def _output(name: str, table: Table) -> OutputSpec:
         timing = table.choice("timing", "bundle" if preset else "live", ("live", "bundle", "stamp"))
         prefix = table.text("prefix", "/componium")
         if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)*", prefix):
-            raise Mistake(table.at("prefix"), f"expected such as '/componium', got {prefix!r}")
+            table.amiss("prefix", f"expected such as '/componium', got {_shown(prefix)}", None)
         ahead = table.number("ahead_ms", 200 if timing == "bundle" else 0, 0, 2000)
         spec = OutputSpec(
             name,
             "osc",
-            check_target(osc, table.at("osc")),
+            osc,
             offset,
             timing=timing,
             ahead=round(ahead * 1e6),
@@ -291,6 +403,11 @@ def _output(name: str, table: Table) -> OutputSpec:
             preset=preset,
             why=table.flag("why"),
         )
+        if osc:
+            try:
+                check_target(osc, table.at("osc"))
+            except Mistake as mistake:
+                table.note(mistake)
     table.end()
     return spec
 
@@ -309,14 +426,14 @@ def check_target(text: str, place: str) -> str:
 
 
 def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path) -> PartSpec:
-    engine_name = table.text("engine")
-    if not engine_name:
-        known = ", ".join(engines.names())
-        raise Mistake(table.at("engine"), f"expected an engine's name, one of {known}")
-    engine = _engine(engine_name, table, base)
-    reading = table.parsed("reading", Reading.of, Reading({}))
+    engine_name, made = _engine_class(table)
+    engine = UNMADE if made is None else _engine(engine_name, made, table, base)
+    reading = _reading(table)
     alphabet = engine.alphabet()
-    _check_reading(reading, engine, engine_name, table)
+    if reading is None:
+        reading = Reading({})
+    elif alphabet is not None:
+        _check_reading(reading, alphabet, engine, engine_name, table)
     low, high = _range(table)
     swing, unit = _swing(table)
     human_time, human_velocity = _humanize(table)
@@ -328,7 +445,7 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
         engine_name=engine_name,
         reading=reading,
         together=table.flag("chord"),
-        grid=table.parsed("grid", parse_value),
+        grid=table.parsed("grid", parse_value, None),
         octave=table.whole("octave", 4, -1, 9),
         low=low,
         high=high,
@@ -354,34 +471,64 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
         density=table.number("density", 1, 0, 1),
         mute=table.flag("mute"),
         enters=table.whole("enters", 1, 1, 100_000),
-        listens=_names(table, "listens"),
+        listens=_names(table, "listens", "a part's", ()),
     )
-    table.end()
+    if made is not None:  # else what is left may be its engine's
+        table.end()
     return spec
 
 
-def _engine(name: str, table: Table, base: Path) -> Engine:
+class _Unmade:
+    """Stands for an engine that is not to be had, while the rest of its part is checked."""
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        return iter(())
+
+    def alphabet(self) -> frozenset[str] | None:
+        return None
+
+
+UNMADE = _Unmade()
+
+
+def _engine_class(table: Table) -> tuple[str, Any]:
+    """The engine's name and its class, or None where there is no such."""
+    known = ", ".join(engines.names())
+    if "engine" not in table.values:
+        table.take("engine")
+        return "", table.amiss("engine", f"expected an engine's name, one of {known}", None)
+    before, name = len(table.wrong), table.text("engine")
+    if len(table.wrong) > before:
+        return name, None
     try:
-        made = engines.engine_class(name)
+        return name, engines.engine_class(name)
     except KeyError:
-        known = ", ".join(engines.names())
-        raise Mistake(table.at("engine"), f"expected one of {known}, got {name!r}") from None
-    arguments = {}
+        return name, table.amiss("engine", f"expected one of {known}, got {_shown(name)}", None)
+
+
+def _engine(name: str, made: Any, table: Table, base: Path) -> Engine:
+    """The engine made from its keys, or what stands for it where they are wrong."""
+    before, arguments = len(table.wrong), {}
     for field in fields(made):
         if not field.init:
             continue
         value = table.take(field.name)
         if value is not None:
-            arguments[field.name] = _argument(field, value, table, base)
+            try:
+                arguments[field.name] = _argument(field, value, table, base)
+            except Mistake as mistake:
+                table.note(mistake)
         elif field.default is MISSING and field.default_factory is MISSING:
             close = difflib.get_close_matches(field.name, table.values, 1)
             hint = f"; is it what {close[0]!r} is meant to be?" if close else ""
-            raise Mistake(table.at(field.name), f"the {name} engine needs it{hint}")
-    try:
-        engine: Engine = made(**arguments)
-    except Mistake as mistake:
-        raise mistake.within(table.place) from None
-    return engine
+            table.amiss(field.name, f"the {name} engine needs it{hint}", None)
+    if len(table.wrong) == before:
+        try:
+            engine: Engine = made(**arguments)
+            return engine
+        except Mistake as mistake:
+            table.note(mistake.within(table.place))
+    return UNMADE
 
 
 def _argument(field: Field[Any], value: Any, table: Table, base: Path) -> Any:
@@ -392,33 +539,31 @@ def _argument(field: Field[Any], value: Any, table: Table, base: Path) -> Any:
 
         patterns = [value] if isinstance(value, str) else value
         if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
-            raise Mistake(place, f"expected file patterns such as ['tunes/*.mid'], got {value!r}")
+            wanted = "expected file patterns such as ['tunes/*.mid']"
+            raise Mistake(place, f"{wanted}, got {_shown(value)}")
         return read_tunes(patterns, base, place)
     if reads == "json":
         return _json(value, base, place)
-    if isinstance(value, list):
-        return tuple(value)
     default = None if field.default is MISSING else field.default
     if isinstance(default, bool) != isinstance(value, bool) and default is not None:
-        raise Mistake(place, f"expected {type(default).__name__}, got {value!r}")
+        raise Mistake(place, f"expected {_KINDS[type(default)]}, got {_shown(value)}")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise Mistake(place, f"expected a number of fewer digits, got {_shown(value)}")
     if isinstance(default, float) and isinstance(value, int):
         return float(value)
-    if field.type in ("str", "int", "float") or field.type in (str, int, float):
-        wanted = field.type if isinstance(field.type, str) else field.type.__name__
-        fits = {"str": str, "int": int, "float": (int, float)}[wanted]
-        if not isinstance(value, fits):  # type: ignore[arg-type]
-            words = {"str": "text in quotes", "int": "a whole number", "float": "a number"}
-            raise Mistake(place, f"expected {words[wanted]}, got {value!r}")
-    return value
+    for kind, fits in ((str, str), (int, int), (float, (int, float))):
+        if field.type in (kind, kind.__name__) and not isinstance(value, fits):
+            raise Mistake(place, f"expected {_KINDS[kind]}, got {_shown(value)}")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _json(value: Any, base: Path, place: str) -> Any:
     if not isinstance(value, str):
-        raise Mistake(place, f"expected a file's name, got {value!r}")
-    path = (base / value).resolve()
-    if not path.is_relative_to(base.resolve()) and not Path(value).is_absolute():
-        raise Mistake(place, f"{value!r} lies outside the scene's folder")
+        raise Mistake(place, f"expected a file's name, got {_shown(value)}")
     try:
+        path = (base / value).resolve()
+        if not path.is_relative_to(base.resolve()) and not Path(value).is_absolute():
+            raise Mistake(place, f"{value!r} lies outside the scene's folder")
         if path.stat().st_size > 64 * LARGEST:
             raise Mistake(place, f"{value!r} is larger than 64 MiB")
         return json.loads(path.read_text(encoding="utf-8"))
@@ -433,40 +578,62 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or "the system refuses"
     if isinstance(error, UnicodeDecodeError):
-        return f"it is not UTF-8 text, from byte {error.start + 1} on"
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"it is not UTF-8 text, from line {line} on; save it as UTF-8"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     return str(error)
 
 
-def _check_reading(reading: Reading, engine: Engine, engine_name: str, table: Table) -> None:
+def _reading(table: Table) -> Reading | None:
+    """The part's reading, symbols with a wrong meaning having none; None where it is no reading."""
+    value = table.take("reading", {})
+    words: dict[str, tuple[Word, ...]] = {}
+    try:
+        if not isinstance(value, dict):
+            return Reading.of(value)
+    except Mistake as mistake:
+        table.note(mistake.within(table.at("reading")))
+        return None
+    for name, meaning in value.items():
+        try:
+            words |= Reading.of({name: meaning}).table
+        except Mistake as mistake:
+            table.note(mistake.within(table.at("reading")))
+            words[name] = ()
+    return Reading(words)
+
+
+def _check_reading(
+    reading: Reading, alphabet: frozenset[str], engine: Engine, engine_name: str, table: Table
+) -> None:
     """Every symbol has a meaning, and every meaning a symbol."""
-    alphabet = engine.alphabet()
-    if alphabet is None:
-        return
     names = sorted(alphabet)
     place = table.at("reading")
+    structured = engine_name == "lsystem"  # its symbols may be structure only
+    written = f"{getattr(engine, 'axiom', '')}{getattr(engine, 'rules', '')}" if structured else ""
     for name in reading.table:
-        written = (
-            engine_name == "lsystem"
-            and name in f"{getattr(engine, 'axiom', '')}{getattr(engine, 'rules', '')}"
-        )
-        if name not in alphabet and not written:
+        if name not in alphabet and name not in written:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:20])}"
-            raise Mistake(f"{place}.{name}", f"the engine has no symbol {name!r}; {hint}")
-    if engine_name == "lsystem":
-        return  # its symbols may be structure only
-    known = [name for name in names if reading.words(name) is not None]
-    for symbol in names:
-        if reading.words(symbol) is None:
-            near = difflib.get_close_matches(symbol, [*known, *_HEARD_OF], 1)
-            hint = f"did you mean {near[0]!r}? or " if near else ""
-            raise Mistake(
-                place,
-                f"the symbol {symbol!r} has no meaning by its name; {hint}"
-                f"give it one, such as reading = {{ {json.dumps(symbol)} = '1 1/4' }}",
-            )
+            table.note(Mistake(f"{place}.{name}", f"the engine has no symbol {name!r}; {hint}"))
+    lost = [] if structured else [name for name in names if reading.words(name) is None]
+    known = [*(name for name in names if name not in lost), *_HEARD_OF]
+    strange = []
+    for symbol in lost:
+        near = difflib.get_close_matches(symbol, known, 1)
+        if near:
+            _lacks_meaning(symbol, f"did you mean {near[0]!r}? or ", table)
+        else:
+            strange.append(symbol)
+    if strange:
+        nor = f"nor have {', '.join(map(repr, strange[1:8]))}; " if strange[1:] else ""
+        _lacks_meaning(strange[0], nor, table)
+
+
+def _lacks_meaning(symbol: str, more: str, table: Table) -> None:
+    problem = f"the symbol {symbol!r} has no meaning by its name; {more}give it one, such as"
+    table.amiss("reading", f"{problem} reading = {{ {json.dumps(symbol)} = '1 1/4' }}", None)
 
 
 def _only_drums(reading: Reading, alphabet: frozenset[str] | None) -> bool:
@@ -482,36 +649,38 @@ def _only_drums(reading: Reading, alphabet: frozenset[str] | None) -> bool:
 
 def _range(table: Table) -> tuple[int, int]:
     value = table.take("range")
-    place = table.at("range")
+    whole = 0, 127
     if value is None:
-        return 0, 127
+        return whole
+    two = f"expected two pitches such as ['C3', 'C5'], got {_shown(value)}"
     if not isinstance(value, list) or len(value) != 2:
-        raise Mistake(place, f"expected two pitches such as ['C3', 'C5'], got {value!r}")
+        return table.amiss("range", two, whole)
     try:
         low, high = (parse_pitch(pitch).midi for pitch in value)
     except (Mistake, TypeError, AttributeError):
-        raise Mistake(place, f"expected two pitches such as ['C3', 'C5'], got {value!r}") from None
+        return table.amiss("range", two, whole)
     if high - low < 11:
-        raise Mistake(place, f"expected at least an octave from low to high, got {value!r}")
+        least = f"expected at least an octave from low to high, got {_shown(value)}"
+        return table.amiss("range", least, whole)
     return low, high
 
 
 def _swing(table: Table) -> tuple[float, Fraction]:
-    value = table.take("swing", 0.5)
-    place = table.at("swing")
+    value = table.values.get("swing", 0.5)
     unit = Fraction(1, 2)
-    if isinstance(value, dict):
-        inner = Table(value, place)
-        value = inner.number("amount", 0.5, 0.5, 0.75)
+    if isinstance(value, dict) and (inner := table.table("swing")) is not None:
+        amount = inner.number("amount", 0.5, 0.5, 0.75)
         unit = inner.parsed("unit", parse_value, unit)
         inner.end()
-    if not isinstance(value, (int, float)) or not 0.5 <= value <= 0.75:
-        raise Mistake(
-            place, f"expected 0.5 (straight) to 0.75, or {{ amount, unit }}, got {value!r}"
-        )
+        return amount, unit
+    table.take("swing")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.5 <= value <= 0.75:
+        wanted = "expected 0.5 (straight) to 0.75, or { amount, unit }"
+        return table.amiss("swing", f"{wanted}, got {_shown(value)}", (0.5, unit))
     return float(value), unit
 
 
+_KINDS = {bool: "true or false", str: "text in quotes", int: "a whole number", float: "a number"}
 _HEARD_OF = ("Whole", "Half", "Quarter", "Eighth", "Sixteenth", "Rest", "Kick", "Snare", "Hat")
 _CURVES = {"linear": 1.0, "soft": 0.6, "hard": 1.6}
 
@@ -523,43 +692,42 @@ def _curve(table: Table) -> float:
     return _CURVES[table.choice("curve", "linear", tuple(_CURVES))]
 
 
-def _names(table: Table, key: str) -> tuple[str, ...]:
-    value = table.take(key, [])
+def _names(table: Table, key: str, whose: str, default: Sequence[str]) -> tuple[str, ...]:
+    value = table.take(key, list(default))
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Mistake(table.at(key), f"expected a part's name or several, got {value!r}")
+        wanted = f"expected {whose} name or several"
+        return table.amiss(key, f"{wanted}, got {_shown(value)}", tuple(default))
     return tuple(dict.fromkeys(names))
 
 
-def _check_listening(parts: list[PartSpec]) -> None:
+def _check_listening(parts: list[PartSpec], table: Table) -> None:
     """Whoever is listened to is there, leads nobody round in a ring, and hears no chords late."""
     heard = {part.name: part.listens for part in parts}
     for part in parts:
-        place = f"parts.{part.name}.listens"
+        place = f"{part.name}.listens"
         for name in part.listens:
             if name not in heard:
-                raise Mistake(place, f"no part is called {name!r}; there are: {', '.join(heard)}")
+                there = ", ".join(heard)
+                table.amiss(place, f"no part is called {name!r}; there are: {there}", None)
         reached, around = set(part.listens), list(part.listens)
         while around:
-            fresh = set(heard[around.pop()]) - reached
+            fresh = set(heard.get(around.pop(), ())) - reached
             reached |= fresh
             around += fresh
         if part.name in reached:
-            raise Mistake(place, "the part would hear itself in the end; break the ring")
+            table.amiss(place, "the part would hear itself in the end; break the ring", None)
     leader = next((p for p in parts if p.reading.leads(p.engine.alphabet())), None)
     if leader is not None and leader.listens:
-        raise Mistake(
-            f"parts.{leader.name}.listens",
-            "the part that leads the harmony is asked first and cannot listen to others",
-        )
+        problem = "the part that leads the harmony is asked first and cannot listen to others"
+        table.amiss(f"{leader.name}.listens", problem, None)
 
 
 def _groove(table: Table) -> Groove | None:
     value = table.values.get("groove")
-    if not isinstance(value, dict):
-        groove: Groove | None = table.parsed("groove", parse_groove)
-        return groove
-    inner = table.table("groove")
+    inner = table.table("groove") if isinstance(value, dict) else None
+    if inner is None:
+        return table.parsed("groove", parse_groove, None)
     grid = inner.parsed("grid", parse_value, Fraction(1, 4))
     shifts, accents = inner.take("shifts", []), inner.take("accents", None)
     inner.end()
@@ -569,15 +737,17 @@ def _groove(table: Table) -> Groove | None:
         exact = tuple(Fraction(shift).limit_denominator(1000) for shift in shifts)
         return Groove(grid, exact, tuple(map(float, accents or [1.0] * len(exact))))
     except Mistake as mistake:
-        raise mistake.within(inner.place) from None
+        table.note(mistake.within(inner.place))
     except (TypeError, ValueError, ArithmeticError):
-        raise Mistake(
-            inner.place, f"expected rows of numbers for shifts and accents, got {value!r}"
-        ) from None
+        wanted = "expected rows of numbers for shifts and accents"
+        table.amiss("groove", f"{wanted}, got {_shown(value)}", None)
+    return None
 
 
 def _humanize(table: Table) -> tuple[float, float]:
     inner = table.table("humanize")
+    if inner is None:
+        return 0, 0
     time = inner.number("time_ms", 0, 0, 50) / 1000
     velocity = inner.number("velocity", 0, 0, 0.5)
     inner.end()
@@ -593,23 +763,158 @@ def _program(table: Table, key: str, first: int) -> int | None:
 
 
 def _part_outputs(table: Table, outputs: Mapping[str, OutputSpec]) -> tuple[str, ...]:
-    value = table.take("output", list(outputs))
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Mistake(table.at("output"), f"expected an output's name, got {value!r}")
+    names = _names(table, "output", "an output's", tuple(outputs))
     for name in names:
         if name not in outputs:
             there = ", ".join(outputs) or "none in this scene"
-            raise Mistake(table.at("output"), f"no output is called {name!r}; there are: {there}")
-    return tuple(dict.fromkeys(names))
+            table.amiss("output", f"no output is called {name!r}; there are: {there}", None)
+    return names
 
 
-def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = ()) -> Scene:
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
+_KEYS = re.compile(rf"(?:{_KEY.pattern})(?:[ \t]*\.[ \t]*(?:{_KEY.pattern}))*")
+_OPENING, _CLOSING = re.compile(r"\[\[?[ \t]*"), re.compile(r"[ \t]*\]\]?")
+_EQUALS = re.compile(r"[ \t]*=[ \t]*")
+_BLANKS = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
+_STRING = re.compile(
+    r"""  "{3} [^"\\]* (?: (?: \\. | "(?!"") ) [^"\\]* )* "{3,5}
+        | '{3} [^']* (?: '(?!'') [^']* )* '{3,5}
+        | " (?: [^"\\\n] | \\. )* "
+        | ' [^'\n]* '  """,
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN = re.compile(r"[^][{},#\n]+")  # numbers, dates, true and false
+#: What makes one character of a basic string, or (group 1) none, where its line goes on.
+_CHARACTER = re.compile(r"(\\[ \t]*\n[ \t\n]*)|\\u.{4}|\\U.{8}|\\x..|\\.|.", re.DOTALL)
+#: What a problem says about other places in the same text, but for what it quotes.
+_SPOKEN = re.compile(r"(?<!['\"`])\b(line|column) (\d{1,9})\b")
+
+
+class Layout:
+    """Where in a scene's text its values stand.
+
+    Law: what it does not understand of a text that tomllib has read stays without a position.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text.replace("\r\n", "\n")  # as tomllib does
+        self._starts = {"": len(text)}  # of tables and values, by their places
+        self._at, before, table = 0, -1, ""
+        self._eat(_BLANKS)
+        while before < self._at < len(self._text):
+            before = self._at
+            if self._eat(_OPENING):
+                table = self._name("")
+                self._starts.setdefault(table, before)
+                self._eat(_CLOSING)
+            else:
+                self._pair(table)
+            self._eat(_BLANKS)
+
+    def ordered(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
+        """These in the order of the text, their lines and columns those of the text."""
+        pairs = sorted(map(self._found, mistakes), key=lambda pair: pair[0])
+        return [mistake for _, mistake in pairs]
+
+    def _eat(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self._text, self._at)
+        self._at = match.end() if match else self._at
+        return match[0] if match else ""
+
+    def _name(self, table: str) -> str:
+        """The place that a key names in a table."""
+        keys = _KEY.findall(self._eat(_KEYS))
+        names = [_value(key) if key[0] in "\"'" else key for key in keys]
+        return ".".join([table, *names] if table else names)
+
+    def _named(self, table: str) -> str:
+        """The same, and on to its value."""
+        place = self._name(table)
+        self._eat(_EQUALS)
+        self._starts.setdefault(place, self._at)
+        return place
+
+    def _pair(self, table: str) -> None:
+        """A key and its value, with all that stands in it."""
+        place = self._named(table)
+        around: list[str | None] = []  # places of the tables that we are in; None for arrays
+        while True:
+            sign = self._text[self._at : self._at + 1]
+            if sign in ("[", "{"):
+                around.append(place if sign == "{" else None)
+                self._at += 1
+            elif sign in ("]", "}", ",") and around:
+                del around[len(around) - (sign != ",") :]
+                self._at += 1
+            elif not (self._eat(_STRING) or self._eat(_PLAIN)):
+                return
+            if not around:
+                return
+            self._eat(_BLANKS)
+            inner = around[-1]
+            if inner is not None and self._text[self._at : self._at + 1] not in (",", "}"):
+                place = self._named(inner)
+
+    def _found(self, mistake: Mistake) -> tuple[int, Mistake]:
+        """Where it stands, and the mistake as one of the whole text."""
+        place = mistake.place
+        while place not in self._starts:
+            place = place.rpartition(".")[0]
+        start = self._starts[place]
+        if not mistake.line or place != mistake.place:
+            return start, mistake
+        value, offsets = self._offsets(start)
+        lines = [0, *(end.end() for end in re.finditer("\n", value))]
+
+        def moved(line: int, column: int) -> tuple[int, int] | None:
+            if not value or line > len(lines):
+                return None
+            offset = offsets[min(lines[line - 1] + max(column, 1) - 1, len(value))]
+            begin = self._text.rfind("\n", 0, offset) + 1
+            return self._text.count("\n", 0, offset) + 1, offset - begin + 1
+
+        def spoken(match: re.Match[str]) -> str:
+            word, number = match[1], int(match[2])
+            there = moved(number, 0) if word == "line" else moved(mistake.line, number)
+            return match[0] if there is None else f"{word} {there[word == 'column']}"
+
+        there = moved(mistake.line, mistake.column)
+        if there is None:
+            return start, mistake
+        line, column = there
+        problem = _SPOKEN.sub(spoken, mistake.problem)
+        return start, Mistake(place, problem, line, column if mistake.column else 0)
+
+    def _offsets(self, start: int) -> tuple[str, list[int]]:
+        """The string that stands there, and where each of its characters and its end are."""
+        match = _STRING.match(self._text, start)
+        if match is None:
+            return "", []
+        value = _value(match[0])
+        quotes = 3 if match[0].startswith(('"""', "'''")) else 1
+        at, end = start + quotes, match.end() - quotes
+        if quotes == 3 and self._text[at] == "\n":
+            at += 1
+        offsets = list(range(at, end))
+        if match[0][0] == '"':
+            found = _CHARACTER.finditer(self._text, at, end)
+            offsets = [each.start() for each in found if each[1] is None]
+        return (value, [*offsets, end]) if len(offsets) == len(value) else ("", [])
+
+
+def _value(string: str) -> str:
+    """What a string of TOML holds."""
+    value: str = tomllib.loads(f"value = {string}")["value"]
+    return value
+
+
+def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = (), why: bool = False) -> Scene:
     """The scene with outputs from the command line.
 
     midi: "" leaves the scene's; "none" takes MIDI away; anything else (a port's name, or
     "virtual") takes the place of every MIDI output. A scene without any output gets virtual
-    MIDI ports.  osc: targets that hear every part, besides the scene's own.
+    MIDI ports.  osc: targets that hear every part, besides the scene's own.  why: whether
+    every OSC output, the scene's own too, is told each note's symbol and origin.
     Errors: Mistake where a target is not HOST:PORT, or where they are too many.
     """
     outputs = dict(scene.outputs)
@@ -629,6 +934,11 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = ()) -> Scene:
         spec = known or fresh
         added[spec.name] = spec
     outputs.update(added)
+    if why:
+        outputs = {
+            name: replace(spec, why=spec.kind == "osc" and not spec.preset)
+            for name, spec in outputs.items()
+        }
     if len(outputs) > MOST_OUTPUTS:
         raise Mistake("--osc", f"expected at most {MOST_OUTPUTS} outputs, got {len(outputs)}")
     parts = tuple(

@@ -37,7 +37,7 @@ Args = TypeVarTuple("Args")
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line asks of a performance.
+    """What the command line asks of a performance; midi, osc and why as in `routed`.
 
     folder: where the scene lies, whose other scenes may be called for.
     horizon: nanoseconds to plan ahead.  bars, seconds: when to end; 0 for never.
@@ -47,6 +47,7 @@ class Wish:
 
     midi: str = ""
     osc: tuple[str, ...] = ()
+    why: bool = False
     folder: Path | None = None
     bars: int = 0
     seconds: float = 0.0
@@ -77,7 +78,8 @@ class Stage:
 
     def load(self, name: str) -> Scene:
         """A scene as this performance plays it. Errors: Mistake."""
-        return routed(load_scene(find_scene(name)), self.wish.midi, self.wish.osc)
+        wish = self.wish
+        return routed(load_scene(find_scene(name)), wish.midi, wish.osc, wish.why)
 
     def trouble(self, trouble: Troubled) -> None:
         """Enter trouble in the journal, from any thread."""

@@ -179,7 +179,7 @@ class Conductor:
         key = self._key(beat, section, mood, before, phrase_bar == 1)
         if before is not None and key == before.key:
             key = before.key  # the same value, so that who remembers it need not compare
-        cues = self._map.cues(mood)
+        cues = self._map.cues(mood, self._home(beat))
         energy = self._energy(section, number, mood)
         playing = self._playing(energy, cues, section, before, phrase_bar == 1)
         left = section.after - number
@@ -224,6 +224,9 @@ class Conductor:
             return Key(key.tonic, before.key.mode)
         current = before.key.mode if before is not None else None
         return Key(key.tonic, self._map.mode(mood, current, key.mode))
+
+    def _home(self, beat: Fraction) -> str:
+        return (self._keys.at(beat) or self.key).mode
 
     def _energy(self, section: Section, number: int, mood: Mood) -> float:
         """The section's own energy at the middle of a bar, drawn to its ends by arousal."""

@@ -172,6 +172,32 @@ def test_check_names_file_part_and_line_and_goes_on_to_the_next(
     assert "wrong.toml" in complaints[1] and "parts.x.rules" in complaints[1]
 
 
+def test_all_that_is_wrong_is_said_by_every_command_each_in_a_line(
+    componium: Command, tmp_path: Path
+) -> None:
+    wrong, out = tmp_path / "wrong.toml", tmp_path / "out.mid"
+    wrong.write_text(
+        "[parts.x]\nengine = 'grammar'\nrules = '''\nS -> A\nA -> (0.5 B\n'''\ngate = 9\n"
+        "[parts.y]\nengine = 'bach'\n"
+    )
+    said = componium("check", wrong)
+    assert said.status == 2
+    lines = said.err.splitlines()
+    assert [line.partition(".toml: ")[2].split(":")[0] for line in lines] == [
+        "parts.x.rules, line 5, column 12",
+        "parts.x.gate",
+        "parts.y.engine",
+    ]
+    assert all(line.startswith(f"componium: {wrong}: ") for line in lines), "with its path"
+    for args in (["play", wrong], ["render", wrong, "-o", out], ["symbols", wrong]):
+        again = componium(*args)
+        assert (again.status, again.out) == (2, "")
+        assert [line.partition("wrong.toml")[2] for line in again.err.splitlines()] == [
+            line.partition("wrong.toml")[2] for line in lines
+        ]
+    assert not out.exists()
+
+
 def test_check_tries_a_scene_out(componium: Command, tmp_path: Path) -> None:
     path = tmp_path / "dumb.toml"
     path.write_text("[parts.x]\nengine = 'lsystem'\naxiom = 'X'\nrules = 'X -> XX'\n")
@@ -220,6 +246,10 @@ def test_the_version_is_said(componium: Command) -> None:
         (["play", "--record", "/dev/null"], "as a file"),
         (["play", "--record", "/nonexistent/x.mid"], "no folder"),
         (["play", "--control", "70000"], "control"),
+        (["play", "default", "--midi", "none", "--why"], "--osc"),
+        (["play", "x" * 300], "cannot be read"),
+        (["play", "config"], "a folder"),
+        (["render", "default", "-o", "pyproject.toml"], "another kind of file"),
         (["render", "nonesuch", "-o", "x.mid"], "no scene has this name"),
         (["render", "default"], "out"),
         (["symbols"], "SCENE"),
@@ -236,6 +266,12 @@ def test_mistakes_end_with_status_2_one_message_and_no_traceback(
     assert words in said.err
     assert said.out == ""
     assert "Traceback" not in said.err
+
+
+def test_as_many_symbols_as_anybody_can_ask_for(componium: Command, tmp_path: Path) -> None:
+    path = tmp_path / "short.toml"
+    path.write_text("[parts.x]\nengine = 'grammar'\nrules = 'S -> C D'\nafter = 'stop'\n")
+    assert componium("symbols", path, "-n", "9" * 30) == Said(0, "C\nD\n", "")
 
 
 # Playing, with real processes ----------------------------------------------------------------
@@ -390,6 +426,62 @@ def test_a_reader_who_goes_away_or_stops_reading_does_not_stop_the_music(tune: P
         os.close(descriptor)
     assert gone.stderr is not None
     gone.stderr.close()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "args",
+    [
+        *(["symbols", "melody", "-n", "100000"], ["symbols", "melody", "-n", "1"], ["scenes"]),
+        *(["engines"], ["check", "melody", "algae"], ["check", "nonesuch"], ["--help"]),
+    ],
+)
+def test_who_reads_only_the_beginning_of_a_list_hears_nothing_of_it(args: list[str]) -> None:
+    """Both ends are one pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "server.cli", *args]
+    gone = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=30)
+    both = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=writing, timeout=30)
+    os.close(writing)
+    if "nonesuch" in args:
+        assert (gone.returncode, both.returncode) == (2, 141), "nothing was to be read"
+        return
+    assert (gone.returncode, both.returncode) == (141, 141)
+    assert gone.stderr == b""
+
+
+@pytest.mark.real
+def test_a_full_disk_is_said_in_one_line() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with full.open("w") as out:
+        command = [sys.executable, "-m", "server.cli", "scenes"]
+        said = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, timeout=30)
+    assert (said.returncode, said.stderr) == (1, b"componium: No space left on device\n")
+
+
+@pytest.mark.real
+def test_a_target_of_the_command_line_is_told_why_if_it_is_asked_for(tune: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(5)
+        target = f"127.0.0.1:{ear.getsockname()[1]}"
+        said = finished(
+            *("play", tune, "--bars", "1", "--quiet", "--midi", "none", "--control", "0"),
+            *("--osc", target, "--why"),
+        )
+        assert said == Said(0, "", "")
+        ear.setblocking(False)
+        heard = []
+        with suppress(BlockingIOError):
+            while True:
+                heard.append(ear.recv(1024))
+    assert sum(b"/why\0" in message for message in heard) > 0
+    assert sum(b"/why\0" in message for message in heard) == sum(
+        b"/note\0" in message for message in heard
+    )
 
 
 @pytest.mark.real

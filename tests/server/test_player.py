@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engines.base import Controls, Fragment, Mistake, Sound, Symbol
@@ -423,6 +423,7 @@ def test_names_that_are_not_there_are_mistakes() -> None:
     st.sampled_from(["now", "beat", "bar", "2 bars"]),
     st.sampled_from([50, 100, 1000, 5000]),
 )
+@example(2061, "now", 50)  # a note that humanising would have let end after the border
 def test_the_old_scene_ends_where_the_new_one_begins(wait: int, when: str, horizon: int) -> None:
     stage = Stage(busy(), horizon=horizon * MS)
     stage.player.play()

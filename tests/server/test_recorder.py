@@ -254,7 +254,7 @@ def test_a_take_that_breaks_keeps_what_it_has_and_says_so(tmp_path: Path) -> Non
 
 def test_a_link_leads_to_the_file_that_is_written(tmp_path: Path) -> None:
     path, link = tmp_path / "take.mid", tmp_path / "link.mid"
-    path.write_bytes(b"old")
+    path.write_bytes(b"MThd, old")
     link.symlink_to(path)
     check_writable(link, "-o")
     save(link, b"new")
@@ -272,6 +272,19 @@ def test_a_place_that_cannot_be_written_is_refused_beforehand(tmp_path: Path) ->
             with pytest.raises(Mistake, match="as a file"):
                 check_writable(special, "--record")
     check_writable(tmp_path / "x.mid", "--record")
+
+
+def test_a_file_of_another_kind_is_not_written_over(tmp_path: Path) -> None:
+    scene, take, empty = (tmp_path / name for name in ("x.toml", "x.mid", "empty"))
+    scene.write_text("tempo = 90")
+    take.write_bytes(b"MThd...")
+    empty.touch()
+    with pytest.raises(Mistake, match="another kind"):
+        check_writable(scene, "-o")
+    with pytest.raises(Mistake, match="another kind"):
+        check_writable(take, "-o", begins=b"{")
+    check_writable(take, "-o")
+    check_writable(empty, "-o")
 
 
 def test_handing_over_never_waits_for_a_worker_that_hangs() -> None:

@@ -12,7 +12,17 @@ from mido import Message, MidiFile, MidiTrack
 
 from engines.base import Mistake
 from server.journal import Troubled
-from server.scene import LARGEST, find_scene, load_scene, parse_scene, routed, shipped_scenes
+from server.scene import (
+    LARGEST,
+    MOST_MISTAKES,
+    Layout,
+    Mistakes,
+    find_scene,
+    load_scene,
+    parse_scene,
+    routed,
+    shipped_scenes,
+)
 from tests.server.model import Stage
 
 SMALLEST = '''
@@ -109,7 +119,11 @@ def test_a_scene_with_more_in_it(tmp_path: Path) -> None:
         ("tempo = 19", "tempo", "from 20 to 999, got 19"),
         ("tempo = 1000", "tempo", "from 20 to 999"),
         ("tempo = nan", "tempo", "from 20 to 999"),
-        ("tempo = true", "tempo", "a number"),
+        ("tempo = true", "tempo", "a number from 20 to 999, got true"),
+        ("tempo = 1979-05-27", "tempo", "got 1979-05-27"),
+        ("seed = 0x" + "f" * 5000, "seed", "more than 60 digits"),
+        ("title = [" + "0, " * 9000 + "]", "title", "…"),
+        ('"\\u001b[2J" = 1', '"\\u001b[2J"', "nothing has this name"),
         ('tempo = "fast"', "tempo", "got 'fast'"),
         ("temop = 120", "temop", "did you mean 'tempo'"),
         ("title = 3", "title", "text in quotes"),
@@ -127,9 +141,9 @@ def test_a_scene_with_more_in_it(tmp_path: Path) -> None:
         ('controls = { mood = "x" }', "controls.mood", "a number"),
         ("parts = 1", "parts", "a table"),
         ("outputs = []", "outputs", "a table"),
-        ("swing = 0.9", "parts.a.swing", "0.5 (straight) to 0.75"),
-        ("humanize = 3", "parts.a.humanize", "a table"),
-        ('groove = "polka"', "parts.a.groove", "polka"),
+        ("swing = 0.9", "swing", "0.5 (straight) to 0.75"),
+        ("humanize = 3", "humanize", "a table"),
+        ('groove = "polka"', "groove", "polka"),
     ],
 )
 def test_what_is_wrong_at_the_top(text: str, place: str, words: str) -> None:
@@ -200,7 +214,10 @@ def test_what_is_wrong_in_a_part(text: str, place: str, words: str) -> None:
         ("engine = 3", "parts.a.engine", "text in quotes"),
         ("engine = 'grammar'", "parts.a.", "needs it"),
         ("engine = 'lsystem'\naxoim = 'A'\nrules = 'A -> A'", "parts.a.axiom", "'axoim'"),
-        ("engine = 'grammar'\nstart = 'S'\nrules = 3", "parts.a.rules", "text"),
+        ("engine = 'grammar'\nstart = 'S'\nrules = 3", "parts.a.rules", "text in quotes"),
+        ("engine = 'grammar'\nrules = ['S -> C']", "parts.a.rules", "text in quotes"),
+        ("engine = 'markov'\ntext = 'C D'\norder = 1" + "0" * 400, "parts.a.order", "digits"),
+        ("engine = 'markov'\nmodel = \"a\\u0000b\"", "parts.a.model", "cannot be read"),
         ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> ('", "parts.a.rules", ""),
         ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> wobble S'", "parts.a.reading", "'wobble'"),
     ],
@@ -247,6 +264,10 @@ def test_mistakes_of_toml_tell_line_and_column() -> None:
     caught = mistake("title = 'x'\ntempo = = 3\n")
     assert (caught.line, caught.column) == (2, 9)
     assert mistake("tempo = 90\ntempo = 91").line == 2
+    assert "there already" in mistake("tempo = 90\ntempo = 91").problem
+    assert "[parts.a] is there already" in mistake("[parts.a]\n[parts.a]").problem
+    assert 'in "quotes"' in mistake("engine = grammar").problem
+    assert "too many digits" in mistake("seed = " + "9" * 5000).problem
     deep = "a = " + "[" * 100_000
     assert isinstance(mistake(deep), Mistake)
 
@@ -264,6 +285,20 @@ def test_files(tmp_path: Path) -> None:
         load_scene(path)
     with pytest.raises(Mistake, match="no such file"):
         find_scene(str(tmp_path / "none.toml"))
+    with pytest.raises(Mistake, match=r"did you mean the file .*large\.toml"):
+        find_scene(str(tmp_path / "large"))
+    with pytest.raises(Mistake, match="a folder; name a scene in it"):
+        find_scene(str(tmp_path))
+    with pytest.raises(Mistake, match="no file"):
+        find_scene("/dev/null")
+    with pytest.raises(Mistake, match="cannot be read"):
+        find_scene("x" * 300)
+    path.write_bytes(b"\xef\xbb\xbf" + f"[parts.a]\n{PART}".replace("\n", "\r\n").encode())
+    assert load_scene(path).parts, "as Windows' own editor saves it"
+    path.write_bytes(b"title = 'x'\n\nkey = '\xe9'")
+    with pytest.raises(Mistake, match="not UTF-8 text, from line 3 on"):
+        load_scene(path)
+    path.write_text("tempo = 1\n")
     with pytest.raises(Mistake, match="no scene has this name"):
         find_scene("nonesuch")
     assert find_scene(str(path)) == path
@@ -386,6 +421,165 @@ def test_any_slip_of_a_finger_gives_a_scene_or_a_mistake(at: int, char: str) -> 
         play_two_bars(MORE[:at] + char + MORE[at + 1 :])
 
 
+# All that is wrong, each where it stands ---------------------------------------------------
+
+MANY = """
+tempo = 5
+swing = 0.9
+temop = 3
+
+[parts.x]
+engine = "grammar"
+rules = '''
+S -> A
+A -> (0.5 B
+'''
+gate = 7
+grdi = "1/8"
+
+[parts.y]
+engine = "gramar"
+wobble = 3
+octave = 99
+output = "nowhere"
+groove = { shifts = 1 }
+
+[parts.z]
+engine = "grammar"
+rules = "S -> A B wobble"
+reading = { A = "Q", Z = "1", B = "R" }
+swing = 0.1
+
+[outputs.o]
+timing = "late"
+osc = "nowhere"
+
+[outputs.p]
+midi = 3
+clock = 1
+
+[outputs.q]
+"""
+
+
+def mistakes(text: str) -> list[tuple[str, int]]:
+    with pytest.raises(Mistakes) as caught:
+        parse_scene(text)
+    return [(each.place, each.line) for each in caught.value.each]
+
+
+def test_every_mistake_is_told_once_in_the_order_of_the_file() -> None:
+    assert mistakes(MANY) == [
+        ("tempo", 0),
+        ("swing", 0),
+        ("temop", 0),
+        ("parts.x.rules", 10),
+        ("parts.x.gate", 0),
+        ("parts.x.grdi", 0),
+        ("parts.y.engine", 0),
+        ("parts.y.octave", 0),
+        ("parts.y.output", 0),
+        ("parts.y.groove", 0),
+        ("parts.z.reading", 0),
+        ("parts.z.reading.A", 0),
+        ("parts.z.reading.Z", 0),
+        ("parts.z.swing", 0),
+        ("outputs.o.timing", 0),
+        ("outputs.o.osc", 0),
+        ("outputs.p.midi", 0),
+        ("outputs.p.clock", 0),
+        ("outputs.q", 0),
+    ]
+
+
+def test_many_mistakes_can_be_taken_as_the_first_of_them() -> None:
+    caught = mistake(f"phrase = 0\nkey = 'H'\nseed = -1\n[parts.a]\n{PART}")
+    assert (caught.place, caught.line) == ("phrase", 0)
+    assert str(caught) == (
+        "phrase: expected a whole number from 1 to 64, got 0 (and 2 more mistakes)"
+    )
+    assert str(mistake(f"phrase = 0\n[parts.a]\n{PART}")).endswith("got 0")
+
+
+def test_what_is_wrong_with_every_part_is_looked_for_only_so_often() -> None:
+    parts = "".join(f"[parts.p{n}]\nengine = 'none'\n" for n in range(200))
+    assert len(mistakes(parts)) == MOST_MISTAKES
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\n[parts.a]\nengine = 'grammar'\nrules = ", "\ngate = 1\n"),
+        ("parts.'a'.engine = 'grammar'\nparts . a.\"rules\"= ", "\n"),
+        ("title = 'x'\nparts = { a = { rules = ", ", engine = 'grammar' } }"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("written", "line", "column"),
+    [
+        ('"""\nS -> C\nA -> (0.5 B\n"""', 3, 12),
+        ('"""S -> C\nA -> (0.5 B\n"""', 2, 12),
+        ("'''\nS -> C\n\tA -> (0.5 B\n'''", 3, 13),
+        ("'''S -> C | A\n\n# \n  A -> (0.5 B'''", 4, 14),
+        ('"S -> C\\nA -> (0.5 B"', 1, 21),
+        ("'S -> (0.5 B'", 1, 13),
+        ('"S -> \\u0043\\nA -> (0.5 B\\n"', 1, 26),
+        ('"""\\\n   S -> \\\n\n   C\nA -> (0.5 B"""', 5, 12),
+        ('"""\r\nS -> C\r\nA -> (0.5 B\r\n"""', 3, 12),
+    ],
+)
+def test_a_mistake_in_a_text_is_told_where_it_stands_in_the_file(
+    written: str, line: int, column: int, before: str, after: str
+) -> None:
+    """line, column: as counted from the opening quotes, which are 1 and 1."""
+    caught = mistake(before + written + after)
+    assert caught.place == "parts.a.rules"
+    assert caught.line == before.count("\n") + line
+    assert caught.column == column + (len(before.rpartition("\n")[2]) if line == 1 else 0)
+
+
+def test_a_problem_that_speaks_of_another_line_means_the_file_s() -> None:
+    text = (
+        "\n[parts.w]\nengine = 'lsystem'\naxiom = 'A'\nrules = '''\nA -> AB\nB -> C\nB -> D\n'''\n"
+    )
+    caught = mistake(text)
+    assert caught.line == 8
+    assert caught.problem.startswith("line 7 rewrites B already")
+
+
+strings = st.text(st.sampled_from("ab \n\t\"'\\#[]{}=,é𝄞"), max_size=30)
+
+
+@given(strings, strings, st.sampled_from(["basic", "long", "literal", "longliteral"]), st.data())
+def test_every_character_of_a_text_is_found_where_it_stands(
+    value: str, other: str, style: str, data: st.DataObject
+) -> None:
+    def basic(text: str, long: bool) -> str:
+        signs = {"\\": "\\\\", '"': '\\"', "\n": "\n" if long else "\\n"}
+        return "".join(signs.get(sign, sign) for sign in text)
+
+    if style == "basic":
+        written = f'"{basic(value, False)}"'
+    elif style == "long":
+        start = data.draw(st.sampled_from(["\n", "\\\n \n"])) if value[:1] not in "\n\t " else "\n"
+        written = f'"""{start}{basic(value, True)}"""'
+    else:
+        value = value.replace("'", "").replace("\n", "" if style == "literal" else "\n")
+        written = f"'{value}'" if style == "literal" else f"'''\n{value}'''"
+    noise = f'"{basic(other, False)}"'
+    text = (
+        f"# '\n{noise} = [{noise}, {{ x = [{noise}] }}, 1.5] # \"\nday = 1979-05-27 07:32:00\n"
+        f"[a . b]\nc = {{ d.'e' = {written}, f = {noise} }}\n"
+    )
+    layout = Layout(text)
+    rows = text.split("\n")
+    for number, line in enumerate(value.split("\n"), 1):
+        for column, sign in enumerate(line, 1):
+            [found] = layout.ordered([Mistake("a.b.c.d.e", "", number, column)])
+            there = rows[found.line - 1][found.column - 1 :]
+            assert there.startswith((sign, "\\" + sign))
+
+
 LISTENER = "[parts.{0}]\nengine = 'markov'\ntext = '{1}'\nlistens = {2}\n"
 
 
@@ -419,6 +613,20 @@ def test_hosts_that_nobody_could_look_up_are_mistakes(target: str) -> None:
     with pytest.raises(Mistake, match="expected HOST:PORT"):
         routed(scene, osc=(target,))
     assert len(routed(scene, "none", ("[::1]:9000", "localhost:9000")).outputs) == 2
+
+
+def test_targets_are_told_why_where_it_is_asked_for() -> None:
+    text = (
+        f"[parts.a]\n{PART}\n{OUTPUT}[outputs.game]\nosc = '127.0.0.1:9000'\n"
+        "[outputs.dirt]\nosc = '127.0.0.1:57120'\npreset = 'superdirt'\n"
+    )
+    scene = parse_scene(text)
+    asked = routed(scene, osc=("10.0.0.2:7000",), why=True).outputs
+    assert {spec.target for spec in asked.values() if spec.why} == {
+        "127.0.0.1:9000",
+        "10.0.0.2:7000",
+    }
+    assert not any(spec.why for spec in routed(scene, osc=("10.0.0.2:7000",)).outputs.values())
 
 
 def test_too_many_targets_are_a_mistake() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from rich.cells import cell_len
@@ -12,7 +13,7 @@ from engines.base import Origin
 from server.errands import hear
 from server.health import Health
 from server.journal import Entry, Ported, Troubled
-from server.lines import Spelling, Warnings, in_words, spelled
+from server.lines import Spelling, Warnings, as_json, in_words, spelled
 from server.mixer import Strip
 from server.music.scale import parse_key
 from server.scene import Scene, parse_scene
@@ -134,3 +135,24 @@ def test_a_note_in_words_has_its_place_name_and_reason() -> None:
     words = [in_words(entry, Spelling()) for entry in heard]
     assert any("melody" in line and "S -> " in line for line in words)
     assert isinstance(Origin(), Origin)
+
+
+def test_every_act_of_a_part_is_a_line_of_json() -> None:
+    acting = scene("""
+[parts.lights]
+engine = "grammar"
+rules = "S -> On Off Turn"
+[parts.lights.reading]
+On = { osc = "/lamp", args = [1, 0.5, "red"], value = "1/4" }
+Off = { osc = "/lamp", value = "1/4" }
+Turn = "cc74=64 1/2"
+""")
+    heard: list[Entry] = []
+    hear(acting, 1, heard.append)
+    events = [json.loads(as_json(entry, Spelling())) for entry in heard]
+    when = {"seconds": 0.5, "beat": 1.0, "bar": 1, "position": 2.0}
+    lamps = [event for event in events if event["event"] == "osc"]
+    assert [lamp["args"] for lamp in lamps] == [[1, 0.5, "red"], []]
+    assert lamps[1] == {"event": "osc", **when, "part": "lights", "address": "/lamp", "args": []}
+    [turn] = [event for event in events if event["event"] == "control"]
+    assert (turn["controller"], turn["value"], turn["beat"]) == (74, 64, 2.0)
