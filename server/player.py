@@ -13,6 +13,7 @@ from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import count
 from math import isclose, isfinite
+from typing import NamedTuple
 
 from engines.base import Mistake
 
@@ -20,6 +21,7 @@ from .cast import Cast, Pending, PendingBeat, PendingStep, Playing, Sent
 from .clock import Clock, JumpClock
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
+from .music.line import Line
 from .music.timeline import Timeline
 from .part import Setting, said
 from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
@@ -44,7 +46,7 @@ class Receipt:
     """What became of a command that takes effect at a musical moment.
 
     beat: when it takes effect, in quarter notes since the start; bar: the same for people.
-    state: "armed", "done", "refused" or "superseded"; `told` is called at each change.
+    state: "armed", "done", "refused", "superseded" or "cancelled"; `told` is called at each change.
     """
 
     beat: Fraction
@@ -71,7 +73,15 @@ class _Change:
     receipt: Receipt
     apply: Callable[[Fraction], None]
     beat: Fraction
+    undo: Callable[[Fraction], None] | None = None
     taken: bool = False
+
+
+class _Base(NamedTuple):
+    """The tempo on which mood and section have their factors; reached at `arrives`, a beat."""
+
+    bpm: float
+    arrives: Fraction
 
 
 class Player:
@@ -109,8 +119,7 @@ class Player:
         self.timeline = Timeline.starting(120.0, ns=now)
         self._halted = self.timeline  # the line that `resume` goes on with
         self._tempo = 120.0  # that `play` begins with
-        self._base = 120.0  # on which mood and section have their factors
-        self._ramp_until = Fraction(0)  # a tempo that was asked for is on its way until here
+        self._bases: Line[_Base] = Line()
         self._casts: list[Cast] = []  # the one on stage, then those that are to follow
         self._ahead: list[tuple[int, int, Pending]] = []  # heap by due: still to begin
         self._sounding: list[tuple[int, int, Pending]] = []  # heap by over: begun
@@ -287,12 +296,13 @@ class Player:
 
     def _pace(self, cast: Cast, beat: Fraction) -> bool:
         """Have the tempo follow mood and section from this beat to the next; whether it turns."""
-        if beat < self._ramp_until:
+        base = self._bases.at(beat)
+        if base is None or beat < base.arrives:
             return False
         conductor = cast.setting.conductor
         length = cast.setting.place(beat).meter.beat_length
-        here, there = self._base * conductor.tempo_at(beat), self._base
-        there *= conductor.tempo_at(beat + length)
+        here = base.bpm * conductor.tempo_at(beat)
+        there = base.bpm * conductor.tempo_at(beat + length)
         before = self.timeline
         if not isclose(before.tempo_at(beat), here, rel_tol=1e-6):
             self.timeline = self.timeline.with_tempo(here, beat)
@@ -494,7 +504,8 @@ class Player:
         begin += round(float(cast.early_beats) * 60e9 / self._tempo)
         self._start_ns = begin
         self.timeline = Timeline.starting(self._tempo, ns=begin)
-        self._base, self._ramp_until = self._tempo, Fraction(0)
+        self._bases = Line()
+        self._bases.begin(Fraction(0), _Base(self._tempo, Fraction(0)))
         self._tempo = cast.scene.tempo
         self._end_bar = end_bar or self._end_bar
         if self._end_bar:
@@ -572,6 +583,7 @@ class Player:
         ]
         if late:
             self.timeline = self.timeline.without(min(late))
+            self._bases.retract(min(late))
         for cast in kept:
             cast.mixer.forget(here)
         if len(kept) < len(self._casts):
@@ -584,9 +596,34 @@ class Player:
             self.rack.outputs = last.patched
             self._sweep_at = self._sweep_at or self.clock.now() + SETTLED
         for change in taken:
+            if change.undo is not None and change.receipt.beat > here:
+                change.undo(here)
+        for change in taken:
             if change.receipt.beat <= here or change.topic[0] == "control":
                 self._waiting.remove(change)
                 change.receipt.become("done")
+
+    def cancel(self, topic: str = "") -> int:
+        """Call off what is armed, all of it or what concerns one topic; how many changes."""
+        here = self.now_beat
+        gone = [
+            change
+            for change in self._waiting
+            if not topic or topic in (change.topic[0], "/".join(change.topic))
+            if not (change.taken and change.undo is None)
+        ]
+        for change in gone:
+            self._waiting.remove(change)
+            if change.taken and change.undo is not None:
+                change.undo(here)
+            change.receipt.become("cancelled")
+        return len(gone)
+
+    @property
+    def base_tempo(self) -> float:
+        """The tempo at this moment without what mood and section make of it."""
+        base = self._bases.at(self.now_beat)
+        return self._tempo if base is None else base.bpm
 
     def panic(self) -> None:
         """Stop, and tell every synth to be quiet in every way it may understand."""
@@ -631,13 +668,15 @@ class Player:
         planned: bool = False,
         unplanned: bool = False,
         arrives: Callable[[Fraction], Fraction] = lambda beat: beat,
+        undo: Callable[[Fraction], None] | None = None,
     ) -> Receipt:
         """Apply a change now, or when the plan comes to its beat.
 
         topic: what it concerns; a newer change of the same takes its place.  planned: it
         reaches into the future by itself, so it can be applied at once.  unplanned: it can
         change nothing that is planned already, so its moment is the next one beyond that.
-        arrives: the beat at which what begins at a beat is done.
+        arrives: the beat at which what begins at a beat is done.  undo: takes back what the
+        plan has taken in and is still to come after a beat.
         """
         now = self._look()
         beat = self.boundary(when, unplanned)
@@ -651,7 +690,7 @@ class Player:
             if change.receipt.beat >= beat and topic in (change.topic, SCENE):
                 self._waiting.remove(change)
                 change.receipt.become("superseded", "by a newer command")
-        change = _Change(topic, receipt, apply, beat)
+        change = _Change(topic, receipt, apply, beat, undo)
         if not waits:
             self._take_in(change)
             self._plan_ahead(now)
@@ -735,15 +774,16 @@ class Player:
         def apply(beat: Fraction) -> None:
             now = self.clock.now()
             factor = self.setting.conductor.tempo_at(beat + over) if self.setting else 1.0
-            self._base, self._ramp_until = bpm / factor, beat + over
             if self.playing:
+                self._bases.begin(beat, _Base(bpm / factor, beat + over))
                 self.timeline = self.timeline.with_tempo(bpm, beat, over)
                 for cast in self._casts:
                     if cast.begin > beat and cast.tempo is not None:
                         self.timeline = self.timeline.with_tempo(cast.tempo, cast.begin)
                 self._retime(now)
             else:
-                self._tempo = self._base
+                self._tempo = bpm / factor
+                self._bases.begin(self._stopped_at, _Base(bpm / factor, self._stopped_at))
                 self._halted = self._halted.with_tempo(bpm, self._stopped_at)
                 self.timeline = self.timeline.with_tempo(bpm, self.timeline.beat_at(now))
                 self._pulses.again(self.timeline, now)
@@ -902,7 +942,7 @@ class Player:
         self.rack.set_time(now, self._wall() - now)
         if tempo is not None:
             self.timeline = self.timeline.with_tempo(tempo, beat)
-            self._base, self._ramp_until = tempo, beat
+            self._bases.begin(beat, _Base(tempo, beat))
         self._pulses.hand_over(followers, self.timeline, now, beat)
         self._retime(now)
 

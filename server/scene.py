@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import engines
 from engines.base import Controls, Engine, Mistake, Symbol
 
+from .conductor.conductor import ConductorSpec
 from .encode import OutputSpec
 from .music.groove import Groove, parse_groove
 from .music.meter import MeterMap, parse_meters

@@ -27,6 +27,7 @@ from .moodmap import Cues, MoodMap, plain_map
 LEEWAY = 0.06  # of energy, past the ends of its layer, before a part that plays falls silent
 JUMP = 0.2  # of energy, from one bar to the next, that layers follow without waiting for a phrase
 DRIVE = 0.7  # how far arousal moves energy towards its ends
+_TICK = Fraction(1, 2**20)
 _FEELS, _KEPT = 4096, 128  # feels, and bars, remembered at least
 
 
@@ -37,7 +38,8 @@ class ConductorSpec:
     mood: at the beginning.  map: from mood to cues.  words: moods by name.  field: moods by
     place.  modes: whether the key's mode follows the mood.  enrich: whether Nashville chords
     gain and lose tones with it.  themes: their names, in the order in which engines count them.
-    likeness: how near developments stay to their theme, 0 to 1.
+    likeness: how near developments stay to their theme, 0 to 1.  speed: of a mood that follows
+    the listener's place, in units of distance a bar.
     """
 
     form: FormSpec = field(default_factory=FormSpec)
@@ -49,6 +51,7 @@ class ConductorSpec:
     enrich: bool = False
     themes: tuple[str, ...] = ()
     likeness: float = 0.8
+    speed: float = 0.5
 
 
 class Seat(NamedTuple):
@@ -135,6 +138,7 @@ class Conductor:
         self._map = spec.map
         self._keys: Line[Key] = Line()
         self._themes: Line[int] = Line()
+        self._going: dict[int, str] = {}  # sections that were asked for, by their first bar
         self._likeness: float | None = before._likeness if before is not None else None
         self._bars: dict[int, Bar] = {}
         self._feels: dict[tuple[str, int], Feel] = {}
@@ -173,6 +177,8 @@ class Conductor:
     def _decide(self, number: int, before: Bar | None) -> Bar:
         since = self.meters.beat_of_bar(number)
         beat, end = self.begin + since, self.begin + self.meters.beat_of_bar(number + 1)
+        if number in self._going:
+            self.form.go(self._going[number], number)
         section = self.form.at(number)
         phrase_bar, phrase_left = self._phrase(number, section)
         mood = self.moods.at(beat)
@@ -268,7 +274,10 @@ class Conductor:
 
     def _bridge(self, bar: Bar) -> tuple[tuple[Fraction, Chord, str], ...]:
         """Chords for the last bar of a phrase where the next one begins in another key."""
+        name = self._going.get(bar.number + 1)
         section = self.form.at(bar.number + 1)
+        if name is not None:
+            section = section._replace(spec=self.spec.form.sections[name])
         key = self._key(bar.end, section, self.moods.at(bar.end), bar, True)
         if key == bar.key:
             return ()
@@ -319,6 +328,17 @@ class Conductor:
         bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
         return self._map.cues(self.moods.at(beat)).tempo * bar.section.spec.tempo
 
+    def explain(self, cue: str, beat: Fraction, base: float, role: str = "") -> str:
+        """Why a cue is as it is at a beat. base: the tempo without mood, in BPM. Errors: Mistake."""
+        if cue not in Cues._fields:
+            raise Mistake("cue", f"there is no cue {cue!r}; there are: {', '.join(Cues._fields)}")
+        bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
+        if cue == "mode" and not self.spec.modes:
+            return f"{bar.key.mode} because the scene keeps its own mode"
+        said = base if cue == "tempo" else None
+        home = self._home(beat)
+        return self._map.explain(cue, self.moods.at(beat), said, role, home, bar.key.mode)
+
     # What is asked of it -----------------------------------------------------------------
 
     def arrival(self, at: Fraction, bars: float) -> Fraction:
@@ -358,7 +378,9 @@ class Conductor:
         if name not in self.spec.form.sections:
             there = ", ".join(self.spec.form.sections) or "none in this scene"
             raise Mistake(f"section {name}", f"no section has this name; there are: {there}")
-        self.form.go(name, self.meters.bar_at(at - self.begin).bar)
+        number = self.meters.bar_at(at - self.begin).bar
+        self._going = {bar: each for bar, each in self._going.items() if bar < number}
+        self._going[number] = name
         self.retract(at)
 
     def state(self, name: str, at: Fraction) -> None:
@@ -373,6 +395,16 @@ class Conductor:
         """How near developments stay to their theme, 0 to 1."""
         self._likeness = likeness
         self.retract(at)
+
+    def take_back(self, after: Fraction) -> None:
+        """Undo what was asked for and is to come after this beat; the mood stays as it is there."""
+        self._keys.retract(after + _TICK)
+        self._themes.retract(after + _TICK)
+        here = self.meters.bar_at(after - self.begin)
+        self._going = {bar: each for bar, each in self._going.items() if bar <= here.bar}
+        if self.moods.target.beat > after:
+            self.moods = self.moods.without(after)
+        self.retract(after + _TICK)
 
     def settle(self) -> None:
         """Be where everything was heading, for a piece that begins anew."""

@@ -23,7 +23,6 @@ from server.part import (
     MOST_SOUNDS,
     MOST_TONES,
     Agenda,
-    Harmonies,
     Part,
     PartSpec,
     Setting,
@@ -240,19 +239,6 @@ def test_only_one_part_leads() -> None:
     chord = setting.harmonies.at(F(3))
     assert chord is not None
     assert chord.name == "C"
-
-
-def test_harmonies_stay_few() -> None:
-    harmonies, spec = Harmonies(), row("h", "I V", grid=F(1, 4))
-    setting = ground()
-    chord = planned(spec, 1)[0][0].chord
-    assert chord is not None
-    for beat in range(10_000):
-        harmonies.begin(F(beat), chord)
-        harmonies.forget(F(beat))
-        assert harmonies.at(F(beat)) is chord
-    assert len(harmonies._beats) < 300
-    assert harmonies.at(F(-1)) is None or setting
 
 
 # Engines that misbehave -----------------------------------------------------------------

@@ -80,6 +80,12 @@ def test_an_optional_argument_may_be_left_out_before_one_of_another_kind() -> No
     assert tempo.read([140, 8, "bar"]) == ((140.0, 8.0, "bar"), "")
 
 
+MOMENTS = (
+    "expected now, beat, bar, phrase, section, such as '4 bars', 'in 2 beats', 'beat 3', "
+    "'bar 17' or 'cue NAME'"
+)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -87,7 +93,7 @@ def test_an_optional_argument_may_be_left_out_before_one_of_another_kind() -> No
         (["fast"], "tempo: expected a number from 20 to 999, got 'fast'"),
         ([nan], "tempo: expected a number from 20 to 999, got nan"),
         ([120, 4, "bar", 1], "1 is one too many; expected /componium/tempo tempo [beats] [when]"),
-        ([120, "soon"], "when: expected now, beat, bar, phrase or such as '4 bars', got 'soon'"),
+        ([120, "soon"], f"when: {MOMENTS}, got 'soon'"),
     ],
 )
 def test_a_refusal_says_what_was_expected(args: list[object], words: str) -> None:

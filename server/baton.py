@@ -1,0 +1,136 @@
+"""What a performer or a game asks of the conductor while a scene plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from engines.base import Mistake
+
+from .conductor.conductor import Conductor
+from .conductor.mood import Mood, parse_mood
+from .music.scale import Key
+from .player import Player, Receipt
+
+Told = Callable[[Receipt], None] | None
+
+
+class Baton:
+    """Hands a player's conductor its commands, each at its musical moment.
+
+    All methods raise Mistake where a name or a moment makes no sense, and otherwise answer with
+    the receipt of a change that is done, armed or refused.
+    """
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    @property
+    def conductor(self) -> Conductor:
+        """Of the scene that plays. Errors: Mistake where there is none."""
+        setting = self._player.setting
+        if setting is None:
+            raise Mistake("", "no scene is loaded; load one first")
+        return setting.conductor
+
+    def mood(self, mood: Mood, bars: float = 0.0, when: str = "beat", told: Told = None) -> Receipt:
+        """Be in this mood `bars` after a moment; the receipt is done when it is reached."""
+
+        def change(conductor: Conductor, beat: Fraction) -> None:
+            conductor.head_for(mood, beat, bars)
+
+        return self._feel(change, when, told, lambda beat: self.conductor.arrival(beat, bars))
+
+    def emotion(self, word: str, bars: float = 0.0, when: str = "beat", told: Told = None) -> Receipt:
+        """The same by a word: one of Melodrive's nine, or the scene's own."""
+        return self.mood(parse_mood(word, self.conductor.words), bars, when, told)
+
+    def listener(self, x: float, y: float, told: Told = None) -> Receipt:
+        """The player stands here among the scene's emotional points. Errors: Mistake without any."""
+        field = self.conductor.spec.field
+        if field is None:
+            raise Mistake("listener", "the scene has no emotional points; give it [[mood.points]]")
+        mood = field.at(x, y)
+
+        def change(conductor: Conductor, beat: Fraction) -> None:
+            conductor.slide(mood, beat, conductor.spec.speed)
+
+        return self._feel(change, "beat", told, lambda beat: beat)
+
+    def key(self, key: Key, when: str = "phrase", told: Told = None) -> Receipt:
+        """Turn to another key, over a bridge where there is time for one."""
+        self._on_bar(when)
+        return self._plan(("key",), when, told, lambda c, beat: c.change_key(key, beat), ahead=True)
+
+    def section(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
+        """Go to a section of the form."""
+        self._on_bar(when)
+        self._named(name, self.conductor.spec.form.sections, "section")
+        return self._plan(("section",), when, told, lambda c, beat: c.go(name, beat), ahead=True)
+
+    def theme(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
+        """State another theme."""
+        self._named(name, self.conductor.spec.themes, "theme")
+        return self._plan(("theme",), when, told, lambda c, beat: c.state(name, beat))
+
+    def likeness(self, value: float, when: str = "bar", told: Told = None) -> Receipt:
+        """How near developments stay to their theme, 0 to 1."""
+        return self._plan(("likeness",), when, told, lambda c, beat: c.stay_near(value, beat))
+
+    def explain(self, cue: str, role: str = "") -> str:
+        """Why a cue of the music is as it is at this moment. Errors: Mistake."""
+        player = self._player
+        return self.conductor.explain(cue, player.now_beat, player.base_tempo, role)
+
+    def _feel(
+        self,
+        change: Callable[[Conductor, Fraction], None],
+        when: str,
+        told: Told,
+        arrives: Callable[[Fraction], Fraction],
+    ) -> Receipt:
+        player = self._player
+        conductor = self.conductor
+
+        def apply(beat: Fraction) -> None:
+            change(conductor, beat)
+            player.feel_anew(beat)
+
+        def undo(beat: Fraction) -> None:
+            conductor.take_back(beat)
+            player.feel_anew(beat)
+
+        return player.at(
+            when, ("mood",), apply, told, planned=True, arrives=arrives, undo=undo
+        )
+
+    def _plan(
+        self,
+        topic: tuple[str, ...],
+        when: str,
+        told: Told,
+        change: Callable[[Conductor, Fraction], None],
+        ahead: bool = False,
+    ) -> Receipt:
+        """Change what is decided of bars that are not planned yet.
+
+        ahead: the bar before hears of it as soon as it is asked for, to lead over.
+        """
+        conductor = self.conductor
+
+        def apply(beat: Fraction) -> None:
+            change(conductor, beat)
+
+        return self._player.at(
+            when, topic, apply, told, planned=ahead, unplanned=True, undo=conductor.take_back
+        )
+
+    def _on_bar(self, when: str) -> None:
+        if when == "now" or "beat" in when:
+            raise Mistake("when", f"expected a moment on a bar line, such as bar, got {when!r}")
+
+    def _named(self, name: str, there: object, kind: str) -> None:
+        names = list(there)  # type: ignore[call-overload]
+        if name not in names:
+            listed = ", ".join(names) or "none in this scene"
+            raise Mistake("name", f"no {kind} has this name; there are: {listed}")
