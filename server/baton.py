@@ -45,6 +45,13 @@ class Baton:
         """The same by a word: one of Melodrive's nine, or the scene's own."""
         return self.mood(parse_mood(word, self.conductor.words), bars, when, told)
 
+    def tension(
+        self, tension: float, bars: float = 0.0, when: str = "beat", told: Told = None
+    ) -> Receipt:
+        """More or less tension (0 to 1) in the mood that it is heading for."""
+        target = self.conductor.moods.target.mood
+        return self.mood(Mood(target.valence, target.arousal, tension), bars, when, told)
+
     def listener(self, x: float, y: float, told: Told = None) -> Receipt:
         """The player stands here among the scene's emotional points. Errors: Mistake without any."""
         field = self.conductor.spec.field
@@ -97,7 +104,7 @@ class Baton:
             player.feel_anew(beat)
 
         def undo(beat: Fraction) -> None:
-            conductor.take_back(beat)
+            conductor.take_back("mood", beat)
             player.feel_anew(beat)
 
         return player.at(
@@ -121,8 +128,11 @@ class Baton:
         def apply(beat: Fraction) -> None:
             change(conductor, beat)
 
+        def undo(beat: Fraction) -> None:
+            conductor.take_back(topic[0], beat)
+
         return self._player.at(
-            when, topic, apply, told, planned=ahead, unplanned=True, undo=conductor.take_back
+            when, topic, apply, told, planned=ahead, unplanned=True, undo=undo
         )
 
     def _on_bar(self, when: str) -> None:

@@ -396,15 +396,23 @@ class Conductor:
         self._likeness = likeness
         self.retract(at)
 
-    def take_back(self, after: Fraction) -> None:
-        """Undo what was asked for and is to come after this beat; the mood stays as it is there."""
-        self._keys.retract(after + _TICK)
-        self._themes.retract(after + _TICK)
-        here = self.meters.bar_at(after - self.begin)
-        self._going = {bar: each for bar, each in self._going.items() if bar <= here.bar}
-        if self.moods.target.beat > after:
-            self.moods = self.moods.without(after)
-        self.retract(after + _TICK)
+    def take_back(self, what: str, after: Fraction) -> None:
+        """Undo what was asked for of a "mood", "key", "theme" or "section" and is still to come.
+
+        A mood that is on its way stays as it is at the beat `after`.
+        """
+        later = after + _TICK
+        if what == "mood":
+            if self.moods.target.beat > after:
+                self.moods = self.moods.without(after)
+        elif what == "key":
+            self._keys.retract(later)
+        elif what == "theme":
+            self._themes.retract(later)
+        elif what == "section":
+            here = self.meters.bar_at(after - self.begin).bar
+            self._going = {bar: each for bar, each in self._going.items() if bar <= here}
+        self.retract(later)
 
     def settle(self) -> None:
         """Be where everything was heading, for a piece that begins anew."""

@@ -1,0 +1,141 @@
+"""The part of the tree that speaks to the conductor: mood, key, form, themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from server.baton import Baton
+from server.conductor.mood import Mood
+from server.music.scale import parse_key
+from server.player import Player
+
+from .tree import Argument, Node, Value
+
+PREFIX = "/componium"
+
+
+def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Iterator[Node]:
+    """Every address of the conductor's. moment: the argument `when`, given its default."""
+    baton = Baton(player)
+    bars = Argument("bars", "f", "bars until it is reached", 0, 1024, "bars", 0.0)
+
+    def mood() -> tuple[Value, ...]:
+        if player.setting is None:
+            return (0.0, 0.0)
+        here = player.setting.conductor.moods.at(player.now_beat)
+        return (here.valence, here.arousal)
+
+    def word() -> tuple[Value, ...]:
+        if player.setting is None:
+            return ("neutral",)
+        conductor = player.setting.conductor
+        return (conductor.word(conductor.moods.at(player.now_beat)),)
+
+    def decided(what: Callable[..., Value]) -> Callable[[], tuple[Value, ...]]:
+        def value() -> tuple[Value, ...]:
+            setting = player.setting
+            return (what(setting.bar(player.now_beat)) if setting is not None else "",)
+
+        return value
+
+    def ready() -> object:
+        return baton.conductor
+
+    yield Node(
+        f"{PREFIX}/mood",
+        "Be in this mood: the way there is planned over the phrases between. Done when reached.",
+        lambda told, v, a, over, when: baton.mood(Mood(v, a), over, when, told),
+        (
+            Argument("valence", "f", "unpleasant to pleasant", -1, 1),
+            Argument("arousal", "f", "asleep to wildly awake", -1, 1),
+            bars,
+            moment("beat"),
+        ),
+        mood,
+        continuous=True,
+        concerns=("mood",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/tension",
+        "Add tension to the mood as it is, or take it away.",
+        lambda told, tension, over, when: baton.tension(tension, over, when, told),
+        (Argument("tension", "f", "at rest to unbearable", 0, 1), bars, moment("beat")),
+        lambda: (baton.conductor.moods.at(player.now_beat).tension,),
+        continuous=True,
+        concerns=("mood",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/emotion",
+        "The same by a word: happy, excited, angry, tense, neutral, sad, tired, calm, tender, or "
+        "one of the scene's own.",
+        lambda told, name, over, when: baton.emotion(name, over, when, told),
+        (Argument("word", "s"), bars, moment("beat")),
+        word,
+        concerns=("mood",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/listener",
+        "Where the player stands among the scene's emotional points; the mood follows.",
+        lambda told, x, y: baton.listener(x, y, told),
+        (
+            Argument("x", "f", "units of the game", -1e9, 1e9),
+            Argument("y", "f", "units of the game", -1e9, 1e9),
+        ),
+        continuous=True,
+        concerns=("mood",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/key",
+        "Turn to another key, such as `D dorian`, over chords that lead there.",
+        lambda told, name, when: baton.key(parse_key(name), when, told),
+        (Argument("name", "s", "a tonic and a mode", check=parse_key), moment("phrase")),
+        decided(lambda bar: bar.key.name),
+        concerns=("key",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/section",
+        "Go to a section of the scene's form.",
+        lambda told, name, when: baton.section(name, when, told),
+        (Argument("name", "s"), moment("phrase")),
+        decided(lambda bar: bar.section.spec.name),
+        once=True,
+        concerns=("section",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/theme",
+        "State another of the scene's themes.",
+        lambda told, name, when: baton.theme(name, when, told),
+        (Argument("name", "s"), moment("phrase")),
+        concerns=("theme",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/likeness",
+        "How near developments stay to their theme.",
+        lambda told, value, when: baton.likeness(value, when, told),
+        (Argument("likeness", "f", "free to plain", 0, 1), moment("bar")),
+        continuous=True,
+        concerns=("likeness",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/cancel",
+        "Call off what is armed: all of it, or what concerns one thing, such as `key` or `scene`.",
+        lambda told, what: f"{player.cancel(what)} called off",
+        (Argument("what", "s", default=""),),
+    )
+    yield Node(
+        f"{PREFIX}/explain",
+        "Answer to the sender why a cue is as it is now: tempo, mode, loudness, …",
+        lambda told, cue, role: baton.explain(cue, role),
+        (Argument("cue", "s"), Argument("role", "s", default="")),
+        role="view",
+        ready=ready,
+    )
+

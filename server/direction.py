@@ -1,0 +1,236 @@
+"""What a scene says of mood, form and themes: tables become a conductor's spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from engines import motif
+from engines.base import Controls, Engine, Mistake, Symbol
+from engines.motif import Motif
+
+from .conductor.conductor import ConductorSpec
+from .conductor.form import STEADY, Curve, FormSpec, SectionSpec
+from .conductor.mood import WORDS, Field, parse_field, parse_mood, parse_words
+from .conductor.moodmap import MoodMap, find_map, load_map
+from .music.meter import MeterMap
+from .music.scale import MODES, Key
+from .table import Table
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
+MOST_SECTIONS, MOST_THEMES = 64, 32
+LONGEST_SECTION = 1024  # bars
+
+#: Makes the engine that a table describes; the table's other keys stay.
+MakeEngine = Callable[[Table], Engine | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Names one after another, as they are written. For orders that are given by hand."""
+
+    names: tuple[str, ...]
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        """Each name once."""
+        return map(Symbol, self.names)
+
+    def alphabet(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+
+def themes(
+    table: Table | None, base: Path, seed: int, key: Key, meters: MeterMap
+) -> dict[str, Motif]:
+    """The scene's themes by name, in their order: written, read from a file, or invented.
+
+    `notes = "5:1/8 …"`, or `midi = "tune.mid"`, or neither: then one is invented from the
+    scene's seed and the theme's name, of `bars` (4 or 8) and a `character`.
+    """
+    found: dict[str, Motif] = {}
+    if table is None:
+        return found
+    bar = meters.bar_at(Fraction(0)).meter.length
+    for name in list(table.values):
+        if not NAME.match(name) or len(found) >= MOST_THEMES:
+            table.take(name)
+            table.amiss(name, f"expected at most {MOST_THEMES} names of letters and digits", None)
+            continue
+        inner = table.table(name)
+        if inner is not None:
+            made = _theme(name, inner, base, seed, key, bar)
+            if made is not None:
+                found[name] = made
+            inner.end()
+    return found
+
+
+def _theme(
+    name: str, table: Table, base: Path, seed: int, key: Key, bar: Fraction
+) -> Motif | None:
+    notes, midi = table.text("notes"), table.text("midi")
+    bars = table.whole("bars", 4, 1, 64)
+    character = table.choice("character", "", ("", *motif.CHARACTERS))
+    try:
+        if notes and midi:
+            raise Mistake("", "expected either notes or midi, not both")
+        if notes:
+            return motif.parse(notes, name, bar, "notes")
+        if midi:
+            return _from_file(name, midi, base, key, bar)
+        own = table.whole("seed", seed, 0, 2**63 - 1)
+        return motif.generate(Random(f"{own}/theme/{name}"), bars, bar, character, name)
+    except Mistake as mistake:
+        table.note(mistake.within(table.place))
+        return None
+
+
+def _from_file(name: str, midi: str, base: Path, key: Key, bar: Fraction) -> Motif:
+    from .tunes import read_tunes
+
+    pieces = read_tunes([midi], base, "midi")
+    seven = key.heptatonic
+    notes = [
+        (sound.at, sound.length, sound.pitch) for piece in pieces for sound in piece.sounds
+    ]
+    return motif.from_pitches(notes, seven.tonic.semitone, seven.pitch_classes, name, bar)
+
+
+def direction(
+    top: Table, base: Path, motifs: Mapping[str, Motif], make_engine: MakeEngine
+) -> ConductorSpec:
+    """Read `[mood]`, `[form]`, `harmony` and `likeness`; what is wrong is noted in the tables."""
+    mood = top.table("mood") or Table({}, "mood", [])
+    form = _form(top.table("form"), motifs, make_engine)
+    name = mood.text("map", "default")
+    moods: MoodMap | None = None
+    try:
+        moods = load_map(find_map(name, base))
+    except Mistake as mistake:
+        mood.note(mistake.within(mood.at("map")))
+    words = mood.parsed("words", parse_words, moods.words if moods is not None else WORDS)
+    start = mood.parsed("start", lambda value: parse_mood(value, words), parse_mood("neutral"))
+    field: Field | None = mood.parsed(
+        "points", lambda value: parse_field(value, words, start), None
+    )
+    spec = ConductorSpec(
+        form=form,
+        mood=start,
+        words=words,
+        field=field,
+        modes=mood.flag("modes"),
+        enrich=mood.flag("chords"),
+        themes=tuple(motifs),
+        likeness=top.number("likeness", 0.8, 0, 1),
+        speed=mood.number("speed", 0.5, 0.01, 16),
+        **({"map": moods} if moods is not None else {}),
+    )
+    mood.end()
+    return spec
+
+
+def _form(
+    table: Table | None, motifs: Mapping[str, Motif], make_engine: MakeEngine
+) -> FormSpec:
+    if table is None or not table.values:
+        return FormSpec()
+    inner = table.table("sections")
+    sections: dict[str, SectionSpec] = {}
+    for name in list(inner.values) if inner is not None else ():
+        assert inner is not None
+        section = inner.table(name)
+        if not NAME.match(name) or len(sections) >= MOST_SECTIONS:
+            inner.amiss(name, f"expected at most {MOST_SECTIONS} names of letters and digits", None)
+        elif section is not None:
+            sections[name] = _section(name, section, motifs)
+            section.end()
+    plan, ends = table.text("plan"), table.flag("ends")
+    order: Engine | None
+    if plan:
+        order = Row(tuple(plan.split()))
+    elif "engine" in table.values:
+        order = make_engine(table)
+    else:
+        order = Row(tuple(sections))
+    known = order.alphabet() if order is not None else None
+    for name in sorted(known or ()):
+        if plan and name not in sections:
+            there = ", ".join(sections) or "none"
+            table.amiss("plan", f"no section is called {name!r}; there are: {there}", None)
+    if known is not None and not known & set(sections):
+        table.amiss("plan", "expected the name of at least one section", None)
+    table.end()
+    return FormSpec(sections, order, ends)
+
+
+def _section(name: str, table: Table, motifs: Mapping[str, Motif]) -> SectionSpec:
+    theme = table.text("theme")
+    if theme and theme not in motifs:
+        there = ", ".join(motifs) or "none in this scene"
+        table.amiss("theme", f"no theme is called {theme!r}; there are: {there}", None)
+    mode = table.text("mode")
+    if mode and mode not in MODES:
+        table.amiss("mode", f"there is no mode {mode!r}; the modes are: {', '.join(MODES)}", None)
+    bars = table.whole("bars", 8, 1, LONGEST_SECTION)
+    likeness = table.number("likeness", -1, -1, 1)
+    return SectionSpec(
+        name,
+        bars,
+        _curve(table),
+        theme,
+        likeness if likeness >= 0 else None,
+        table.whole("up", 0, -11, 11),
+        mode if mode in MODES else "",
+        frozenset(_names(table, "only")),
+        table.number("tempo", 1, 0.25, 4),
+        table.flag("closes"),
+        _cues(table, bars),
+    )
+
+
+def _curve(table: Table) -> Curve:
+    """One energy, a row of them evenly spread, or places with energies."""
+    value = table.take("energy", 0.5)
+    try:
+        if isinstance(value, (int, float)):
+            value = [value]
+        points = [
+            (float(each[0]), float(each[1]))
+            if isinstance(each, list)
+            else (place / max(len(value) - 1, 1), float(each))
+            for place, each in enumerate(value)
+        ]
+        rising = all(a <= b for (a, _), (b, _) in zip(points, points[1:], strict=False))
+        if not points or not rising or not all(0 <= y <= 1 and 0 <= x <= 1 for x, y in points):
+            raise ValueError
+    except (TypeError, ValueError, IndexError):
+        return table.amiss(
+            "energy", "expected 0 to 1, a row such as [0.3, 0.8], or points [place, energy]", STEADY
+        )
+    return tuple(points)
+
+
+def _cues(table: Table, bars: int) -> dict[str, frozenset[int]]:
+    inner, found = table.table("cues"), {}
+    for name in list(inner.values) if inner is not None else ():
+        assert inner is not None
+        value = inner.take(name)
+        numbers = value if isinstance(value, list) else [value]
+        if all(isinstance(each, int) and 1 <= each <= bars for each in numbers):
+            found[name] = frozenset(numbers)
+        else:
+            inner.amiss(name, f"expected bars of the section, 1 to {bars}", None)
+    return found
+
+
+def _names(table: Table, key: str) -> list[str]:
+    value: Any = table.take(key, [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return table.amiss(key, "expected a name or several", [])
+    return names
