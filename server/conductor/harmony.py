@@ -1,2 +1,0 @@
-def bridge(old, new, beats): return []
-def enrich(chord, key, extension, dissonance, choice): return chord
