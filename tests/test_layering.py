@@ -35,8 +35,9 @@ MAY: dict[str, set[str]] = {
     "server.perform": {"server.music", "server.part", "server.mixer"},
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
+    "server.table": {"engines.base"},
     "server.scene": {
-        *("engines", "server.music", "server.reading"),
+        *("engines", "server.music", "server.reading", "server.table"),
         *("server.part", "server.encode", "server.tunes"),
     },
     "server.pulses": {
