@@ -278,6 +278,7 @@ class Markov:
     def _phrases(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         """Phrase after phrase; a plan for another order is made bit by bit between symbols."""
         random, get = rng.random, controls.get
+        own_order, own_temperature = self.order, self.temperature
         chain = self._chains[0]
         plan = ready = fresh = self._plan
         growing: Iterator[None] | None = None
@@ -285,12 +286,13 @@ class Markov:
             plan = ready
             state = plan.start
             for step in range(self.phrase):
-                temperature = get("temperature", self.temperature)
+                temperature = get("temperature", own_temperature)
                 link, choice, state = plan.draw(state, step, temperature, random)
-                yield Symbol(link.item.name, choice, (), link.item.fragment)
-                order = _clamped(get("order", self.order))
-                if growing is None and order != fresh.order:
-                    fresh = Plan(chain, order, self.phrase)
+                item = link.item
+                yield _new(Symbol, (item.name, choice, (), item.fragment))
+                order = get("order", own_order)
+                if growing is None and order != fresh.order and _clamped(order) != fresh.order:
+                    fresh = Plan(chain, _clamped(order), self.phrase)
                     growing = fresh.grow()
                 if growing is not None:
                     try:

@@ -30,6 +30,9 @@ OPEN = 0
 
 Allowed = Callable[[Item], bool]
 
+#: The words of each reduction, finest first.
+Reductions = tuple[tuple[str, ...], ...]
+
 
 class Link(NamedTuple):
     """An item in the chain and its labels: what each reduction, finest first, makes of it."""
@@ -85,8 +88,11 @@ class Table:
 
 def heights(weights: Sequence[float], temperature: float) -> list[float]:
     """Running sums of weight ** (1 / temperature), the greatest weight taken as 1."""
-    top, power = max(weights), 1.0 / min(HOTTEST, max(COLDEST, temperature))
-    return list(accumulate((weight / top) ** power for weight in weights))
+    top = max(weights)
+    if temperature == 1.0:
+        return list(accumulate([weight / top for weight in weights]))
+    power = 1.0 / min(HOTTEST, max(COLDEST, temperature))
+    return list(accumulate([(weight / top) ** power for weight in weights]))
 
 
 def climb(sums: Sequence[float], random: Callable[[], float]) -> int:
@@ -371,7 +377,7 @@ class Way:
         table: Table,
         order: int,
         sure: bool,
-        reductions: tuple[tuple[str, ...], ...],
+        reductions: Reductions,
     ) -> None:
         self.node, self.table, self.order, self.sure = node, table, order, sure
         self._reductions = reductions
@@ -404,7 +410,7 @@ class Choice(Origin):
         label: str,
         probability: float,
         asked: int,
-        reductions: tuple[tuple[str, ...], ...],
+        reductions: Reductions,
     ) -> None:
         self.node, self.label, self.probability = node, label, probability
         self.asked, self.reductions = asked, reductions
