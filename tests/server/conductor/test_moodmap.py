@@ -211,7 +211,7 @@ def test_a_mode_that_is_on_no_rung_takes_the_place_of_its_like() -> None:
 def test_a_role_takes_its_share(mood: Mood) -> None:
     whole = OURS.for_role("register", "melody", mood)
     assert whole == OURS.for_role("register", "", mood) == OURS.cues(mood).register
-    assert OURS.for_role("register", "bass", mood) == pytest.approx(0.35 * whole)
+    assert OURS.for_role("register", "bass", mood) == pytest.approx(0.3 * whole)
     assert OURS.for_role("register", "drums", mood) == 0
     assert OURS.for_role("density", "pad", mood) == 1
 
@@ -287,8 +287,8 @@ def test_livingstone_s_directions(word: str, signs: str) -> None:
             lambda: OURS.explain("tempo", Mood(0, -0.3)),
         ),
         (
-            "register -1.4 semitones because valence -0.50 gives -4.00, of which this role "
-            "takes 0.35: -1.40 (curve default.register.roles.bass)",
+            "register -1.5 semitones because valence -0.50 gives -5.00, of which this role "
+            "takes 0.3: -1.50 (curve default.register.roles.bass)",
             lambda: OURS.explain("register", Mood(-0.5), role="bass"),
         ),
         (
