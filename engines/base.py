@@ -8,7 +8,7 @@ Same description, same `rng` seed and same controls at each pull give the same s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from random import Random
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -120,20 +120,65 @@ class Praise(NamedTuple):
 News = Heard | Praise
 
 
+class Live(NamedTuple):
+    """A live value that every engine may read by its name.
+
+    neutral: what it is where nothing sets it.  about: what it says, with its range.
+    """
+
+    neutral: float
+    about: str
+
+
+#: Live values that are always there; a scene's [controls] may set the others, bar and beat
+#: aside, and add its own. Every name that begins with IN is there too: whether that section
+#: plays now, 0 or 1, by default 0.
+LIVE: dict[str, Live] = {
+    "bar": Live(1, "the bar that the next symbol will land in, from 1"),
+    "beat": Live(1, "the beat of the bar that it will land on, from 1"),
+    "valence": Live(0, "the mood, from unpleasant (-1) to pleasant (1)"),
+    "arousal": Live(0, "the mood, from asleep (-1) to wildly awake (1)"),
+    "tension": Live(0.25, "the mood, from at rest (0) to unbearable (1)"),
+    "energy": Live(0.5, "how much is going on, 0 to 1"),
+    "phrase_bar": Live(1, "the bar of the phrase, from 1"),
+    "phrase_left": Live(1, "bars of the phrase still to play, this one included"),
+    "section_bar": Live(1, "the bar of the section, from 1"),
+    "section_left": Live(1, "bars of the section still to play, this one included"),
+    "section_number": Live(1, "which section of the piece this is, from 1"),
+    "visit": Live(1, "how often this section has come by now, from 1"),
+    "theme": Live(0, "which of the scene's themes is due, from 0"),
+    "likeness": Live(1, "how like itself that theme is to be, 0 to 1"),
+}
+IN = "in_"
+
+
+class Use(NamedTuple):
+    """Where a live value is read in what an engine was given.
+
+    place, line, column: of the field and within it, as of a `Mistake`.
+    """
+
+    name: str
+    place: str
+    line: int = 0
+    column: int = 0
+
+
 class Controls:
     """The live values an engine may read at each pull, and the news addressed to it.
 
-    values: by name; `bar` and `beat` (from 1, where the next symbol will land) are always
-    there when a part pulls, others such as `arousal` (-1 to 1) where something sets them.
+    values: by name; those of `LIVE` are always there, `bar` and `beat` as they are where the
+    next symbol will land, others where the scene has them among its [controls].
     """
 
     __slots__ = ("_news", "values")
 
     def __init__(self, values: Mapping[str, float] | None = None) -> None:
-        self.values: dict[str, float] = dict(values or {})
+        self.values: dict[str, float] = _NEUTRAL | dict(values or {})
         self._news: deque[News] = deque(maxlen=1024)
 
     def get(self, name: str, default: float = 0.0) -> float:
+        """A value, the neutral one of `LIVE` where nothing has set it."""
         return self.values.get(name, default)
 
     def tell(self, news: News) -> None:
@@ -147,11 +192,19 @@ class Controls:
         return news
 
 
+_NEUTRAL = {name: live.neutral for name, live in LIVE.items()}
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A description that hands out streams. Its dataclass fields are its TOML keys.
 
-    Constructing one validates it and raises `Mistake` with the field as place.
+    Constructing one validates it and raises `Mistake` with the field as place. Values come as
+    TOML has them, lists as tuples. A field with `metadata={"reads": "tunes"}` is given file
+    patterns in a scene and gets what the files hold, as a tuple of `Fragment`s; one with
+    `metadata={"reads": "json"}` is given a file's name and gets its content.
+
+    What else an engine may say of itself is optional: `Closes`, `Reads` and `Structured`.
     """
 
     def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
@@ -159,9 +212,36 @@ class Engine(Protocol):
         ...
 
     def alphabet(self) -> frozenset[str] | None:
-        """Every name the stream can hand out, or None where that is not known.
+        """Every name the stream can hand out, or None where that is not known."""
+        ...
 
-        Where it is not, and bare note values come after the symbols they belong to, the
-        engine has an attribute `closes` that is true.
-        """
+
+@runtime_checkable
+class Closes(Protocol):
+    """An engine that says whether bare note values come after the symbols they belong to.
+
+    Only where `alphabet()` is None does anybody ask; else the names say so themselves.
+    """
+
+    @property
+    def closes(self) -> bool:
+        """Whether pitches wait for a note value that comes as a symbol of its own."""
+        ...
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """An engine that reads live values by names somebody wrote, so that a slip is found."""
+
+    def reads(self) -> Iterable[Use]:
+        """Each live value that it may ever ask for, where it is first written."""
+        ...
+
+
+@runtime_checkable
+class Structured(Protocol):
+    """An engine of whose symbols some may only shape others, and need no meaning."""
+
+    def structure(self) -> frozenset[str]:
+        """Names that may stay without a meaning, and have one without being in `alphabet()`."""
         ...

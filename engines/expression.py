@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from engines.base import Mistake
+from engines.base import Mistake, Use
 
 #: Longest text, and most operators, parentheses and function calls in one expression.
 MAX_LENGTH = 1000
@@ -86,7 +86,7 @@ _TOKEN = re.compile(
 class Expression:
     """A number that may depend on live values.
 
-    text: as it was written.  names: the values it reads.
+    text: as it was written.  names: the values it reads.  reads: where each is read first.
     constant: its value where it reads none, else None.
     Law: calling it gives a finite float, whatever the values; the same for the same values.
     """
@@ -94,6 +94,7 @@ class Expression:
     text: str
     names: frozenset[str]
     constant: float | None
+    reads: tuple[Use, ...]
     _run: _Run
 
     def __call__(self, values: Mapping[str, float]) -> float:
@@ -130,7 +131,7 @@ class _Parser:
 
     def __init__(self, text: str, place: str, line: int, column: int) -> None:
         self.text, self.place, self.line, self.column = text, place, line, column
-        self.names: set[str] = set()
+        self.reads: dict[str, Use] = {}
         self.operations = 0
         self.next = 0
         self.tokens: list[tuple[str, str, int]] = []
@@ -163,8 +164,9 @@ class _Parser:
         kind, token, at = self.tokens[self.next]
         if kind != "end":
             raise self.mistake(f"expected an operator or the end, found {token!r}", at)
-        constant = None if self.names else _finite(run, {})
-        return Expression(self.text.strip(), frozenset(self.names), constant, run)
+        constant = None if self.reads else _finite(run, {})
+        names, reads = frozenset(self.reads), tuple(self.reads.values())
+        return Expression(self.text.strip(), names, constant, reads, run)
 
     def count(self, at: int) -> None:
         """Bounds how deep closures nest, and with them the stack of parsing and calling."""
@@ -209,7 +211,8 @@ class _Parser:
         if kind == "name":
             if self.tokens[self.next][1] == "(":
                 return self.function(token, at)
-            self.names.add(token)
+            column = self.column + at if self.line else 0
+            self.reads.setdefault(token, Use(token, self.place, self.line, column))
             return lambda values: float(values.get(token, 0.0))
         if kind == "sign" and token in ("-", "+"):
             self.count(at)

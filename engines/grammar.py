@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate, islice
@@ -20,7 +20,7 @@ from random import Random
 from re import compile as pattern
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol
+from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol, Use
 from engines.expression import Expression, parse_expression
 
 if TYPE_CHECKING:
@@ -213,23 +213,36 @@ class _Choice:
 
     thresholds: where the random number must be to choose each but the first; None where a
     weight is live and `now` must be asked.
+    reads: the live values that the weights depend on.
     """
 
-    __slots__ = ("options", "thresholds", "weights")
+    __slots__ = ("_last", "options", "reads", "thresholds", "weights")
 
     def __init__(self, alternatives: Sequence[_Alternative]) -> None:
         self.weights = [alternative.weight for alternative in alternatives]
         chances = _chances([None if weight is None else weight({}) for weight in self.weights])
-        live = any(weight is not None and weight.names for weight in self.weights)
+        names = frozenset[str]().union(*(each.names for each in self.weights if each is not None))
+        self.reads = tuple(sorted(names))
         self.options = tuple(map(_option, alternatives, chances))
-        self.thresholds = None if live and len(alternatives) > 1 else list(accumulate(chances))[:-1]
+        live = bool(names) and len(alternatives) > 1
+        self.thresholds = None if live else list(accumulate(chances))[:-1]
+        self._last: tuple[list[float], list[float], tuple[_Option, ...]] = [], [], ()
 
     def now(self, random: float, values: Mapping[str, float]) -> _Option:
         """The alternative that a random number (0 to 1) chooses under these live values."""
-        chances = _chances([None if weight is None else weight(values) for weight in self.weights])
-        index = bisect_right(list(accumulate(chances)), random, 0, len(chances) - 1)
-        body, tail, alternative, _ = self.options[index]
-        return _Option(body, tail, alternative, chances[index])
+        live = [values.get(name, 0.0) for name in self.reads]
+        last, thresholds, options = self._last  # at once, as streams may share a description
+        if live != last:
+            chances = _chances(
+                [None if weight is None else weight(values) for weight in self.weights]
+            )
+            thresholds = list(accumulate(chances))[:-1]
+            options = tuple(
+                _Option(body, tail, alternative, chance)
+                for (body, tail, alternative, _), chance in zip(self.options, chances, strict=True)
+            )
+            self._last = live, thresholds, options
+        return options[bisect_right(thresholds, random)]
 
 
 def _chances(weights: Iterable[float | None]) -> list[float]:
@@ -932,13 +945,28 @@ class Grammar:
         """Every terminal that the start leads to."""
         return self._alphabet
 
-    def tree(self, rng: Random, controls: Controls, limit: int = 1000) -> Node:
+    def reads(self) -> Iterator[Use]:
+        """The live values in the weights of what the start leads to."""
+        for rule in _reach(self._start)[0]:
+            for alternative in rule.alternatives:
+                yield from alternative.weight.reads if alternative.weight is not None else ()
+
+    def tree(
+        self,
+        rng: Random,
+        controls: Controls,
+        limit: int = 1000,
+        pulled: Callable[[Symbol], None] = lambda symbol: None,
+    ) -> Node:
         """One derivation as a tree of at most `limit` nodes; `str` draws it.
 
+        pulled: called with each symbol before what comes after it is chosen, so that live
+        values may change on the way.
         Law: its leaves are the symbols that `symbols` hands out first for the same seed.
         """
         trace: list[_Made] = []
-        for _ in _derive(self, rng, controls, False, trace):
+        for symbol in _derive(self, rng, controls, False, trace):
             if len(trace) >= limit:
                 break
+            pulled(symbol)
         return _grow(self._start, trace, limit)

@@ -25,7 +25,7 @@ from itertools import accumulate, islice
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol
+from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol, Use
 from engines.expression import Expression, parse_expression
 from engines.turtle import CLOSE, DRAWING, OPEN, PAUSE, nested_time, turtle_path
 
@@ -207,6 +207,14 @@ class LSystem:
     def alphabet(self) -> frozenset[str] | None:
         """Names the stream can hand out; None where they are degrees or note values."""
         return self._names() if self.interpret == "symbols" else None
+
+    def structure(self) -> frozenset[str]:
+        """Every name that is written: which of them only shape others is the reading's affair."""
+        return self._system.names() - {OPEN, CLOSE}
+
+    def reads(self) -> Iterator[Use]:
+        """The live values in guards, weights and formulas."""
+        return self._system.reads()
 
     @cached_property
     def _system(self) -> System:
@@ -726,6 +734,22 @@ class System:
         live = any(rule.reads for kind in self.kinds.values() for rule in kind.rules)
         self.batch = 1 if live else BATCH
         self._find_deaths()
+
+    def names(self) -> frozenset[str]:
+        """Of all symbols, those that never come to be heard included."""
+        made = [self.axiom, *(each for rule in self._rules() for each in rule.productions)]
+        shapes = frozenset(self.kinds).union(*(each.shapes for each in made))
+        return frozenset(name for name, _ in shapes)
+
+    def reads(self) -> Iterator[Use]:
+        """Live values, parameters of the rule aside."""
+        yield from (use for formula in self.axiom.formulas for use in formula.reads)
+        for rule in self._rules():
+            for expression in rule.expressions:
+                yield from (use for use in expression.reads if use.name not in rule.parameters)
+
+    def _rules(self) -> list[Rule]:
+        return [rule for kind in self.kinds.values() for rule in kind.rules]
 
     def after(self, shape: Shape) -> frozenset[Shape]:
         """What a symbol may be one generation later."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from fractions import Fraction
@@ -31,13 +31,16 @@ from engines.items import (
     text_pieces,
 )
 from engines.phrases import Plan
-from engines.prefix import COLDEST, HOTTEST, MAX_ORDER, OPEN, Chain, Choice, Link, Node
+from engines.prefix import COLDEST, HOTTEST, MAX_ORDER, Chain, Choice, Link, Turn, Way
 
 #: What a description may learn, in items and ends of pieces.
 MOST_ITEMS = 1_000_000
 
 #: What a stream may remember of what it hears.
 MOST_REMEMBERED = 100_000
+
+#: Symbols put together from several views that a stream keeps.
+MOST_WOVEN = 20_000
 
 #: The longest phrase, in symbols.
 LONGEST_PHRASE = 1024
@@ -51,6 +54,16 @@ _PARTS = ("pitch", "duration", "velocity")
 _FRACTION = re.compile(r"[0-9]{1,9}(/[1-9][0-9]{0,8})?")
 
 Uniform = Callable[[], float]
+
+#: When sounds start, and how long they are; and a fragment's length with those of its sounds.
+_Spans = Sequence[tuple[Fraction, Fraction]]
+_Shape = tuple[Fraction, tuple[tuple[Fraction, Fraction], ...]]
+
+#: The loudness that stands for a symbol without music, below all others.
+_NO_MUSIC = -2.0
+
+#: What Symbol(...) and Sound(...) come down to, at half the price.
+_new = tuple.__new__
 
 
 @dataclass(frozen=True)
@@ -256,8 +269,8 @@ class Markov:
                 if drawn is None:
                     yield THINKING
                 else:
-                    item = drawn[0].item
-                    yield Symbol(item.name, drawn[1], (), item.fragment)
+                    link, choice = drawn
+                    yield _new(Symbol, (link.item.name, choice, (), link.item.fragment))
             else:
                 threads = [strand.draw(order, temperature, random) for strand in strands]
                 yield weave(threads)
@@ -265,6 +278,7 @@ class Markov:
     def _phrases(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         """Phrase after phrase; a plan for another order is made bit by bit between symbols."""
         random, get = rng.random, controls.get
+        own_order, own_temperature = self.order, self.temperature
         chain = self._chains[0]
         plan = ready = fresh = self._plan
         growing: Iterator[None] | None = None
@@ -272,12 +286,13 @@ class Markov:
             plan = ready
             state = plan.start
             for step in range(self.phrase):
-                temperature = get("temperature", self.temperature)
+                temperature = get("temperature", own_temperature)
                 link, choice, state = plan.draw(state, step, temperature, random)
-                yield Symbol(link.item.name, choice, (), link.item.fragment)
-                order = _clamped(get("order", self.order))
-                if growing is None and order != fresh.order:
-                    fresh = Plan(chain, order, self.phrase)
+                item = link.item
+                yield _new(Symbol, (item.name, choice, (), item.fragment))
+                order = get("order", own_order)
+                if growing is None and order != fresh.order and _clamped(order) != fresh.order:
+                    fresh = Plan(chain, _clamped(order), self.phrase)
                     growing = fresh.grow()
                 if growing is not None:
                     try:
@@ -358,35 +373,47 @@ class _Learner:
 class _Strand:
     """A walk along one chain: what it has handed out last."""
 
-    __slots__ = ("_chain", "_last", "_past")
+    __slots__ = ("_chain", "_last", "_past", "_turn")
 
     def __init__(self, chain: Chain) -> None:
-        self._chain, self._past = chain, [chain.link(BREAK)]
-        self._last: Node | None = None
+        self._chain, self._past = chain, deque([chain.link(BREAK)], MAX_ORDER)
+        self._last: Way | None = None
+        self._turn: Turn | None = None
 
     def follow(self, items: Iterable[Item]) -> None:
         """Go on from here, as if these had been handed out."""
-        self._past = [self._chain.link(item) for item in items]
-        self._last = None
+        self._past = deque(map(self._chain.link, items), MAX_ORDER)
+        self._last = self._turn = None
 
     def draw(self, order: float, temperature: float, random: Uniform) -> tuple[Link, Choice] | None:
         """The next link and why, None where nothing is known."""
-        chain, past = self._chain, self._past
+        last, turn = self._last, self._turn
         whole = int(order := order if 0 <= order <= MAX_ORDER else _clamped(order))
         if order > whole and random() < order - whole:
             whole += 1
         while True:
-            node = self._last = chain.onward(self._last, past, whole)
-            if node is None:
-                return None
-            table = node.tables[OPEN]
-            link, probability = table.draw(temperature, random)
-            past.append(link)
-            if len(past) > MAX_ORDER:
-                del past[0]
-            if link.item is not BREAK:
-                label = link.labels[node.level]
-                return link, Choice(node, label, probability, whole, chain.reductions)
+            way = turn.way if turn is not None else None
+            if way is None or way.order != whole:
+                way = self._look_up(last, turn, whole)
+                if way is None:
+                    return None
+            link, turn = way.draw(temperature, random)
+            self._past.append(link)
+            last = way
+            if turn.choice is not None:
+                self._last, self._turn = last, turn
+                return link, turn.choice
+
+    def _look_up(self, last: Way | None, turn: Turn | None, order: int) -> Way | None:
+        """The way to draw from, kept with the turn where the turn alone decides it."""
+        node = self._chain.onward(last.node if last is not None else None, self._past, order)
+        if node is None:
+            self._last = self._turn = None
+            return None
+        way = self._chain.way(node, order)
+        if last is not None and turn is not None and last.sure and last.order == order:
+            turn.way = way
+        return way
 
 
 class _Weave:
@@ -394,24 +421,66 @@ class _Weave:
 
     def __init__(self, views: tuple[str, ...]) -> None:
         self._sources = _sources(views)
-        self._woven: dict[tuple[int, str, int], tuple[tuple[Item, ...], str, Fragment | None]] = {}
+        self._known: dict[int, tuple[Item, _Shape, float]] = {}
+        self._shapes: dict[_Shape, _Shape] = {}
+        self._spans: dict[tuple[int, str], tuple[Fraction, _Spans]] = {}
+        self._woven: dict[tuple[int, str, float], tuple[str, Fragment | None]] = {}
 
     def __call__(self, threads: list[tuple[Link, Choice] | None]) -> Symbol:
         drawn = [thread for thread in threads if thread is not None]
         if len(drawn) < len(threads):
             return THINKING
-        pitch, duration, velocity = items = tuple(drawn[which][0].item for which in self._sources)
-        key = id(pitch), duration.duration, id(velocity)
+        one, two, three = self._sources
+        pitch, duration, velocity = drawn[one][0].item, drawn[two][0].item, drawn[three][0].item
+        loudness = self._look_at(velocity)[2] if duration.fragment is not None else _NO_MUSIC
+        key = id(pitch), duration.duration, loudness
         woven = self._woven.get(key)
         if woven is None:
-            if len(self._woven) >= 20_000:
+            self._look_at(pitch)  # which keeps its id taken
+            if len(self._woven) >= MOST_WOVEN:
                 self._woven.clear()
-            woven = self._woven[key] = (
-                items,
-                *_woven(pitch, duration, velocity),
-            )  # the items keep their ids taken
-        _, name, fragment = woven
-        return Symbol(name, Joint(tuple(choice for _, choice in drawn)), (), fragment)
+            woven = self._woven[key] = self._weave(pitch, duration, loudness)
+        name, fragment = woven
+        return _new(Symbol, (name, Joint(tuple([choice for _, choice in drawn])), (), fragment))
+
+    def _look_at(self, item: Item) -> tuple[Item, _Shape, float]:
+        """An item with its shape and its loudness, below 0 where it says nothing of it."""
+        known = self._known.get(id(item))
+        if known is None:
+            if len(self._known) >= MOST_WOVEN:
+                self._known.clear()
+                self._shapes.clear()
+                self._spans.clear()
+                self._woven.clear()
+            shape, loudness = _shape(item), -1.0
+            if item.fragment is not None and item.fragment.sounds:
+                loudness = _loudness(item.fragment)
+            known = item, self._shapes.setdefault(shape, shape), loudness
+            self._known[id(item)] = known
+        return known
+
+    def _weave(self, pitch: Item, duration: Item, loudness: float) -> tuple[str, Fragment | None]:
+        """The pitches of one item with the length of another at a mean loudness."""
+        value, music, lasting = duration.duration, pitch.fragment, duration.fragment
+        name = _joint_name(pitch.pitch, value)
+        if music is None or lasting is None:
+            return name, None
+        _, shape, own = self._look_at(pitch)
+        timed = self._spans.get((id(shape), value))
+        if timed is None:  # many items are timed alike, and fractions are slow to multiply
+            if len(self._spans) >= MOST_WOVEN:
+                self._spans.clear()
+            stretch = lasting.length / music.length
+            spans = [(at * stretch, length * stretch) for at, length in shape[1]]
+            timed = self._spans[id(shape), value] = lasting.length, spans
+        gain = loudness / (own or 1.0) if loudness >= 0 else 1.0
+        sounds = [
+            _new(Sound, (at, length, number, min(1.0, velocity * gain), voice))
+            for (at, length), (_, _, number, velocity, voice) in zip(
+                timed[1], music.sounds, strict=True
+            )
+        ]
+        return name, Fragment(timed[0], tuple(sounds))
 
 
 class _Ear:
@@ -453,24 +522,12 @@ class _Ear:
                 chain.memory.learn(chain.link(item))
 
 
-def _woven(pitch: Item, duration: Item, velocity: Item) -> tuple[str, Fragment | None]:
-    """The pitches of one item with the length of another and the loudness of a third."""
-    name = _joint_name(pitch.pitch, duration.duration)
-    if pitch.fragment is None or duration.fragment is None:
-        return name, None
-    stretch = duration.fragment.length / pitch.fragment.length
-    gain = 1.0
-    if velocity.fragment is not None and velocity.fragment.sounds and pitch.fragment.sounds:
-        gain = _loudness(velocity.fragment) / (_loudness(pitch.fragment) or 1.0)
-    sounds = tuple(
-        sound._replace(
-            at=sound.at * stretch,
-            length=sound.length * stretch,
-            velocity=min(1.0, sound.velocity * gain),
-        )
-        for sound in pitch.fragment.sounds
-    )
-    return name, Fragment(duration.fragment.length, sounds)
+def _shape(item: Item) -> _Shape:
+    """How an item is timed."""
+    if item.fragment is None:
+        return Fraction(0), ()
+    length, sounds = item.fragment
+    return length, tuple([(sound.at, sound.length) for sound in sounds])
 
 
 def _loudness(fragment: Fragment) -> float:

@@ -9,41 +9,75 @@ of all phrases that obey. Contexts from which nothing obeys weigh 0, so there ar
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from engines.base import WORK_PER_PULL, Mistake
 from engines.items import BREAK
-from engines.prefix import Chain, Choice, Link, Node, Table, climb, heights, share
+from engines.prefix import Chain, Choice, Link, Node, Reductions, Table, climb, heights, share
 
 #: Contexts times steps that a plan may hold.
 MOST_CELLS = 1_000_000
 
 #: Prepared choices that are kept.
-MOST_OPTIONS = 20_000
+MOST_OPTIONS = 30_000
 
 #: The two contexts a phrase may start from: where a piece begins, or else anywhere.
 AT_A_START, ANYWHERE = 0, 1
 
 
+class _Source(NamedTuple):
+    """What follows a context under one order, whatever the step.
+
+    part: of the mixture of orders.  odds: the chance of each label.
+    following: the next context by label; a break leads to AT_A_START, and nothing else does.
+    """
+
+    part: float
+    asked: int
+    node: Node
+    table: Table
+    odds: list[float]
+    following: list[int]
+
+
 class _Option:
-    """What may be drawn at a step under one order; weights and next contexts by label."""
+    """What may be drawn at a step under one order.
 
-    __slots__ = ("_heat", "_sums", "asked", "following", "node", "table", "weight", "weights")
+    Its numbers are in arrays, which are small and which the collector of garbage passes over.
+    """
 
-    def __init__(
-        self, asked: int, part: float, node: Node, table: Table, outcomes: list[tuple[float, int]]
-    ) -> None:
-        self.asked, self.node, self.table = asked, node, table
-        self.weights = [weight for weight, _ in outcomes]
-        self.following = [target for _, target in outcomes]
-        self.weight = part * sum(self.weights)
-        self._heat, self._sums = 0.0, [0.0]
+    __slots__ = ("_choices", "_heat", "_sums", "_weights", "source", "weight")
 
-    def sums(self, temperature: float) -> list[float]:
-        """The running sums of the weights at a temperature."""
+    def __init__(self, source: _Source, weights: list[float]) -> None:
+        self.source, self.weight = source, source.part * sum(weights)
+        self._weights = array("d", weights)
+        self._heat, self._sums = 0.0, self._weights
+        self._choices: dict[int, Choice] | None = None  # from the second draw on
+
+    def draw(
+        self, temperature: float, random: Callable[[], float], reductions: Reductions
+    ) -> tuple[Link, Choice, int]:
+        """The link, why, and the context it leads to."""
         if temperature != self._heat:
-            self._heat, self._sums = temperature, heights(self.weights, temperature)
-        return self._sums
+            self._heat, self._sums = temperature, array("d", heights(self._weights, temperature))
+            self._choices = None
+        source, sums = self.source, self._sums
+        which = min(bisect_right(sums, random() * sums[-1]), len(sums) - 1)
+        link = source.table.one(which, random)
+        choices = self._choices
+        choice = choices.get(which) if choices is not None else None
+        if choice is None:
+            node = source.node
+            label = link.labels[node.level]
+            choice = Choice(node, label, share(sums, which), source.asked, reductions)
+            if choices is not None:
+                choices[which] = choice
+            else:
+                self._choices = {}
+        return link, choice, source.following[which]
 
 
 def kind_of_step(step: int, length: int) -> int:
@@ -71,7 +105,8 @@ class Plan:
         self._arcs: dict[tuple[int, int], tuple[list[tuple[float, int]], float]] = {}
         self._hopes: list[dict[int, float]] = []  # by step, relative to the best of the step
         self._scales: list[float] = []  # by step, the best relative to the step after
-        self._options: dict[tuple[int, int], list[_Option]] = {}
+        self._sources: dict[tuple[int, int], list[_Source]] = {}
+        self._options: dict[tuple[int, int], tuple[list[_Option], list[float]]] = {}
 
     def grow(self) -> Iterator[None]:
         """Compute the plan; yields after each WORK_PER_PULL of work.
@@ -132,39 +167,32 @@ class Plan:
     ) -> tuple[Link, Choice, int]:
         """The link at a step, why, and the context it leads to."""
         while True:
-            options = self._options_at(state, step)
-            option = options[0]
-            if len(options) > 1:
-                option = options[climb(heights([each.weight for each in options], 1.0), random)]
-            sums = option.sums(temperature)
-            which = climb(sums, random)
-            link, state = option.table.one(which, random), option.following[which]
+            found = self._options.get((state, step))
+            options, sums = found or self._options_at(state, step)
+            option = options[climb(sums, random)] if len(options) > 1 else options[0]
+            link, choice, state = option.draw(temperature, random, self._chain.reductions)
             if link.item is not BREAK:
-                label = link.labels[option.node.level]
-                chain = self._chain
-                choice = Choice(
-                    option.node, label, share(sums, which), option.asked, chain.reductions
-                )
                 return link, choice, state
 
-    def _options_at(self, state: int, step: int) -> list[_Option]:
-        options = self._options.get((state, step))
-        if options is None:
-            if len(self._options) >= MOST_OPTIONS:
-                self._options.clear()
-            options = self._options[state, step] = list(self._weigh(state, step))
-        return options
+    def _options_at(self, state: int, step: int) -> tuple[list[_Option], list[float]]:
+        if len(self._options) >= MOST_OPTIONS:
+            self._options.clear()
+        options = list(self._weigh(state, step))
+        sums = heights([each.weight for each in options], 1.0) if len(options) > 1 else []
+        found = self._options[state, step] = options, sums
+        return found
 
     def _weigh(self, state: int, step: int) -> Iterator[_Option]:
         after = self._hopes[step + 1]
         restart = self._hopes[step].get(AT_A_START, 0.0) * self._scales[step]
-        for part, order, node, table in self._tables(state, kind_of_step(step, self.length)):
-            outcomes: list[tuple[float, int]] = []
-            for count, link in zip(table.counts(), self._heads(table), strict=True):
-                target = self._after(state, link)
-                hope = restart if link.item is BREAK else after[target]
-                outcomes.append((count / table.whole * hope, target))
-            option = _Option(order, part, node, table, outcomes)
+        for source in self._sources_of(state, kind_of_step(step, self.length)):
+            option = _Option(
+                source,
+                [
+                    odds * (after[target] if target != AT_A_START else restart)
+                    for odds, target in zip(source.odds, source.following, strict=True)
+                ],
+            )
             if option.weight:
                 yield option
 
@@ -174,21 +202,29 @@ class Plan:
         if found is None:
             arcs: list[tuple[float, int]] = []
             silence = 0.0
-            for part, _, _, table in self._tables(state, kind):
-                for count, link in zip(table.counts(), self._heads(table), strict=True):
+            for source in self._sources_of(state, kind):
+                part, table = source.part, source.table
+                for count, target in zip(table.counts(), source.following, strict=True):
                     chance = part * count / table.whole
-                    if link.item is BREAK:
+                    if target == AT_A_START:
                         silence += chance
                     else:
-                        arcs.append((chance, self._after(state, link)))
+                        arcs.append((chance, target))
             found = self._arcs[state, kind] = arcs, silence
         return found
 
-    def _tables(self, state: int, kind: int) -> Iterator[tuple[float, int, Node, Table]]:
-        for part, order in self._orders:
-            node = self._chain.node(self._pasts[state], order)
-            if node is not None:
-                yield part, order, node, self._chain.memory.table(node, kind)
+    def _sources_of(self, state: int, kind: int) -> list[_Source]:
+        found = self._sources.get((state, kind))
+        if found is None:
+            found = self._sources[state, kind] = []
+            for part, order in self._orders:
+                node = self._chain.node(self._pasts[state], order)
+                if node is not None:
+                    table = self._chain.memory.table(node, kind)
+                    odds = [count / table.whole for count in table.counts()]
+                    following = [self._after(state, link) for link in self._heads(table)]
+                    found.append(_Source(part, order, node, table, odds, following))
+        return found
 
     @staticmethod
     def _heads(table: Table) -> list[Link]:

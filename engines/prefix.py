@@ -30,6 +30,9 @@ OPEN = 0
 
 Allowed = Callable[[Item], bool]
 
+#: The words of each reduction, finest first.
+Reductions = tuple[tuple[str, ...], ...]
+
 
 class Link(NamedTuple):
     """An item in the chain and its labels: what each reduction, finest first, makes of it."""
@@ -57,18 +60,25 @@ class Table:
         """How often each label followed."""
         return [after - before for before, after in zip(self.bounds, self.bounds[1:], strict=False)]
 
-    def draw(self, temperature: float, random: Callable[[], float]) -> tuple[Link, float]:
-        """A link, and the probability of its label: proportional to count ** (1 / temperature)."""
-        bounds = self.bounds
+    def draw(self, temperature: float, random: Callable[[], float]) -> tuple[int, Link]:
+        """A label's number and a link: proportional to count ** (1 / temperature)."""
         if temperature == 1.0:
+            bounds = self.bounds
             at = int(random() * bounds[-1])
-            which = bisect_right(bounds, at)
-            return self.links[at], (bounds[which] - bounds[which - 1]) / bounds[-1]
+            return bisect_right(bounds, at) - 1, self.links[at]
+        which = climb(self._sums(temperature), random)
+        return which, self.one(which, random)
+
+    def chance(self, which: int, temperature: float) -> float:
+        """The probability of the label of this number at a temperature."""
+        if temperature == 1.0:
+            return (self.bounds[which + 1] - self.bounds[which]) / self.bounds[-1]
+        return share(self._sums(temperature), which)
+
+    def _sums(self, temperature: float) -> list[float]:
         if temperature != self._heat:
             self._heat, self._heights = temperature, heights(self.counts(), temperature)
-        sums = self._heights
-        which = climb(sums, random)
-        return self.one(which, random), share(sums, which)
+        return self._heights
 
     def one(self, which: int, random: Callable[[], float]) -> Link:
         """Any of the links that have the label of this number, each as likely."""
@@ -78,8 +88,11 @@ class Table:
 
 def heights(weights: Sequence[float], temperature: float) -> list[float]:
     """Running sums of weight ** (1 / temperature), the greatest weight taken as 1."""
-    top, power = max(weights), 1.0 / min(HOTTEST, max(COLDEST, temperature))
-    return list(accumulate((weight / top) ** power for weight in weights))
+    top = max(weights)
+    if temperature == 1.0:
+        return list(accumulate([weight / top for weight in weights]))
+    power = 1.0 / min(HOTTEST, max(COLDEST, temperature))
+    return list(accumulate([(weight / top) ** power for weight in weights]))
 
 
 def climb(sums: Sequence[float], random: Callable[[], float]) -> int:
@@ -97,9 +110,12 @@ class Node:
 
     level: the number of the reduction.  depth: how many labels.
     onward: the contexts that `Chain.onward` found to come next.
+    ways: for each order asked for, what was drawn from here.
     """
 
-    __slots__ = ("children", "depth", "label", "level", "onward", "parent", "places", "tables")
+    __slots__ = (
+        "children", "depth", "label", "level", "onward", "parent", "places", "tables", "ways",
+    )  # fmt: skip
 
     def __init__(self, level: int, parent: Node | None = None, label: str = "") -> None:
         self.level, self.parent, self.label = level, parent, label
@@ -108,6 +124,7 @@ class Node:
         self.places: list[int] = []
         self.children: dict[str, Node] | None = None
         self.tables: dict[int, Table] = {}
+        self.ways: dict[int, Way] = {}
 
     def context(self) -> tuple[str, ...]:
         """The labels that precede, oldest first; empty for a root."""
@@ -319,6 +336,68 @@ class Chain:
             last.onward[key] = node
         return node
 
+    def way(self, node: Node, order: int) -> Way:
+        """Drawing from this context where that order was asked for."""
+        table = self.memory.table(node, OPEN)
+        way = node.ways.get(order)
+        if way is None or way.table is not table:
+            clear = self._settled and not node.level
+            sure = clear and (
+                node.depth + 1 >= order or node.label == BREAK.name or len(node.places) == 1
+            )
+            way = node.ways[order] = Way(node, table, order, sure, self.reductions)
+        return way
+
+
+class Turn:
+    """A label drawn on a way: why, and the way that follows, None where that is not known.
+
+    choice: None where a piece ends.
+    """
+
+    __slots__ = ("choice", "way")
+
+    def __init__(self, choice: Choice | None) -> None:
+        self.choice = choice
+        self.way: Way | None = None
+
+
+class Way:
+    """Drawing from one context at one order: every turn is made once and then taken again.
+
+    sure: whether a turn alone decides the next context at the same order (see `onward`).
+    Law: at most one turn for each label of the table, all for the temperature of the last draw.
+    """
+
+    __slots__ = ("_heat", "_reductions", "_turns", "node", "order", "sure", "table")
+
+    def __init__(
+        self,
+        node: Node,
+        table: Table,
+        order: int,
+        sure: bool,
+        reductions: Reductions,
+    ) -> None:
+        self.node, self.table, self.order, self.sure = node, table, order, sure
+        self._reductions = reductions
+        self._heat, self._turns = 1.0, dict[int, Turn]()
+
+    def draw(self, temperature: float, random: Callable[[], float]) -> tuple[Link, Turn]:
+        """A link, and the turn that it is."""
+        if temperature != self._heat:
+            self._heat, self._turns = temperature, {}
+        which, link = self.table.draw(temperature, random)
+        turn = self._turns.get(which)
+        if turn is None:
+            choice = None
+            if link.item is not BREAK:
+                node, chance = self.node, self.table.chance(which, temperature)
+                label = link.labels[node.level]
+                choice = Choice(node, label, chance, self.order, self._reductions)
+            turn = self._turns[which] = Turn(choice)
+        return link, turn
+
 
 class Choice(Origin):
     """Why a chain made a symbol: its context, the probability it had, the order asked for."""
@@ -331,7 +410,7 @@ class Choice(Origin):
         label: str,
         probability: float,
         asked: int,
-        reductions: tuple[tuple[str, ...], ...],
+        reductions: Reductions,
     ) -> None:
         self.node, self.label, self.probability = node, label, probability
         self.asked, self.reductions = asked, reductions

@@ -74,7 +74,7 @@ def _run() -> int:
 
 
 def _each(mistake: Mistake) -> tuple[Mistake, ...]:
-    from .scene import Mistakes
+    from .table import Mistakes
 
     return mistake.each if isinstance(mistake, Mistakes) else (mistake,)
 

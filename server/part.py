@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import islice
 from random import Random
 from typing import NamedTuple
 
 from engines.base import THINKING, Controls, Engine, Fragment, Heard, Origin, Sound, Symbol
 
 from .conductor.conductor import Bar, Conductor, ConductorSpec, Seat
-from .music.chord import Chord, chord_tone, roman, voice
+from .music.chord import Chord, approach, chord_tone, colours, roman, voice
 from .music.groove import Groove
 from .music.line import Begun, Line
 from .music.meter import MeterMap, Place
@@ -24,8 +23,10 @@ from .music.note import Say, Step, Tone, Turn
 from .music.scale import Degree, Key
 from .reading import (
     Absolute,
+    Approach,
     Atom,
     ChordTone,
+    Colour,
     Drum,
     Emission,
     Harmony,
@@ -46,6 +47,9 @@ LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a frag
 _FINEST = 10**6  # denominator of a length that an engine hands out
 _QUARTER = Fraction(1)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
+#: Roles whose degrees move by `_lifted`; scale steps and about how many semitones they are.
+MELODIC = frozenset({"melody", "counter", "lead"})
+_LIFTS = ((0, 0.0), (2, 3.5), (5, 8.5), (7, 12.0))
 _REST = Emission(THINKING, Hit(()), None)
 
 
@@ -278,37 +282,38 @@ class Part:
                 troubles.append(self._fail(error))
         if self.leads:
             try:
-                self._look_ahead()
+                self._foresee(self._harmony, self.cursor + FORESIGHT)
             except Exception as error:
                 troubles.append(self._fail(error))
         return steps, troubles
 
-    def _look_ahead(self) -> None:
-        """Know the next chord before it is time: pull until it is there, or for so long."""
-        at = self.cursor
-        for emission in self._ready:
-            if self._harmony(emission) is not None:
-                return
-            at = self._snapped(at) + self._length(emission)
-        while not self._ended and at < self.cursor + FORESIGHT and len(self._ready) < FORESEEN:
-            count = len(self._ready)
+    def _foresee(
+        self, wanted: Callable[[Emission], object], until: Fraction
+    ) -> tuple[Fraction, Emission] | None:
+        """The next emission that is wanted and the beat it lands on, pulled if need be.
+
+        Nothing past `until` is asked of the engine, nor more than a part can foresee.
+        """
+        at, number = self.cursor, 0
+        while True:
+            while number >= len(self._ready):
+                if self._ended or at >= until or number >= FORESEEN:
+                    return None
+                self._pull(self._snapped(at))
+            emission = self._ready[number]
             at = self._snapped(at)
-            self._pull(at)
-            for emission in islice(self._ready, count, None):
-                if self._harmony(emission) is not None:
-                    return
-                at = self._snapped(at) + self._length(emission)
+            if wanted(emission):
+                return at, emission
+            at += self._length(emission)
+            number += 1
 
     def next_chord(self) -> Begun[Chord] | None:
         """The chord that this part will hand out next, in the key it then finds; None if unknown."""
-        at = self.cursor
-        for emission in self._ready:
-            at = self._snapped(at)
-            harmony = self._harmony(emission)
-            if harmony is not None:
-                return Begun(at, self._resolved(harmony, at)[0])
-            at += self._length(emission)
-        return None
+        found = self._foresee(self._harmony, self.cursor)
+        harmony = self._harmony(found[1]) if found is not None else None
+        if found is None or harmony is None:
+            return None
+        return Begun(found[0], self._resolved(harmony, found[0])[0])
 
     def _harmony(self, emission: Emission) -> Harmony | None:
         for atom in emission.hit.atoms:
@@ -493,11 +498,64 @@ class Part:
         if isinstance(atom, Absolute):
             midi, spelling = atom
         elif isinstance(atom, Degree):
-            midi, spelling = self._degree(atom, self.setting.bar(beat).key)
+            midi, spelling = self._degree(self._lifted(atom, beat), self.setting.bar(beat).key)
+        elif isinstance(atom, Approach):
+            led = self._approach(atom, beat)
+            return () if led is None else ((led, ""),)
+        elif isinstance(atom, Colour):
+            midi, spelling = self._colour(atom, beat)
         else:
             midi, spelling = self._chord_tone(atom, beat)
         placed = self._placed(midi + 12 * (spec.octave - 4), beat)
         return ((placed, spelling if (placed - midi) % 12 == 0 else ""),)
+
+    def _lifted(self, degree: Degree, beat: Fraction) -> Degree:
+        """A melody moves with its register as a second voice would: by thirds, sixths, octaves.
+
+        So its steps stay steps, and it stays in the harmony it was made for.
+        """
+        if self.spec.role not in MELODIC:
+            return degree
+        shift = self.setting.conductor.shift(self.spec.role, self.setting.bar(beat))
+        octaves, rest = divmod(abs(shift), 12)
+        steps, more = min(_LIFTS, key=lambda lift: abs(lift[1] - rest))
+        sign = 1 if shift > 0 else -1
+        scale = len(self.setting.bar(beat).key) if more < 12 else 0
+        if scale != 7 or not steps:
+            return degree._replace(octaves=degree.octaves + sign * (octaves + (rest > 6)))
+        number = degree.number + sign * steps
+        down = number < 1
+        return degree._replace(
+            number=number + 7 if down else number,
+            octaves=degree.octaves + sign * octaves - down,
+        )
+
+    def _approach(self, atom: Approach, beat: Fraction) -> int | None:
+        """The tone beside the note that comes next; None where none comes, or a drum or chord."""
+        found = self._foresee(_leads_on, self.cursor + FORESIGHT)
+        if found is None:
+            return None
+        at, emission = found
+        kept = self._last_pitch
+        target = self._pitches(emission.hit.atoms[0], at, None)
+        self._last_pitch = kept
+        if not target:
+            return None
+        key = self.setting.bar(beat).key
+        self._last_pitch = approach(target[0][0], kept, key, atom.step, atom.side)
+        return self._last_pitch
+
+    def _colour(self, atom: Colour, beat: Fraction) -> tuple[int, str]:
+        key, chord = self.setting.bar(beat).key, self.setting.harmonies.at(beat)
+        if chord is None:
+            return self._degree(Degree(2, 0, atom.octave), key)
+        found, root = colours(chord, key), chord.root.semitone
+        if not atom.number and self._last_pitch is not None:
+            last = self._last_pitch - 12 * (self.spec.octave - 4)
+            near = min((last + (note - last + 6) % 12 - 6 for note in found), key=lambda m: abs(m - last))
+            return near + 12 * atom.octave, ""
+        note = found[(max(atom.number, 1) - 1) % len(found)]
+        return 60 + root + (note - root) % 12 + 12 * atom.octave, ""
 
     def _degree(self, degree: Degree, key: Key) -> tuple[int, str]:
         if key is not self._degrees_in or len(self._degrees) >= 1024:
@@ -557,6 +615,12 @@ class Part:
                     key=lambda m: (m % 12 not in classes, abs(m - midi), m),
                 )
         return key.nearest(midi)
+
+
+def _leads_on(emission: Emission) -> bool:
+    """Whether an approach can lead into what an emission begins with."""
+    atoms = emission.hit.atoms
+    return bool(atoms) and not isinstance(atoms[0], Approach | Drum | Harmony)
 
 
 @lru_cache(1024)

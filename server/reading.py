@@ -5,7 +5,12 @@ A reading's words, each as one token:
     C  F#  Bb4          pitches; without an octave, the fourth
     1  b3  5,  2''      degrees of the key; `'` an octave up, `,` an octave down
     c1 c3 c5 c7         tones of the chord of the moment, counted from its root
+    a1 a2               approach tones: a semitone, a step of the key beside the note that comes
+                        next; `a1'` from above, `a1,` from below
+    l  l1 l2            colour tones of the chord of the moment: the nearest, the first, …
     I  V7  ii  V7/V     chords of the key (in a part with reading = "chords" also Am7, Cmaj7)
+    n1 n57 n4/6 V7/n4   the key's own chords by number, which follow its mode
+    ton sub7 dom7 tp    chords by what they do in the mode; all of these: `music.chord.roman`
     Kick  Snare+Crash   drums; `+` makes any of the above sound together
     Rest  -             silence
     1/4  1/8t  Quarter  note values; one closes the pitches before it
@@ -34,6 +39,7 @@ from .music.pitch import is_pitch, parse_pitch
 from .music.scale import Degree, is_degree, parse_degree
 from .music.value import is_value, parse_value
 
+_FREE = frozenset("nstdm")  # how the words for numbers and functions begin, and no others
 ACCENT = 1.25  # what `!` makes of a velocity
 PENDING = 64  # pitches that may wait for a note value; more are played on the grid
 MOST_ATOMS, MOST_WORDS = 64, 1024  # that sound together, that one symbol may mean
@@ -54,6 +60,27 @@ class ChordTone(NamedTuple):
     octave: int
 
 
+class Approach(NamedTuple):
+    """A tone beside the part's next note: `music.chord.approach` says which.
+
+    step: a step of the key rather than a semitone.  side: 1 from above, -1 from below, 0 either.
+    """
+
+    step: bool
+    side: int = 0
+
+
+class Colour(NamedTuple):
+    """A colour tone of the chord, see `music.chord.colours`.
+
+    number: from 1, counted round where there are fewer; 0 for the one nearest to the note
+    before.  octave: relative to the root's own, or to the nearest.
+    """
+
+    number: int = 0
+    octave: int = 0
+
+
 class Drum(NamedTuple):
     """A General MIDI drum by its key number."""
 
@@ -68,11 +95,11 @@ class Harmony(NamedTuple):
 
     @property
     def free(self) -> bool:
-        """Whether its tones are left to the mood."""
-        return self.text.startswith("n")
+        """Whether its tones are left to the mood: a number or a function, not a chord by name."""
+        return self.text[0] in _FREE
 
 
-Atom = Absolute | Degree | ChordTone | Drum | Harmony
+Atom = Absolute | Degree | ChordTone | Approach | Colour | Drum | Harmony
 
 
 class Hit(NamedTuple):
@@ -113,6 +140,8 @@ class Emission(NamedTuple):
 
 REST = Hit(())
 _CHORD_TONE = re.compile(r"c(1|2|3|4|5|6|7|9|11|13)([',]*)\Z")
+_APPROACH = re.compile(r"a([12])([',]?)\Z")
+_COLOUR = re.compile(r"l([1-4]?)([',]*)\Z")
 _TURN = re.compile(r"cc(\d{1,3})=(\d{1,3}|0?\.\d+|1\.0)\Z")
 _JOINED = re.compile(r"(.+?)(!)?(?:@(\d+\.?\d*|\.\d+))?(!)?(?::(.+))?\Z")
 _ADDRESS = re.compile(r"(?:/[!-~]+)+\Z")
@@ -131,6 +160,10 @@ def _atom(text: str, chords: bool) -> Atom | None:
         return Drum(number)
     if match := _CHORD_TONE.match(text):
         return ChordTone(int(match[1]), _octaves(match[2]))
+    if match := _APPROACH.match(text):
+        return Approach(match[1] == "2", _octaves(match[2]))
+    if match := _COLOUR.match(text):
+        return Colour(int(match[1] or 0), _octaves(match[2]))
     if is_pitch(text):
         pitch = parse_pitch(text)
         return Absolute(pitch.midi, pitch.pitch_class.name)
@@ -200,7 +233,7 @@ def _row(text: str, place: str) -> tuple[Word, ...]:
             raise Mistake(
                 place,
                 f"{token!r} is no pitch, degree, chord, drum, rest, note value or control change; "
-                "expected such as 'C#4', '5', 'c3', 'ii7', 'Kick', 'Rest', '1/8' or 'cc74=64'",
+                "expected such as 'C#4', '5', 'c3', 'ii7', 'n4', 'Kick', '-', '1/8' or 'cc74=64'",
             )
         words.append(word)
     if not 0 < len(words) <= MOST_WORDS:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from fractions import Fraction
+from itertools import cycle
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import engines
-from engines.base import Controls, Engine, Mistake, Symbol
+from engines.base import IN, LIVE, Controls, Engine, Mistake, Reads, Structured, Symbol
 
 from .conductor.conductor import ConductorSpec
 from .encode import OutputSpec
@@ -26,15 +26,14 @@ from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
 from .part import PartSpec
 from .reading import Drum, Reading, Struck, Word
+from .table import Mistakes, Table, read, shown
 
 LARGEST = 1 << 20  # bytes of a scene file
 MOST_PARTS, MOST_OUTPUTS = 256, 64
-MOST_MISTAKES = 100  # that are looked for in one scene
-LONGEST = 600  # characters that are told of one mistake
+DRUMS = 10  # the channel of General MIDI's drums
+BARS, MOST_BARS = 32, 100_000
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 MAIN = Path(__file__).resolve().parent
-
-T = TypeVar("T")
 
 
 def scenes_folder() -> Path:
@@ -53,6 +52,7 @@ class Scene:
     """Everything a scene file says, checked.
 
     tempo: quarter notes a minute.  phrase: bars.  controls: live values by name.
+    bars: how long it is where nobody says, as in a rendering.
     """
 
     name: str
@@ -65,128 +65,11 @@ class Scene:
     controls: Mapping[str, float]
     parts: tuple[PartSpec, ...]
     outputs: Mapping[str, OutputSpec]
+    bars: int = BARS
     conductor: ConductorSpec = field(default_factory=ConductorSpec)
 
     def with_seed(self, seed: int) -> Scene:
         return replace(self, seed=seed)
-
-
-class Mistakes(Mistake):
-    """All that is wrong with a scene, in the order of the file; taken as one, it is the first."""
-
-    def __init__(self, each: Sequence[Mistake]) -> None:
-        first, more = each[0], len(each) - 1
-        tail = f" (and {more} more {'mistakes' if more > 1 else 'mistake'})" if more else ""
-        super().__init__(first.place, first.problem + tail, first.line, first.column)
-        self.each = tuple(each)
-
-
-class Table:
-    """A TOML table being read: hands out checked values and, at the end, names what is left.
-
-    wrong: where mistakes are noted, so that reading goes on, with the value that stands in.
-    """
-
-    def __init__(self, values: dict[str, Any], place: str, wrong: list[Mistake]) -> None:
-        self.values = dict(values)
-        self.place, self.wrong = place, wrong
-        self._asked: list[str] = []
-
-    def at(self, key: str) -> str:
-        shown = key if key and key.isprintable() else json.dumps(key)
-        return f"{self.place}.{shown}" if self.place else shown
-
-    def note(self, mistake: Mistake) -> None:
-        """Keep a mistake for later; raise it where there are so many that it is time to stop."""
-        if len(mistake.problem) > LONGEST:
-            problem = f"{mistake.problem[:LONGEST]}…"
-            mistake = Mistake(mistake.place, problem, mistake.line, mistake.column)
-        if len(self.wrong) >= MOST_MISTAKES - 1:
-            raise mistake
-        self.wrong.append(mistake)
-
-    def amiss(self, key: str, problem: str, instead: T) -> T:
-        """Note what is wrong with a key's value, and give one to go on with."""
-        self.note(Mistake(self.at(key), problem))
-        return instead
-
-    def take(self, key: str, default: Any = None) -> Any:
-        self._asked.append(key)
-        return self.values.pop(key, default)
-
-    def text(self, key: str, default: str = "") -> str:
-        value = self.take(key, default)
-        if not isinstance(value, str):
-            return self.amiss(key, f"expected text in quotes, got {_shown(value)}", default)
-        return value
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        value = self.take(key, default)
-        if not isinstance(value, bool):
-            return self.amiss(key, f"expected true or false, got {_shown(value)}", default)
-        return value
-
-    def number(self, key: str, default: float, low: float, high: float) -> float:
-        value = self.take(key, default)
-        real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not real or not low <= value <= high:
-            wanted = f"expected a number from {low:g} to {high:g}"
-            return self.amiss(key, f"{wanted}, got {_shown(value)}", default)
-        return float(value)
-
-    def whole(self, key: str, default: int, low: int, high: int) -> int:
-        value = self.take(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            wanted = f"expected a whole number from {low} to {high}"
-            return self.amiss(key, f"{wanted}, got {_shown(value)}", default)
-        return value
-
-    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
-        value = self.text(key, default)
-        if value not in choices:
-            listed = ", ".join(repr(choice) for choice in choices if choice)
-            return self.amiss(key, f"expected one of {listed}, got {_shown(value)}", default)
-        return value
-
-    def parsed(self, key: str, parse: Callable[[Any], T], default: T) -> T:
-        """A value through one of the music parsers, its mistakes placed here."""
-        value = self.take(key)
-        if value is None:
-            return default
-        try:
-            return parse(value)
-        except Mistake as mistake:
-            self.note(mistake.within(self.at(key)))
-            return default
-        except (TypeError, AttributeError):
-            return self.amiss(key, f"expected text in quotes, got {_shown(value)}", default)
-
-    def table(self, key: str) -> Table | None:
-        """The table of this name, empty where there is none; None where it is something else."""
-        value = self.take(key, {})
-        if not isinstance(value, dict):
-            return self.amiss(key, f"expected a table, got {_shown(value)}", None)
-        return Table(value, self.at(key), self.wrong)
-
-    def end(self) -> None:
-        """Nothing may be left over: a misspelt key is a mistake, not a silence."""
-        for key in self.values:
-            close = difflib.get_close_matches(key, self._asked, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self._asked)}"
-            self.amiss(key, f"nothing has this name here; {hint}", None)
-
-
-def _shown(value: Any) -> str:
-    """A value as it may have been written, cut short."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (dict, list, str, float)):
-        text = repr(value)
-    elif isinstance(value, int):
-        text = repr(value) if abs(value) < 10**60 else "a number of more than 60 digits"
-    else:
-        text = str(value)  # a date or a time
-    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def find_scene(name: str) -> Path:
@@ -247,22 +130,7 @@ def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Sce
 
     Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Mistakes([_toml_mistake(str(error), text)]) from None
-    except ValueError:  # of Python's own, which reads no longer ones
-        raise Mistakes([Mistake("", "a number has too many digits")]) from None
-    except RecursionError:
-        raise Mistakes([Mistake("", "nested too deeply")]) from None
-    wrong: list[Mistake] = []
-    try:
-        scene = _scene(Table(values, "", wrong), name, base or Path())
-    except Mistake as mistake:  # enough of them
-        wrong.append(mistake)
-    if wrong:
-        raise Mistakes(Layout(text).ordered(wrong))
-    return scene
+    return read(text, lambda top: _scene(top, name, base or Path()))
 
 
 def _scene(top: Table, name: str, base: Path) -> Scene:
@@ -272,13 +140,17 @@ def _scene(top: Table, name: str, base: Path) -> Scene:
     key = top.parsed("key", parse_key, parse_key("C major"))
     seed = top.whole("seed", 1821, 0, 2**63 - 1)
     phrase = top.whole("phrase", 4, 1, 64)
+    bars = top.whole("bars", BARS, 1, MOST_BARS)
     controls = _controls(top.table("controls"))
     outputs = _outputs(top.table("outputs"))
     feel = _feel(top)
     parts_table = top.table("parts")
     top.end()
-    parts = [] if parts_table is None else _parts(parts_table, feel, outputs, base)
-    return Scene(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs)
+    known = {*LIVE, *controls}
+    parts = [] if parts_table is None else _parts(parts_table, feel, known, outputs, base)
+    return Scene(
+        name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars
+    )
 
 
 def _feel(top: Table) -> dict[str, Any]:
@@ -292,8 +164,13 @@ def _feel(top: Table) -> dict[str, Any]:
 
 
 def _parts(
-    table: Table, feel: Mapping[str, Any], outputs: Mapping[str, OutputSpec], base: Path
+    table: Table,
+    feel: Mapping[str, Any],
+    known: set[str],
+    outputs: Mapping[str, OutputSpec],
+    base: Path,
 ) -> list[PartSpec]:
+    """All parts. known: names of live values.  base: where their files are looked for."""
     names = list(table.values)
     if not names:
         table.note(Mistake(table.place, "expected at least one part, such as [parts.melody]"))
@@ -308,31 +185,20 @@ def _parts(
         inner = table.table(name)
         if inner is not None:
             inner.values = {**feel, **inner.values}
-            parts.append(_part(name, inner, outputs, base))
+            parts.append(_part(name, inner, known, outputs, base))
     _check_listening(parts, table)
-    return parts
+    return _with_channels(parts)
 
 
-#: What tomllib says, and what helps more.
-_TOML = {
-    "Cannot overwrite a value": "this key is there already; write it once",
-    "Invalid value": 'expected text in "quotes", a number, true, false, [a list] or {a table}',
-    "Invalid statement": "expected  key = value  or a [table]",
-    "Unterminated string": "the quotes of a text are not closed",
-}
-
-
-def _toml_mistake(message: str, text: str) -> Mistake:
-    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    problem = re.sub(r"\s*\(at .*\)$", "", message)
-    if twice := re.fullmatch(r"Cannot declare \((.+)\) twice", problem):
-        table = ".".join(re.findall(r"'([^']*)'", twice[1]))
-        problem = f"[{table}] is there already; write it once"
-    for said, plainly in _TOML.items():
-        problem = problem.replace(said, plainly)
-    if found:
-        return Mistake("", f"{problem} (TOML)", int(found[1]), int(found[2]))
-    return Mistake("", f"{problem} (TOML)", len(text.splitlines()))
+def _with_channels(parts: list[PartSpec]) -> list[PartSpec]:
+    """Those without a channel (0) on the next free one; else on shared ones, from 16 down."""
+    taken = {DRUMS, *(part.channel for part in parts)}
+    free = iter([channel for channel in range(1, 17) if channel not in taken])
+    shared = cycle(channel for channel in range(16, 0, -1) if channel != DRUMS)
+    return [
+        part if part.channel else replace(part, channel=next(free, 0) or next(shared))
+        for part in parts
+    ]
 
 
 def _controls(table: Table | None) -> dict[str, float]:
@@ -376,7 +242,7 @@ def _output(name: str, table: Table | None) -> OutputSpec:
         if rate == "din":
             rate = 3125
         if not isinstance(rate, int) or isinstance(rate, bool) or not 0 <= rate <= 10**7:
-            rate = table.amiss("rate", f"expected 'din' or bytes a second, got {_shown(rate)}", 0)
+            rate = table.amiss("rate", f"expected 'din' or bytes a second, got {shown(rate)}", 0)
         spec = OutputSpec(
             name,
             "midi",
@@ -391,7 +257,7 @@ def _output(name: str, table: Table | None) -> OutputSpec:
         timing = table.choice("timing", "bundle" if preset else "live", ("live", "bundle", "stamp"))
         prefix = table.text("prefix", "/componium")
         if not re.fullmatch(r"(/[A-Za-z0-9_.-]+)*", prefix):
-            table.amiss("prefix", f"expected such as '/componium', got {_shown(prefix)}", None)
+            table.amiss("prefix", f"expected such as '/componium', got {shown(prefix)}", None)
         ahead = table.number("ahead_ms", 200 if timing == "bundle" else 0, 0, 2000)
         spec = OutputSpec(
             name,
@@ -426,7 +292,10 @@ def check_target(text: str, place: str) -> str:
     return text
 
 
-def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path) -> PartSpec:
+def _part(
+    name: str, table: Table, known: set[str], outputs: Mapping[str, OutputSpec], base: Path
+) -> PartSpec:
+    """One part; its channel is 0 where it is to have one that is free."""
     engine_name, made = _engine_class(table)
     engine = UNMADE if made is None else _engine(engine_name, made, table, base)
     reading = _reading(table)
@@ -434,12 +303,12 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
     if reading is None:
         reading = Reading({})
     elif alphabet is not None:
-        _check_reading(reading, alphabet, engine, engine_name, table)
+        _check_reading(reading, alphabet, engine, table)
+    _check_live(engine, known, table)
     low, high = _range(table)
     swing, unit = _swing(table)
     human_time, human_velocity = _humanize(table)
-    channel = table.values.get("channel")
-    drums = channel is None and _only_drums(reading, alphabet)
+    own = DRUMS if _only_drums(reading, alphabet) else 0
     spec = PartSpec(
         name=name,
         engine=engine,
@@ -463,7 +332,7 @@ def _part(name: str, table: Table, outputs: Mapping[str, OutputSpec], base: Path
         groove=_groove(table),
         human_time=human_time,
         human_velocity=human_velocity,
-        channel=table.whole("channel", 10 if drums else 1, 1, 16),
+        channel=_channel(table, own),
         program=_program(table, "program", 1),
         bank=_program(table, "bank", 0),
         outputs=_part_outputs(table, outputs),
@@ -504,7 +373,7 @@ def _engine_class(table: Table) -> tuple[str, Any]:
     try:
         return name, engines.engine_class(name)
     except KeyError:
-        return name, table.amiss("engine", f"expected one of {known}, got {_shown(name)}", None)
+        return name, table.amiss("engine", f"expected one of {known}, got {shown(name)}", None)
 
 
 def _engine(name: str, made: Any, table: Table, base: Path) -> Engine:
@@ -541,26 +410,26 @@ def _argument(field: Field[Any], value: Any, table: Table, base: Path) -> Any:
         patterns = [value] if isinstance(value, str) else value
         if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
             wanted = "expected file patterns such as ['tunes/*.mid']"
-            raise Mistake(place, f"{wanted}, got {_shown(value)}")
+            raise Mistake(place, f"{wanted}, got {shown(value)}")
         return read_tunes(patterns, base, place)
     if reads == "json":
         return _json(value, base, place)
     default = None if field.default is MISSING else field.default
     if isinstance(default, bool) != isinstance(value, bool) and default is not None:
-        raise Mistake(place, f"expected {_KINDS[type(default)]}, got {_shown(value)}")
+        raise Mistake(place, f"expected {_KINDS[type(default)]}, got {shown(value)}")
     if isinstance(value, int) and abs(value) >= 2**63:
-        raise Mistake(place, f"expected a number of fewer digits, got {_shown(value)}")
+        raise Mistake(place, f"expected a number of fewer digits, got {shown(value)}")
     if isinstance(default, float) and isinstance(value, int):
         return float(value)
     for kind, fits in ((str, str), (int, int), (float, (int, float))):
         if field.type in (kind, kind.__name__) and not isinstance(value, fits):
-            raise Mistake(place, f"expected {_KINDS[kind]}, got {_shown(value)}")
+            raise Mistake(place, f"expected {_KINDS[kind]}, got {shown(value)}")
     return tuple(value) if isinstance(value, list) else value
 
 
 def _json(value: Any, base: Path, place: str) -> Any:
     if not isinstance(value, str):
-        raise Mistake(place, f"expected a file's name, got {_shown(value)}")
+        raise Mistake(place, f"expected a file's name, got {shown(value)}")
     try:
         path = (base / value).resolve()
         if not path.is_relative_to(base.resolve()) and not Path(value).is_absolute():
@@ -605,20 +474,34 @@ def _reading(table: Table) -> Reading | None:
     return Reading(words)
 
 
+def _check_live(engine: Engine, known: set[str], table: Table) -> None:
+    """Every live value that rules read is one that something can set."""
+    if not isinstance(engine, Reads):
+        return
+    told: set[str] = set()
+    for name, field, line, column in engine.reads():
+        if name in known or name.startswith(IN) or name in told:
+            continue
+        told.add(name)
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))};"
+        problem = f"nothing sets {name!r}; {hint} names of your own go into [controls]"
+        table.note(Mistake(table.at(field), problem, line, column))
+
+
 def _check_reading(
-    reading: Reading, alphabet: frozenset[str], engine: Engine, engine_name: str, table: Table
+    reading: Reading, alphabet: frozenset[str], engine: Engine, table: Table
 ) -> None:
     """Every symbol has a meaning, and every meaning a symbol."""
     names = sorted(alphabet)
     place = table.at("reading")
-    structured = engine_name == "lsystem"  # its symbols may be structure only
-    written = f"{getattr(engine, 'axiom', '')}{getattr(engine, 'rules', '')}" if structured else ""
+    structure = engine.structure() if isinstance(engine, Structured) else frozenset[str]()
     for name in reading.table:
-        if name not in alphabet and name not in written:
+        if name not in alphabet and name not in structure:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:20])}"
             table.note(Mistake(f"{place}.{name}", f"the engine has no symbol {name!r}; {hint}"))
-    lost = [] if structured else [name for name in names if reading.words(name) is None]
+    lost = [name for name in names if name not in structure and reading.words(name) is None]
     known = [*(name for name in names if name not in lost), *_HEARD_OF]
     strange = []
     for symbol in lost:
@@ -653,7 +536,7 @@ def _range(table: Table) -> tuple[int, int]:
     whole = 0, 127
     if value is None:
         return whole
-    two = f"expected two pitches such as ['C3', 'C5'], got {_shown(value)}"
+    two = f"expected two pitches such as ['C3', 'C5'], got {shown(value)}"
     if not isinstance(value, list) or len(value) != 2:
         return table.amiss("range", two, whole)
     try:
@@ -661,7 +544,7 @@ def _range(table: Table) -> tuple[int, int]:
     except (Mistake, TypeError, AttributeError):
         return table.amiss("range", two, whole)
     if high - low < 11:
-        least = f"expected at least an octave from low to high, got {_shown(value)}"
+        least = f"expected at least an octave from low to high, got {shown(value)}"
         return table.amiss("range", least, whole)
     return low, high
 
@@ -677,7 +560,7 @@ def _swing(table: Table) -> tuple[float, Fraction]:
     table.take("swing")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.5 <= value <= 0.75:
         wanted = "expected 0.5 (straight) to 0.75, or { amount, unit }"
-        return table.amiss("swing", f"{wanted}, got {_shown(value)}", (0.5, unit))
+        return table.amiss("swing", f"{wanted}, got {shown(value)}", (0.5, unit))
     return float(value), unit
 
 
@@ -698,7 +581,7 @@ def _names(table: Table, key: str, whose: str, default: Sequence[str]) -> tuple[
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         wanted = f"expected {whose} name or several"
-        return table.amiss(key, f"{wanted}, got {_shown(value)}", tuple(default))
+        return table.amiss(key, f"{wanted}, got {shown(value)}", tuple(default))
     return tuple(dict.fromkeys(names))
 
 
@@ -741,7 +624,7 @@ def _groove(table: Table) -> Groove | None:
         table.note(mistake.within(inner.place))
     except (TypeError, ValueError, ArithmeticError):
         wanted = "expected rows of numbers for shifts and accents"
-        table.amiss("groove", f"{wanted}, got {_shown(value)}", None)
+        table.amiss("groove", f"{wanted}, got {shown(value)}", None)
     return None
 
 
@@ -753,6 +636,13 @@ def _humanize(table: Table) -> tuple[float, float]:
     velocity = inner.number("velocity", 0, 0, 0.5)
     inner.end()
     return time, velocity
+
+
+def _channel(table: Table, own: int) -> int:
+    if "channel" not in table.values:
+        table.take("channel")
+        return own
+    return table.whole("channel", own, 1, 16)
 
 
 def _program(table: Table, key: str, first: int) -> int | None:
@@ -770,143 +660,6 @@ def _part_outputs(table: Table, outputs: Mapping[str, OutputSpec]) -> tuple[str,
             there = ", ".join(outputs) or "none in this scene"
             table.amiss("output", f"no output is called {name!r}; there are: {there}", None)
     return names
-
-
-_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
-_KEYS = re.compile(rf"(?:{_KEY.pattern})(?:[ \t]*\.[ \t]*(?:{_KEY.pattern}))*")
-_OPENING, _CLOSING = re.compile(r"\[\[?[ \t]*"), re.compile(r"[ \t]*\]\]?")
-_EQUALS = re.compile(r"[ \t]*=[ \t]*")
-_BLANKS = re.compile(r"(?:[ \t\n]|#[^\n]*)*")
-_STRING = re.compile(
-    r"""  "{3} [^"\\]* (?: (?: \\. | "(?!"") ) [^"\\]* )* "{3,5}
-        | '{3} [^']* (?: '(?!'') [^']* )* '{3,5}
-        | " (?: [^"\\\n] | \\. )* "
-        | ' [^'\n]* '  """,
-    re.VERBOSE | re.DOTALL,
-)
-_PLAIN = re.compile(r"[^][{},#\n]+")  # numbers, dates, true and false
-#: What makes one character of a basic string, or (group 1) none, where its line goes on.
-_CHARACTER = re.compile(r"(\\[ \t]*\n[ \t\n]*)|\\u.{4}|\\U.{8}|\\x..|\\.|.", re.DOTALL)
-#: What a problem says about other places in the same text, but for what it quotes.
-_SPOKEN = re.compile(r"(?<!['\"`])\b(line|column) (\d{1,9})\b")
-
-
-class Layout:
-    """Where in a scene's text its values stand.
-
-    Law: what it does not understand of a text that tomllib has read stays without a position.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text.replace("\r\n", "\n")  # as tomllib does
-        self._starts = {"": len(text)}  # of tables and values, by their places
-        self._at, before, table = 0, -1, ""
-        self._eat(_BLANKS)
-        while before < self._at < len(self._text):
-            before = self._at
-            if self._eat(_OPENING):
-                table = self._name("")
-                self._starts.setdefault(table, before)
-                self._eat(_CLOSING)
-            else:
-                self._pair(table)
-            self._eat(_BLANKS)
-
-    def ordered(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
-        """These in the order of the text, their lines and columns those of the text."""
-        pairs = sorted(map(self._found, mistakes), key=lambda pair: pair[0])
-        return [mistake for _, mistake in pairs]
-
-    def _eat(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self._text, self._at)
-        self._at = match.end() if match else self._at
-        return match[0] if match else ""
-
-    def _name(self, table: str) -> str:
-        """The place that a key names in a table."""
-        keys = _KEY.findall(self._eat(_KEYS))
-        names = [_value(key) if key[0] in "\"'" else key for key in keys]
-        return ".".join([table, *names] if table else names)
-
-    def _named(self, table: str) -> str:
-        """The same, and on to its value."""
-        place = self._name(table)
-        self._eat(_EQUALS)
-        self._starts.setdefault(place, self._at)
-        return place
-
-    def _pair(self, table: str) -> None:
-        """A key and its value, with all that stands in it."""
-        place = self._named(table)
-        around: list[str | None] = []  # places of the tables that we are in; None for arrays
-        while True:
-            sign = self._text[self._at : self._at + 1]
-            if sign in ("[", "{"):
-                around.append(place if sign == "{" else None)
-                self._at += 1
-            elif sign in ("]", "}", ",") and around:
-                del around[len(around) - (sign != ",") :]
-                self._at += 1
-            elif not (self._eat(_STRING) or self._eat(_PLAIN)):
-                return
-            if not around:
-                return
-            self._eat(_BLANKS)
-            inner = around[-1]
-            if inner is not None and self._text[self._at : self._at + 1] not in (",", "}"):
-                place = self._named(inner)
-
-    def _found(self, mistake: Mistake) -> tuple[int, Mistake]:
-        """Where it stands, and the mistake as one of the whole text."""
-        place = mistake.place
-        while place not in self._starts:
-            place = place.rpartition(".")[0]
-        start = self._starts[place]
-        if not mistake.line or place != mistake.place:
-            return start, mistake
-        value, offsets = self._offsets(start)
-        lines = [0, *(end.end() for end in re.finditer("\n", value))]
-
-        def moved(line: int, column: int) -> tuple[int, int] | None:
-            if not value or line > len(lines):
-                return None
-            offset = offsets[min(lines[line - 1] + max(column, 1) - 1, len(value))]
-            begin = self._text.rfind("\n", 0, offset) + 1
-            return self._text.count("\n", 0, offset) + 1, offset - begin + 1
-
-        def spoken(match: re.Match[str]) -> str:
-            word, number = match[1], int(match[2])
-            there = moved(number, 0) if word == "line" else moved(mistake.line, number)
-            return match[0] if there is None else f"{word} {there[word == 'column']}"
-
-        there = moved(mistake.line, mistake.column)
-        if there is None:
-            return start, mistake
-        line, column = there
-        problem = _SPOKEN.sub(spoken, mistake.problem)
-        return start, Mistake(place, problem, line, column if mistake.column else 0)
-
-    def _offsets(self, start: int) -> tuple[str, list[int]]:
-        """The string that stands there, and where each of its characters and its end are."""
-        match = _STRING.match(self._text, start)
-        if match is None:
-            return "", []
-        value = _value(match[0])
-        quotes = 3 if match[0].startswith(('"""', "'''")) else 1
-        at, end = start + quotes, match.end() - quotes
-        if quotes == 3 and self._text[at] == "\n":
-            at += 1
-        offsets = list(range(at, end))
-        if match[0][0] == '"':
-            found = _CHARACTER.finditer(self._text, at, end)
-            offsets = [each.start() for each in found if each[1] is None]
-        return (value, [*offsets, end]) if len(offsets) == len(value) else ("", [])
-
-
-def _value(string: str) -> str:
-    """What a string of TOML holds."""
-    value: str = tomllib.loads(f"value = {string}")["value"]
-    return value
 
 
 def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = (), why: bool = False) -> Scene:

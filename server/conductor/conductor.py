@@ -15,11 +15,11 @@ from typing import NamedTuple
 from engines.base import Mistake
 from server.music.chord import Chord
 from server.music.line import Line
-from server.music.meter import MeterMap
+from server.music.meter import Meter, MeterMap
 from server.music.scale import Key
 
 from .form import Form, FormSpec, Section
-from .harmony import bridge, enrich
+from .harmony import Planned, bridge, enrich
 from .mood import WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
@@ -80,8 +80,8 @@ class Bar(NamedTuple):
     """What has been decided for one bar.
 
     number: from 1.  beat, end: of the timeline.  phrase_bar: from 1.  phrase_left,
-    section_left: bars left, this one included.  energy: 0 to 1.  playing: parts that sound.
-    bridge: (quarter notes from the bar line, chord, why) that lead to the next bar's key.
+    section_left: bars left, this one included.  phrase_mood: as the phrase began.  energy: 0 to 1.  playing: parts that sound.
+    bridge: chords that lead to the next bar's key.
     """
 
     number: int
@@ -92,11 +92,12 @@ class Bar(NamedTuple):
     phrase_left: int
     key: Key
     mood: Mood
+    phrase_mood: Mood
     cues: Cues
     energy: float
     playing: frozenset[str]
     values: Mapping[str, float]
-    bridge: tuple[tuple[Fraction, Chord, str], ...] = ()
+    bridge: tuple[Planned, ...] = ()
 
     @property
     def section_bar(self) -> int:
@@ -185,6 +186,7 @@ class Conductor:
         key = self._key(beat, section, mood, before, phrase_bar == 1)
         if before is not None and key == before.key:
             key = before.key  # the same value, so that who remembers it need not compare
+        phrase_mood = mood if before is None or phrase_bar == 1 else before.phrase_mood
         cues = self._map.cues(mood, self._home(beat))
         energy = self._energy(section, number, mood)
         playing = self._playing(energy, cues, section, before, phrase_bar == 1)
@@ -206,7 +208,7 @@ class Conductor:
         }
         bar = Bar(
             number, beat, end, section, phrase_bar, phrase_left,
-            key, mood, cues, energy, playing, values,
+            key, mood, phrase_mood, cues, energy, playing, values,
         )  # fmt: skip
         if phrase_left == 1:
             bar = bar._replace(bridge=self._bridge(bar))
@@ -272,7 +274,10 @@ class Conductor:
         own = section.spec.likeness
         return self.spec.likeness if own is None else own
 
-    def _bridge(self, bar: Bar) -> tuple[tuple[Fraction, Chord, str], ...]:
+    def _meter(self, number: int) -> Meter:
+        return self.meters.bar_at(self.meters.beat_of_bar(number)).meter
+
+    def _bridge(self, bar: Bar) -> tuple[Planned, ...]:
         """Chords for the last bar of a phrase where the next one begins in another key."""
         name = self._going.get(bar.number + 1)
         section = self.form.at(bar.number + 1)
@@ -281,22 +286,22 @@ class Conductor:
         key = self._key(bar.end, section, self.moods.at(bar.end), bar, True)
         if key == bar.key:
             return ()
-        return tuple(bridge(bar.key, key, bar.end - bar.beat))
+        return tuple(bridge(bar.key, key, bar.end - bar.beat, self._meter(bar.number)))
 
     # What parts ask ----------------------------------------------------------------------
 
     def shift(self, role: str, bar: Bar) -> int:
         """Semitones by which the register of a role lies above its own."""
-        return round(self._map.for_role("register", role, bar.mood))
+        return round(self._map.for_role("register", role, bar.phrase_mood))
 
     def harmonise(self, bar: Bar, beat: Fraction, chord: Chord, free: bool) -> tuple[Chord, str]:
         """The chord that is to sound where a part wants this one, and why if it is another.
 
         free: whether the part leaves tones to the mood, as Nashville numbers do.
         """
-        here = [step for step in bar.bridge if step[0] <= beat - bar.beat]
+        here = [step for step in bar.bridge if step.at <= beat - bar.beat]
         if here:
-            return here[-1][1], here[-1][2]
+            return here[-1].chord, here[-1].words
         if free and self.spec.enrich:
             cues = bar.cues
             return enrich(chord, bar.key, cues.extension, cues.dissonance, bar.number), ""

@@ -64,17 +64,18 @@ class Server:
         """Audio frames up to the current period, modulo 2³²; stands still when the server does."""
         return int(self._jack.jack_last_frame_time(self._client))
 
-    def free_name(self, wanted: str) -> str:
+    def free_name(self, wanted: str, wait: bool = True) -> str:
         """`wanted`, or with a number behind it where somebody else keeps that name.
 
         A process that has just been killed keeps its name until the server notices, and its
         successor must have the same one: so wait a little first. Asks the server, so it blocks
         where that does.
         """
-        for _ in range(_WAITS):
+        for _ in range(_WAITS if wait else 1):
             if not self._named(wanted):
                 return wanted
-            sleep(_WAIT)
+            if wait:
+                sleep(_WAIT)
         return next(name for n in count(2) if not self._named(name := f"{wanted} {n}"))
 
     def _named(self, client: str) -> bool:

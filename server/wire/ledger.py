@@ -90,6 +90,8 @@ class Output:
         later: Callable[[Output, int], None],
     ) -> None:
         self.number, self.port, self.midi = number, port, port.midi
+        #: What the world knows a MIDI port by: two of one name had better not be there at once.
+        self.called = f"{settings.get('client')} {settings['title']}" if "title" in settings else ""
         self.state, self.why = WAITING, ""
         self.up = False
         self.retry_at = 0

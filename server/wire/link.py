@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.wire import protocol
 from server.wire.machine import AGAIN
@@ -38,12 +38,27 @@ UNSURE = 50 * MS
 MOST_REMEMBERED = 200_000
 #: How long a wire may take to end; a healthy one that holds nothing back needs some ms.
 LEAVING = 600 * MS
+#: How long another may take, from its start, to pay what a wire that died at the end still owed.
+PAYING = 900 * MS
+#: Closed ports whose ends are remembered, for as long as they might not have left.
+MOST_PARTED = 256
 #: Events in one frame: what the wire works through without looking at its deadlines.
 BATCH = 32
 #: Waits before the wire is started again, by how often it has failed lately.
 BACK_OFF = (0.0, 0.05, 0.1, 0.2, 0.4)
 LATELY = 10_000 * MS
 LOOK_UP_AGAIN = 2.0
+
+
+class _Parted(NamedTuple):
+    """A port that was closed a moment ago.
+
+    offs: the ends that its wire owed it then.  until: when they have surely left.
+    """
+
+    settings: dict[str, Any]
+    offs: dict[bytes, None]
+    until: int
 
 
 class Link:
@@ -56,7 +71,8 @@ class Link:
     What may be dropped for being late is not even sent until then.
 
     Laws: nothing here waits for the wire; a note that was sent is ended, by this wire or by the
-    next; an event that the old wire has played is not given to the new one.
+    next, also where its port or everything is being closed; an event that the old wire has
+    played is not given to the new one.
     """
 
     def __init__(
@@ -80,6 +96,7 @@ class Link:
         self._opening: set[int] = set()
         self._sent: dict[tuple[int, bytes], Event] = {}
         self._owed: dict[tuple[int, bytes], None] = {}
+        self._parted: list[_Parted] = []
         self._paid_at = 0
         self._played: set[int] = set()
         self._heard_at = 0
@@ -110,7 +127,10 @@ class Link:
         `server.wire.midi` and `server.wire.osc`; host may be a name here.
         """
         number = int(settings["port"])
+        before = self._settings.get(number, {})
         self._settings[number] = kept = dict(settings)
+        if _alike(before, kept) and "connect" in before:
+            kept["connect"] = before["connect"]
         self._states.pop(number, None)
         if kept["kind"] == "osc" and not _numeric(str(kept["host"])):
             self._own(self._look_up(number, kept))
@@ -119,10 +139,24 @@ class Link:
 
     def shut(self, number: int) -> None:
         """End what sounds on a port and close it."""
-        if self._settings.pop(number, None) is not None:
-            self._write(protocol.part_frame(protocol.CLOSE, number))
-            self._states.pop(number, None)
-            self._opening.discard(number)
+        settings = self._settings.pop(number, None)
+        if settings is None:
+            return
+        self._write(protocol.part_frame(protocol.CLOSE, number))
+        self._states.pop(number, None)
+        self._opening.discard(number)
+        now = self._clock()
+        offs: dict[bytes, None] = {off: None for port, off in self._owed if port == number}
+        for event in [event for event in self._sent.values() if event.port == number]:
+            del self._sent[event.id, event.off]
+            if event.due <= now + UNSURE:
+                offs[event.off] = None
+                self._played.add(event.id)
+        for off in offs:
+            self._owed.pop((number, off), None)
+        if offs:
+            self._parted.append(_Parted(settings, offs, now + SETTLED))
+            del self._parted[:-MOST_PARTED]
 
     def send(self, events: Iterable[Event]) -> None:
         """Queue events; what becomes of ids sent before is said in `docs/house.md`."""
@@ -166,27 +200,51 @@ class Link:
         self._unqueue(ALL, cut=True)
 
     async def close(self) -> None:
-        """End everything, let it out, and wait for the process to end; at most a second."""
+        """End everything, let it out, and wait for the process to end: for 0.6 s at most.
+
+        Where it has died or hangs and may owe something, another pays: 0.9 s more at most.
+        """
         self._closing = True
         for task in self._tasks:
             task.cancel()
         if self._again is not None:
             self._again.cancel()
-        process = self._process
-        if self._pipe is not None and process is not None:
-            self._unqueue(ALL, cut=True)
-            self._loop.remove_reader(self._pipe)
-            self._out += protocol.frame(protocol.SILENCE)
-            limit = self._clock() + LEAVING
-            while self._out and self._clock() < limit and self._pipe is not None:
-                self._flush()
-                await asyncio.sleep(0.002)
-            with contextlib.suppress(OSError):
-                if self._pipe is not None:
+        self._unqueue(ALL, cut=True)
+        left = await self._end(LEAVING)
+        if not left:
+            self._bury()
+            self._owe()
+            if self._owed or self._parted:
+                with contextlib.suppress(OSError):
+                    self._spawn()
+                    self._introduce()
+                    left = await self._end(PAYING)
+        self._bury(kill=not left)  # one that still closes its ports ends by itself, in 2 s at most
+
+    async def _end(self, patience: int) -> bool:
+        """Have the wire end everything and go; whether it said that everything has left."""
+        if self._pipe is None:
+            return False
+        self._loop.remove_reader(self._pipe)
+        self._write(protocol.frame(protocol.SILENCE))
+        limit, asked, left = self._clock() + patience, False, False
+        while self._pipe is not None and self._clock() < limit:
+            self._flush()
+            if not self._out and not asked:
+                asked = True
+                with contextlib.suppress(OSError):
                     self._pipe.shutdown(socket.SHUT_WR)
-            while process.poll() is None and self._clock() < limit:
-                await asyncio.sleep(0.005)
-        self._bury()
+            try:
+                data = self._pipe.recv(65_536)
+            except BlockingIOError:
+                await asyncio.sleep(0.002)
+                continue
+            except OSError:
+                break
+            if not data:
+                break
+            left = left or any(kind == protocol.LEFT for kind, _ in self._frames.feed(data))
+        return left
 
     # -- the process
 
@@ -267,15 +325,7 @@ class Link:
         if self._closing:
             return
         now = self._clock()
-        if len(self._played) > MOST_REMEMBERED:
-            self._played.clear()
-        for event in self._sent.values():
-            if event.due <= now:
-                self._owed[event.port, event.off] = None
-                self._played.add(event.id)
-        self._sent.clear()
-        while len(self._owed) > MOST_REMEMBERED:
-            del self._owed[next(iter(self._owed))]
+        self._owe()
         for number in self._settings:
             if self._states.get(number, (OPEN, ""))[0] == OPEN:
                 self._tell(number, LOST, "the wire process died; starting another")
@@ -293,13 +343,44 @@ class Link:
         except OSError:
             self._again = self._loop.call_later(BACK_OFF[-1], self._restart)
             return
-        for number in self._settings:
-            self._open(number)
-        for port, data in self._owed:
-            self._write(protocol.pay_frame(port, data))
+        self._introduce()
         self._write(protocol.frame(protocol.BEAT))
 
-    def _bury(self) -> int | None:
+    def _owe(self) -> None:
+        """Note what the wire that is no more may have begun and not ended."""
+        now = self._clock()
+        if len(self._played) > MOST_REMEMBERED:
+            self._played.clear()
+        for event in self._sent.values():
+            if event.due <= now:
+                self._owed[event.port, event.off] = None
+                self._played.add(event.id)
+        self._sent.clear()
+        while len(self._owed) > MOST_REMEMBERED:
+            del self._owed[next(iter(self._owed))]
+
+    def _introduce(self) -> None:
+        """Have a new wire open the ports, pay what the one before owed, and close the rest."""
+        for number in self._settings:
+            self._open(number)
+        debts = list(self._owed)
+        until = self._clock() + SETTLED
+        self._parted = [parted._replace(until=until) for parted in self._parted]
+        spare = ALL - 1
+        for settings, offs, _ in self._parted:
+            # The same port may have been opened again; if not, it is, only for this.
+            homes = (port for port, kept in self._settings.items() if _alike(settings, kept))
+            home = next(homes, spare)
+            if home == spare:
+                spare -= 1
+                self._write(protocol.json_frame(protocol.OPEN, {**settings, "port": home}))
+            debts += [(home, off) for off in offs]
+        for port, data in debts:
+            self._write(protocol.pay_frame(port, data))
+        for port in range(ALL - 1, spare, -1):
+            self._write(protocol.part_frame(protocol.CLOSE, port))
+
+    def _bury(self, kill: bool = True) -> int | None:
         """Make sure that the process ends; its status where it ended by itself."""
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
@@ -312,7 +393,8 @@ class Link:
         for _ in range(2):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(0.01)
-            process.kill()
+            if kill:
+                process.kill()
         self._own(_reap(process))  # in the kernel's hands; it will go
         return None
 
@@ -401,6 +483,7 @@ class Link:
         if self._pipe is not None:
             for key in [key for key, event in self._sent.items() if event.end + SETTLED < now]:
                 del self._sent[key]
+            self._parted = [parted for parted in self._parted if parted.until > now]
         while len(self._sent) > MOST_REMEMBERED:
             del self._sent[next(iter(self._sent))]
 
@@ -422,6 +505,14 @@ class Link:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether settings describe the same port, whatever its number and its connections."""
+    leave_out = {"port", "connect"}
+    return {k: v for k, v in one.items() if k not in leave_out} == {
+        k: v for k, v in other.items() if k not in leave_out
+    }
 
 
 async def _reap(process: subprocess.Popen[bytes]) -> None:

@@ -43,6 +43,9 @@ SPIN_SHARE, MOST_SPUN = 0.25, 20 * MS
 ROOM = 300_000
 #: … and listen to it at least so often, however busy.
 LISTEN = 1 * MS
+#: Seconds after which the system ends a wire that ought to have ended; a JACK server stands
+#: still for a while when a client dies that had not closed its port, so this is not short.
+LAST = 2
 
 
 def run(pipe: socket.socket) -> int:
@@ -103,6 +106,8 @@ def run(pipe: socket.socket) -> int:
             mouth.flush()
     if wire.exit is None:
         _leave(wire, clock)
+        mouth(protocol.frame(protocol.LEFT), False)
+        wire.shut()
     mouth.flush()
     return wire.exit or DONE
 
@@ -110,7 +115,9 @@ def run(pipe: socket.socket) -> int:
 def _leave(wire: Wire, clock: Callable[[], int]) -> None:
     # A library may hang on a server that hangs, holding the interpreter: the system ends that.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(2)
+    signal.alarm(LAST)
+    while wire.attend():  # what is owed may have come just before the end
+        pass
     wire.close()
     while not wire.closed():
         time.sleep(max(0, min(wire.next_due() - clock(), MS)) / 1e9)

@@ -73,7 +73,8 @@ class Wire:
         self._ready_due = FAR
         self._seq = 0
         self.outputs: dict[int, Output] = {}
-        self._leaving: list[Output] = []
+        self._leaving: list[Output] = []  # closed, but for what is still on its way out
+        self._gone: list[Output] = []  # nothing is on its way; the port itself is to be closed
         self.queued: dict[int, Entry] = {}
         self.sounding: dict[int, Entry] = {}
         self._over: set[int] = set()
@@ -202,7 +203,10 @@ class Wire:
             return
         output = Output(number, port, settings, self._clock, self._pump_at)
         self.outputs[number] = output
-        self._try(output)
+        if self._returns(output):
+            output.retry_at = self._clock() - IMPATIENT  # as soon as the one before has closed
+        else:
+            self._try(output)
 
     def _try(self, output: Output) -> None:
         output.retry_at = self._clock() + RETRY
@@ -234,16 +238,20 @@ class Wire:
         self._leave(output)
 
     def _leave(self, output: Output) -> None:
-        """Close a port as soon as all that is held for it has left."""
+        """Let go of a port as soon as all that is held for it has left."""
         busy = output.up and bool(output.held or not output.port.flushed())
         if busy and self._clock() < output.leave_by:
             output.ask()
             return
-        if output.up:
-            output.port.close()
         output.up = False
         output.seq = -1
         self._leaving.remove(output)
+        self._gone.append(output)
+
+    def _returns(self, output: Output) -> bool:
+        """Whether this port is one that has not quite closed yet."""
+        called = output.called
+        return bool(called) and any(each.called == called for each in self._leaving + self._gone)
 
     def _vanish(self, output: Output, absent: Absent) -> None:
         """The port is gone: its notes are over, their offs kept for its return."""
@@ -407,6 +415,8 @@ class Wire:
             self._say(protocol.json_frame(protocol.SILENCED, why), False)
         busy = any(output.up for output in self.outputs.values())
         gap = self.next_due() - now if busy else FAR
+        if self._gone and self._may_close(self._gone[0], now, gap):
+            self._gone.pop(0).port.close()
         for output in list(self.outputs.values()):
             self._tend(output, now, gap)
         if len(self._heap) > 2 * (len(self.queued) + len(self.sounding)) + 4096:
@@ -417,9 +427,19 @@ class Wire:
             self._say(protocol.json_frame(protocol.STATS, self.stats()), True)
             self.worst = 0
 
+    def _may_close(self, output: Output, now: int, gap: int) -> bool:
+        """Closing takes JACK three periods, in which nothing is sent."""
+        return (
+            gap > CALM_ENOUGH
+            or now - output.leave_by > IMPATIENT
+            or any(self._returns(each) for each in self.outputs.values() if not each.up)
+        )
+
     def _tend(self, output: Output, now: int, gap: int) -> None:
         if not output.up:
             calm = gap > (CALM_ENOUGH if output.port.heavy else CALM)
+            if self._returns(output):
+                return
             if output.state == WAITING and now - output.retry_at >= (0 if calm else IMPATIENT):
                 self._try(output)
             return
@@ -447,10 +467,15 @@ class Wire:
         }
 
     def close(self) -> None:
-        """End everything, let it out and close all ports; done where `closed` says so."""
+        """End everything and let it out; done where `closed` says so."""
         self.silence()
         for number in list(self.outputs):
             self._close(number)
 
     def closed(self) -> bool:
         return not self.outputs and not self._leaving
+
+    def shut(self) -> None:
+        """Close the ports that everything has left. May take long where a port's library does."""
+        while self._gone:
+            self._gone.pop(0).port.close()

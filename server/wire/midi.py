@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from itertools import pairwise
+from time import monotonic_ns
 from typing import Any
 
 from server.wire.ports import FAILED, Absent, Dead
@@ -17,6 +18,10 @@ _JACK_ROOM = 7_500
 _JACK_PERIODS = 2
 #: RtMidi keeps each message's length beside it.
 _JACK_HEAD = 4
+#: And no sooner than so long: on a busy machine our thread may miss periods.
+_JACK_AT_LEAST = 30_000_000
+#: Bytes of a JACK client's name, with room for a number.
+_JACK_NAME = 60
 _LOOK_EVERY = 500_000_000
 
 _HOW_TO = {
@@ -84,8 +89,9 @@ class MidiPort:
     """One output port.
 
     Settings: name ("virtual", or part of an existing port's name), client and title (what a
-    virtual port is called), api ("", "alsa", "jack" or "core"), connect (JACK ports that a
-    virtual port is to be connected to as soon as they are there).
+    virtual port is called; on JACK, where a client has one port, the client is called both), api
+    ("", "alsa", "jack" or "core"), connect (JACK ports that a virtual port is to be connected to
+    as soon as they are there).
     """
 
     midi = True
@@ -107,7 +113,7 @@ class MidiPort:
         self._jack_name = ""
         self._room = _JACK_ROOM
         self._frames = 0
-        self._periods = 0
+        self._periods = self._flushing = 0
 
     @property
     def connections(self) -> list[str]:
@@ -175,14 +181,15 @@ class MidiPort:
         if self._jack is None or not self._opened:
             return True
         # A JACK port takes with it what the receiver has not read yet of the current period.
-        frames = self._jack.frames()
+        frames, now = self._jack.frames(), monotonic_ns()
         if frames != self._frames:
             self._frames = frames
             self._periods += 1
-        return self._periods > _JACK_PERIODS
+        self._flushing = self._flushing or now
+        return self._periods > _JACK_PERIODS and now - self._flushing >= _JACK_AT_LEAST
 
     def close(self) -> None:
-        self._periods = 0
+        self._periods = self._flushing = 0
         if self._opened:
             self._opened = False
             self._out.close_port()
@@ -198,8 +205,10 @@ class MidiPort:
         for system in tried:
             try:
                 if system == "jack":
-                    self._jack = _server(f"{self.client} watch")
-                    self._jack_name = self._jack.free_name(_unique(self.client, self.title))
+                    self._jack = _server(f"{self.client}.watch")
+                    wanted = f"{self.client} {self.title}".replace(":", " ").encode()
+                    name = wanted[:_JACK_NAME].decode(errors="ignore")
+                    self._jack_name = self._jack.free_name(name, wait=name not in _taken)
                 self._out = make(systems[system], self._jack_name or self.client)
                 self._out.get_ports()
             except Exception:  # each binding has its own errors; all mean the same here
@@ -268,13 +277,9 @@ class MidiPort:
         self._out, self._jack, self._jack_name = None, None, ""
 
 
+#: Names of this process's JACK clients.
 _taken: set[str] = set()
 _servers: list[Any] = []
-
-
-def _unique(client: str, title: str) -> str:
-    """A name for a JACK client, which must be unique where ports of one name may not be."""
-    return client if client not in _taken else f"{client} {title}"
 
 
 def _server(name: str) -> Any:

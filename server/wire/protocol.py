@@ -27,6 +27,7 @@ READY = 32  # body: empty: the process runs
 PORT = 33  # body: JSON {"port": 0, "state": "open"|"waiting"|"lost"|"failed", "why": …}
 STATS = 34  # body: JSON, see `server.wire.machine`; also the wire's heartbeat
 SILENCED = 35  # body: JSON {"why": …}: the wire silenced everything by itself
+LEFT = 36  # body: empty: everything has left; what it still does is closing ports
 
 ALL = 0xFFFF
 

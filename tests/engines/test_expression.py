@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.base import Mistake
+from engines.base import Mistake, Use
 from engines.expression import MAX_LENGTH, MAX_OPERATIONS, parse_expression
 
 
@@ -206,3 +206,9 @@ def test_any_text_is_an_expression_or_a_mistake(text: str) -> None:
         assert 1 <= mistake.column <= len(text) + 1
     else:
         assert math.isfinite(result)
+
+
+def test_each_name_is_found_where_it_is_read_first() -> None:
+    expression = parse_expression("min(energy, 1) - bar % energy", "rules", 3, 7)
+    assert expression.reads == (Use("energy", "rules", 3, 11), Use("bar", "rules", 3, 24))
+    assert expression.names == {"energy", "bar"}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.base import THINKING, UNKNOWN, Controls, Engine, Mistake, Symbol
+from engines.base import THINKING, UNKNOWN, Controls, Engine, Mistake, Symbol, Use
 from engines.lsystem import AXIOM, PATH, LSystem, Rewriting
 
 FIBONACCI = "A -> AB\nB -> A"
@@ -616,3 +616,23 @@ def test_whatever_is_written_is_a_mistake_or_a_stream(
 def test_deep_parentheses_are_a_mistake_and_no_crash() -> None:
     with pytest.raises(Mistake, match="parentheses"):
         LSystem("A(1)", f"A(x) -> A({'(' * 400}x{')' * 400})")
+
+
+def test_it_says_which_live_values_it_reads_and_where() -> None:
+    system = LSystem(
+        axiom="F(bar)",
+        rules="F(x) : x > arousal -> (energy) F(x/2) G | F(x)\nG -> (arousal) G | (beat) GG",
+    )
+    assert set(system.reads()) == {
+        Use("bar", "axiom", 1, 3),
+        Use("arousal", "rules", 1, 12),
+        Use("energy", "rules", 1, 24),
+        Use("arousal", "rules", 2, 7),
+        Use("beat", "rules", 2, 21),
+    }
+
+
+def test_its_structure_is_every_symbol_that_is_written() -> None:
+    system = LSystem(axiom="X", rules='X -> F[+X]"turn"F\nF -> FF', depth=0)
+    assert system.structure() == {"X", "F", "+", "turn"}
+    assert system.alphabet() == {"X"}

@@ -1,8 +1,9 @@
 """A planner to be killed: plays random notes for ever, MIDI and OSC, as the real player would.
 
-`python -m tests.rigs.planner [--midi NAME] [--osc PORT] [--seed N]` prints one line of JSON for
-each thing that happens ({"at": ns, "what": …}), and ends properly on SIGTERM, or when its
-standard input ends, as it does when whoever started it is killed.
+`python -m tests.rigs.planner [--midi NAME] [--titles A,B] [--osc PORT] [--seed N]` prints one line
+of JSON for each thing that happens ({"at": ns, "what": …}), and ends properly on SIGTERM, or when
+its standard input ends, as it does when whoever started it is killed. It has a MIDI port for each
+title.
 """
 
 from __future__ import annotations
@@ -32,29 +33,33 @@ def say(what: str, **more: Any) -> None:
 class Player:
     """Steps of 20 ms, kept until their time has passed, so that they can be performed again."""
 
-    def __init__(self, seed: int, midi: str, osc: int) -> None:
+    def __init__(self, seed: int, midi: str, titles: list[str], osc: int) -> None:
         self._rng = random.Random(seed)
         self._planned: list[tuple[str, Event]] = []
         self._identity = 0
         self._next = 0
         self.links: dict[str, Link] = {}
+        self._ports: dict[str, list[dict[str, Any]]] = {}
         if midi:
-            self._link("midi", {"name": midi, "title": "out"})
+            self._link("midi", [{"name": midi, "title": title} for title in titles])
         if osc:
-            self._link("osc", {"host": "127.0.0.1", "number": osc})
+            self._link("osc", [{"host": "127.0.0.1", "number": osc}])
 
-    def _link(self, kind: str, settings: dict[str, Any]) -> None:
+    def _link(self, kind: str, ports: list[dict[str, Any]]) -> None:
         self.links[kind] = Link(
-            on_state=lambda port, state, why: say("state", kind=kind, state=state, why=why),
+            on_state=lambda port, state, why: say(
+                "state", kind=kind, port=port, state=state, why=why
+            ),
             on_silenced=lambda why: self.perform(kind, "silenced"),
             on_restart=lambda: self.perform(kind, "restart"),
         )
-        self._settings = {**getattr(self, "_settings", {}), kind: settings}
+        self._ports[kind] = ports
 
     async def start(self) -> None:
         for kind, link in self.links.items():
             await link.start()
-            link.open({"port": 0, "kind": kind, **self._settings[kind]})
+            for port, settings in enumerate(self._ports[kind]):
+                link.open({"port": port, "kind": kind, **settings})
         self._next = time.monotonic_ns() + HORIZON // 2
         self.pids()
 
@@ -87,13 +92,14 @@ class Player:
             else:
                 tail = struct.pack(">i", self._identity)
                 on, off = b"/note\0\0\0,i\0\0" + tail, b"/off\0\0\0\0,i\0\0" + tail
-            event = Event(self._identity, due, end, channel, 0, RANK_NOTE, LATE_DROP, on, off)
+            port = rng.randrange(len(self._ports[kind]))
+            event = Event(self._identity, due, end, channel, port, RANK_NOTE, LATE_DROP, on, off)
             self._planned.append((kind, event))
             link.send([event])
 
 
-async def main(seed: int, midi: str, osc: int) -> None:
-    player = Player(seed, midi, osc)
+async def main(seed: int, midi: str, titles: list[str], osc: int) -> None:
+    player = Player(seed, midi, titles, osc)
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)
@@ -109,10 +115,11 @@ async def main(seed: int, midi: str, osc: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--midi", default="")
+    parser.add_argument("--titles", default="out")
     parser.add_argument("--osc", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with asyncio.Runner(
         loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
     ) as runner:
-        runner.run(main(chosen.seed, chosen.midi, chosen.osc))
+        runner.run(main(chosen.seed, chosen.midi, chosen.titles.split(","), chosen.osc))

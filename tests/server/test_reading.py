@@ -14,10 +14,13 @@ from server.reading import (
     ACCENT,
     PENDING,
     Absolute,
+    Approach,
     ChordTone,
+    Colour,
     Drum,
     Emission,
     Harmony,
+    Hit,
     Reader,
     Reading,
     Struck,
@@ -57,6 +60,11 @@ def pitches(emissions: list[Emission]) -> list[Any]:
         ("2''", Degree(2, 0, 2)), ("c1", ChordTone(1, 0)), ("c7", ChordTone(7, 0)),
         ("c13'", ChordTone(13, 1)), ("c3,", ChordTone(3, -1)), ("V7/V", Harmony("V7/V", None)),
         ("ii", Harmony("ii", None)), ("Kick", Drum(36)),
+        ("n1", Harmony("n1", None)), ("n57/3", Harmony("n57/3", None)),
+        ("V7/n4", Harmony("V7/n4", None)), ("dom7", Harmony("dom7", None)),
+        ("n4/minor", Harmony("n4/minor", None)), ("ton", Harmony("ton", None)),
+        ("a1", Approach(False)), ("a2", Approach(True)), ("a1'", Approach(False, 1)),
+        ("a2,", Approach(True, -1)), ("l", Colour()), ("l2", Colour(2)), ("l1'", Colour(1, 1)),
     ],
 )  # fmt: skip
 def test_what_sounds(token: str, atom: Any) -> None:
@@ -73,6 +81,14 @@ def test_what_is_joined() -> None:
     assert struck("C+E+G:1/2").length == 2
     assert struck("Rest").hit.atoms == struck("-").hit.atoms == ()
     assert struck("-:1/8t").length == F(1, 3)
+
+
+@pytest.mark.parametrize("chords", [False, True])
+def test_numbers_of_chords_have_lengths_and_lead(chords: bool) -> None:
+    assert struck("n57:1/2", chords) == Struck(Hit((Harmony("n57", None),)), F(2))
+    assert struck("sub!@0.5:1/4", chords).length == 1
+    assert Reading({}, chords).leads(["n1:1/1"])
+    assert not Reading({}).leads(["a1", "l", "1"])
 
 
 def test_chord_names_are_chords_only_where_the_part_says_so() -> None:
@@ -93,6 +109,7 @@ def test_values_and_control_changes() -> None:
 @pytest.mark.parametrize(
     "token",
     ["", "H", "c2.5", "C4:", "C4:x", "C4@", "C4@nan", "C4@-1", "C4@3", "cc128=1", "cc1=128",
+     "n0", "n8", "a", "a3", "a1''", "l5", "dominant",
      "+", "C+", "C++E", "!", ":1/4", "0/4", "C4:1/4:1/4:1/4", "+".join(["C"] * 70)],
 )  # fmt: skip
 def test_what_means_nothing(token: str) -> None:

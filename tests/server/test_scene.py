@@ -14,15 +14,13 @@ from engines.base import Mistake
 from server.journal import Troubled
 from server.scene import (
     LARGEST,
-    MOST_MISTAKES,
-    Layout,
-    Mistakes,
     find_scene,
     load_scene,
     parse_scene,
     routed,
     shipped_scenes,
 )
+from server.table import MOST_MISTAKES, Layout, Mistakes
 from tests.server.model import Stage
 
 SMALLEST = '''
@@ -313,6 +311,66 @@ def test_a_part_of_drums_plays_on_channel_10() -> None:
     drums = '[parts.d]\nengine = "grammar"\nstart = "S"\nrules = "S -> Kick S | Snare S"\n'
     assert parse_scene(drums).parts[0].channel == 10
     assert parse_scene(drums + "channel = 3").parts[0].channel == 3
+
+
+def parts_on(channels: list[int | None], drums: bool = False) -> list[int]:
+    """The channels of parts that have these written, a part of drums behind them if wished."""
+    lines = ["" if channel is None else f"channel = {channel}\n" for channel in channels]
+    text = "".join(f"[parts.p{number}]\n{PART}\n{line}" for number, line in enumerate(lines))
+    if drums:
+        text += '[parts.d]\nengine = "grammar"\nrules = "S -> Kick S"\n'
+    return [part.channel for part in parse_scene(text).parts]
+
+
+def test_parts_without_a_channel_get_the_next_free_one_in_the_order_of_the_file() -> None:
+    assert parts_on([None]) == [1]
+    assert parts_on([2, None, None, 1, None], drums=True) == [2, 3, 4, 1, 5, 10]
+    assert parts_on([None] * 10)[8:] == [9, 11], "not the drums'"
+    assert parts_on([None] * 18)[13:] == [15, 16, 16, 15, 14], "shared from the end"
+
+
+def test_a_scene_is_as_long_as_it_says() -> None:
+    assert parse_scene(SMALLEST).bars == 32
+    assert parse_scene(f"bars = 96\n{SMALLEST}").bars == 96
+
+
+LIVE_RULES = "S -> (arousal) C | (1 - arousal) D | (in_verse + section_left) E"
+
+
+def test_live_values_that_are_always_there_need_no_table() -> None:
+    assert parse_scene(f'[parts.a]\nengine = "grammar"\nrules = "{LIVE_RULES}"\n').parts
+
+
+@pytest.mark.parametrize(
+    ("engine", "place", "words"),
+    [
+        (
+            'engine = "grammar"\nrules = """\nS -> (arousl) C | (1 - arousl) D\n"""',
+            "parts.a.rules, line 6, column 7",
+            "nothing sets 'arousl'; did you mean 'arousal'",
+        ),
+        (
+            'engine = "grammar"\nrules = """\nS -> (dangr) C | (x) D\n"""',
+            "parts.a.rules, line 6, column 7",
+            "did you mean 'danger'",
+        ),
+        (
+            'engine = "lsystem"\naxiom = "A(1)"\nrules = "A(x) : x > y -> A(x)"\n'
+            'reading = { A = "C" }',
+            "parts.a.rules, line 6, column 20",
+            "nothing sets 'y'; there are arousal, bar, beat, danger",
+        ),
+        (
+            'engine = "lsystem"\naxiom = "A(barr)"\nrules = "A(x) -> A(x)"\nreading = { A = "C" }',
+            "parts.a.axiom, line 5, column 12",
+            "nothing sets 'barr'; did you mean 'bar'",
+        ),
+    ],
+)
+def test_a_live_value_that_nothing_sets_is_a_mistake(engine: str, place: str, words: str) -> None:
+    found = mistake(f"[controls]\ndanger = 0\n[parts.a]\n{engine}\n")
+    assert str(found).startswith(place), found
+    assert words in found.problem
 
 
 def test_routing() -> None:

@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from server.wire.link import Link
+from server.wire.link import MOST_OUTSTANDING, Link
 from server.wire.protocol import LATE_DROP, RANK_NOTE, Event
 from tests.rigs.udp import Receiver
 
@@ -156,3 +156,188 @@ async def test_settings_that_make_no_sense_fail_and_harm_nobody() -> None:
         concert.link.send([note(1, 300, 10, "here")])
         await until(lambda: b"/here/off" in concert.listen())
         assert concert.restarts == 0
+
+
+# What is owed -------------------------------------------------------------------------------
+
+
+class Drone:
+    """A concert in which one long note sounds, and whose wire hears nothing more."""
+
+    def __init__(self, concert: Concert) -> None:
+        self.concert, self.link = concert, concert.link
+
+    async def begin(self) -> Drone:
+        self.link.send([note(1, 300, 60_000, "drone")])
+        await until(lambda: self.concert.listen())
+        os.kill(self.link.pid, signal.SIGSTOP)
+        return self
+
+
+@pytest.fixture
+async def drone() -> AsyncIterator[Drone]:
+    async with Concert() as concert:
+        yield await Drone(concert).begin()
+
+
+async def test_a_port_that_was_being_closed_when_its_wire_died_gets_its_ends(drone: Drone) -> None:
+    drone.link.shut(0)
+    os.kill(drone.link.pid, signal.SIGKILL)
+    await until(lambda: drone.concert.listen()[1:])
+    await asyncio.sleep(0.3)
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+
+
+@pytest.mark.parametrize("number", [0, 7])
+async def test_ends_go_to_the_port_that_owed_them_and_not_to_its_number(
+    drone: Drone, number: int
+) -> None:
+    other = Receiver()
+    drone.link.shut(0)
+    settings = {"port": number, "kind": "osc", "host": "127.0.0.1"}
+    drone.link.open({**settings, "number": other.port})
+    os.kill(drone.link.pid, signal.SIGKILL)
+    await until(lambda: drone.concert.listen()[1:])
+    drone.link.send([note(2, 300, 10, "new")._replace(port=number)])
+    await asyncio.sleep(0.6)
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+    assert [arrival.data for arrival in other.drain()] == [b"/new", b"/new/off"]
+    other.close()
+
+
+async def test_a_port_that_is_closed_while_no_wire_lives_gets_its_ends(drone: Drone) -> None:
+    drone.link._fail()
+    assert not drone.link.pid
+    drone.link.shut(0)
+    await until(lambda: drone.concert.listen()[1:])
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+
+
+async def test_a_closed_ports_ends_survive_the_death_of_two_wires(drone: Drone) -> None:
+    drone.link.shut(0)
+    spawn = drone.link._spawn
+
+    def born_dead() -> None:
+        spawn()
+        os.kill(drone.link.pid, signal.SIGKILL)
+        drone.link._spawn = spawn  # type: ignore[method-assign]
+
+    drone.link._spawn = born_dead  # type: ignore[method-assign]
+    os.kill(drone.link.pid, signal.SIGKILL)
+    await until(lambda: drone.concert.listen()[1:])
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+
+
+@pytest.mark.parametrize("how", ["killed", "hung", "killed before", "dead already"])
+async def test_what_a_wire_that_dies_at_the_end_still_owes_is_paid_by_another(
+    drone: Drone, how: str
+) -> None:
+    first, at = drone.link.pid, time.monotonic()
+    if how == "dead already":
+        drone.link._fail()
+        assert not drone.link.pid
+    drone.link.silence()
+    if how == "killed before":
+        os.kill(first, signal.SIGKILL)
+    closing = asyncio.create_task(drone.link.close())
+    if how == "killed":
+        await asyncio.sleep(0.05)
+        os.kill(first, signal.SIGKILL)
+    await closing
+    assert time.monotonic() - at < 2
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+    assert drone.link.pid == 0
+    await until(lambda: not alive(first))
+
+
+async def test_a_wire_that_owes_nothing_is_not_replaced_at_the_end() -> None:
+    async with Concert() as concert:
+        os.kill(concert.link.pid, signal.SIGKILL)
+        spawned: list[int] = []
+        concert.link._spawn = lambda: spawned.append(1)  # type: ignore[method-assign]
+        await concert.link.close()
+        assert not spawned
+
+
+async def test_a_payer_that_hangs_too_does_not_keep_us_from_ending(drone: Drone) -> None:
+    spawn, at = drone.link._spawn, time.monotonic()
+
+    def born_frozen() -> None:
+        spawn()
+        os.kill(drone.link.pid, signal.SIGSTOP)
+
+    drone.link._spawn = born_frozen  # type: ignore[method-assign]
+    await drone.link.close()
+    assert time.monotonic() - at < 2
+
+
+async def test_debts_of_closed_ports_are_forgotten_when_they_have_surely_left() -> None:
+    async with Concert() as concert:
+        concert.link.send([note(1, 100, 60_000, "drone")])
+        await until(lambda: concert.listen())
+        concert.link.shut(0)
+        assert len(concert.link._parted) == 1
+        await until(lambda: not concert.link._parted)
+        assert concert.listen() == [b"/drone", b"/drone/off"]
+
+
+# Overflow, and one failure on another ---------------------------------------------------------
+
+
+async def test_a_wire_that_takes_nothing_more_is_replaced_once_and_what_sounds_is_ended(
+    drone: Drone,
+) -> None:
+    concert, before = drone.concert, drone.link.pid
+    big = [
+        note(identity, 60_000, 10, "later")._replace(on=bytes(60_000))
+        for identity in range(10, 10 + MOST_OUTSTANDING // 60_000 + 10)
+    ]
+    for event in big:
+        drone.link.send([event])
+    assert len(drone.link._out) == 0, "it has overflowed, and nothing more is kept for it"
+    drone.link.send([note(2, 60_000, 10, "soon")])
+    drone.link.recall()
+    await until(lambda: concert.restarts)
+    assert not alive(before)
+    drone.link.send([note(3, 300, 10, "soon")])
+    await until(lambda: b"/soon/off" in concert.listen())
+    assert concert.heard == [b"/drone", b"/drone/off", b"/soon", b"/soon/off"]
+    assert concert.restarts == 1
+    assert concert.states == ["open", "lost", "open"]
+
+
+async def test_two_signs_of_one_failure_have_one_wire_started(drone: Drone) -> None:
+    spawned: list[int] = []
+    spawn = drone.link._spawn
+
+    def counted() -> None:
+        spawn()
+        spawned.append(drone.link.pid)
+
+    drone.link._spawn = counted  # type: ignore[method-assign]
+    drone.link._fail()  # found mute …
+    drone.link._fail()  # … and its end of file, in the same turn
+    drone.link._restart()  # which asked for another at once
+    drone.link._restart()
+    await until(lambda: drone.concert.restarts)
+    await asyncio.sleep(0.6)
+    assert len(spawned) == drone.concert.restarts == 1
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+
+
+async def test_a_wire_that_dies_while_it_starts_leaves_no_debt(drone: Drone) -> None:
+    spawn, born = drone.link._spawn, list[int]()
+
+    def born_dead() -> None:
+        spawn()
+        born.append(drone.link.pid)
+        if len(born) < 3:
+            os.kill(drone.link.pid, signal.SIGKILL)
+
+    drone.link._spawn = born_dead  # type: ignore[method-assign]
+    os.kill(drone.link.pid, signal.SIGKILL)
+    await until(lambda: drone.concert.listen()[1:])
+    await until(lambda: drone.concert.restarts)
+    assert drone.concert.listen() == [b"/drone", b"/drone/off"]
+    assert (len(born), drone.concert.restarts) == (3, 1)
+    assert not any(alive(pid) for pid in born[:2])

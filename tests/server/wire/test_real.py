@@ -25,18 +25,20 @@ from tests.rigs.victim import Victim
 
 pytestmark = pytest.mark.real
 MS = 1_000_000
-OUT = "Componium:out"
+OUT = "Componium out:out"
+#: Planners killed at each length of a period.
+KILLS = 20
 #: Seconds after which everything on its way has arrived.
 SETTLED = 0.3
 
 
-def private_server(folder: Path) -> JackServer:
+def private_server(folder: Path, period: int = 64) -> JackServer:
     need("jackd", "jackd2")
     need("unshare", "util-linux")
     if find_spec("rtmidi") is None:
         lack("python-rtmidi is missing, by which the receiver hears")
     try:
-        return JackServer(folder)
+        return JackServer(folder, period)
     except RuntimeError as reason:
         lack(str(reason))
         raise
@@ -72,12 +74,15 @@ def nobody_left() -> Iterator[None]:
 playing: list[Victim] = []
 
 
-def play(jack: JackServer, midi: str = "virtual", osc: int = 0, seed: int = 0) -> Victim:
-    """A planner with its MIDI port open, or waiting for it."""
-    arguments = ["--midi", midi, "--osc", str(osc), "--seed", str(seed)]
+def play(
+    jack: JackServer, midi: str = "virtual", osc: int = 0, seed: int = 0, titles: str = "out"
+) -> Victim:
+    """A planner with its MIDI ports open, or waiting for them."""
+    arguments = ["--midi", midi, "--titles", titles, "--osc", str(osc), "--seed", str(seed)]
     victim = Victim(jack.python("tests.rigs.planner", *arguments))
     playing.append(victim)
-    victim.wait_for(what="state", kind="midi")
+    for port in range(titles.count(",") + 1):
+        victim.wait_for(what="state", kind="midi", port=port)
     return victim
 
 
@@ -228,3 +233,90 @@ def test_an_existing_port_comes_and_goes(jack: JackServer) -> None:
     time.sleep(SETTLED)
     assert synth.report().sounding == []
     synth.kill()
+
+
+# Long periods: what is sent last is read up to two of them later -----------------------------
+
+
+@pytest.mark.parametrize("period", [1024, 4096])
+def test_a_killed_planner_is_silenced_however_long_a_period_is(tmp_path: Path, period: int) -> None:
+    with private_server(tmp_path, period) as jack:
+        ledger = Ledger(jack)
+        for seed in range(KILLS):
+            victim = play(jack, seed=seed)
+            jack.connect(OUT, ledger.port)
+            sounding(ledger, 5)
+            time.sleep(random.Random(seed).uniform(0, 0.2))
+            at = victim.kill()
+            time.sleep(0.3 + 4 * period / 48_000)
+            report = ledger.report()
+            assert report.sounding == [], f"stuck with seed {seed}"
+            assert report.last_off - at < (400 + 3 * period // 48) * MS
+        ledger.kill()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, be it that nobody has asked how."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_many_ports_are_silenced_and_closed_in_time(tmp_path: Path) -> None:
+    titles = ["one", "two", "three", "four"]
+    with private_server(tmp_path, 4096) as jack:
+        ledger = Ledger(jack)
+        for end in (Victim.kill, Victim.end):
+            victim = play(jack, titles=",".join(titles))
+            for title in titles:
+                jack.connect(f"Componium {title}:{title}", ledger.port)
+            sounding(ledger, 30)
+            wire, at = victim.wire("midi"), time.monotonic()
+            end(victim)
+            assert time.monotonic() - at < 1.5
+            time.sleep(0.3)
+            assert ledger.report().sounding == []
+            time.sleep(2)
+            assert gone(wire)
+            assert all("Componium" not in port for port in jack.ports())
+        ledger.kill()
+
+
+# Names ----------------------------------------------------------------------------------------
+
+
+def own_ports(jack: JackServer) -> set[str]:
+    return {port for port in jack.ports() if port.startswith("Componium")}
+
+
+@pytest.mark.parametrize("titles", ["melody,low drums", "low drums,melody"])
+def test_ports_are_named_after_their_parts_whatever_the_order(
+    jack: JackServer, ledger: Ledger, titles: str
+) -> None:
+    victim = play(jack, titles=titles)
+    names = {"Componium melody:melody", "Componium low drums:low drums"}
+    assert own_ports(jack) == names
+    for name in names:
+        jack.connect(name, ledger.port)
+    sounding(ledger, 20)
+    at = time.monotonic_ns()
+    os.kill(victim.wire("midi"), signal.SIGKILL)
+    victim.wait_for(what="restart", since=at)
+    assert own_ports(jack) == names
+    connected = jack.run("jack_lsp", "-c", ledger.port).splitlines()[1:]
+    assert {line.strip() for line in connected} == names
+    victim.end()
+    time.sleep(SETTLED)
+    assert ledger.report().sounding == []
+
+
+def test_names_are_cut_where_jack_takes_no_longer_ones(jack: JackServer) -> None:
+    title = "a" * 64
+    victim = play(jack, titles=title)
+    assert own_ports(jack) == {f"Componium {title[:50]}:{title}"}
+    other = play(jack, titles=title)  # beside another one that lives
+    assert own_ports(jack) == {
+        f"Componium {title[:50]}:{title}",
+        f"Componium {title[:50]} 2:{title}",
+    }
+    other.end()
+    victim.end()

@@ -248,7 +248,9 @@ class TestWatchfulness:
         stage.run(20)
         stage.wire.close()
         assert port.bytes == [on(), off(), *hushed(0), *hushed(0)]
-        assert port.shut and stage.wire.closed()
+        assert stage.wire.closed() and not port.shut
+        stage.wire.shut()
+        assert port.shut
 
 
 class TestBounds:
@@ -333,10 +335,34 @@ class TestPorts:
             stage.tell(protocol.part_frame(protocol.CLOSE, number))
         stage.run(100)
         first.slow = False
-        stage.run(5)
+        stage.run(60)
         assert (first.shut, never.shut) == (True, False)
         stage.run(machine.LEAVE / MS)
         assert never.shut and stage.wire.closed()
+
+    def test_closing_one_port_does_not_hold_up_what_another_has_to_send(self, stage: Stage) -> None:
+        stage.open(0)
+        going = stage.open(1)
+        stage.play(note(nth, 1000 + 40 * nth, 1020 + 40 * nth) for nth in range(1, 100))
+        stage.tell(protocol.part_frame(protocol.CLOSE, 1))
+        stage.run(1000)
+        assert not going.shut
+        stage.run(1000)
+        assert going.shut  # not for ever
+
+    def test_a_port_that_returns_under_its_name_waits_until_it_is_free(self, stage: Stage) -> None:
+        called = {"client": "Componium", "title": "bass"}
+        before = stage.open(0, **called)
+        before.slow = True
+        after = stage.open(0, **called)
+        other = stage.open(1, client="Componium", title="lead")
+        stage.tell(protocol.pay_frame(0, off(50)))
+        stage.run(200)
+        assert (before.shut, after.bytes, other.bytes) == (False, [], [])
+        assert [body["port"] for kind, body in stage.said if kind == protocol.PORT][1:] == [1]
+        before.slow = False
+        stage.run(150)
+        assert before.shut and after.bytes == [off(50)]
 
     def test_a_closed_port_is_ended_and_its_events_forgotten(self, stage: Stage) -> None:
         port = stage.open()

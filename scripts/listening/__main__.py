@@ -1,0 +1,81 @@
+"""`scripts/listen`: measure rendered music, and draw it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.base import Mistake
+from scripts.listening import report, scenes
+from scripts.listening.roll import draw
+from scripts.listening.score import Score, read_midi, score_of
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 2 for mistakes in arguments or files."""
+    ask = argparse.ArgumentParser(prog="scripts/listen", description=__doc__)
+    commands = ask.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("corpus", help="what human music scores")
+    scene = commands.add_parser("scene", help="measure scenes")
+    scene.add_argument("names", nargs="+", metavar="SCENE")
+    scene.add_argument("--parts", action="store_true", help="what each part does, too")
+    moods = commands.add_parser("moods", help="styles × words × seeds against every bar")
+    moods.add_argument("--styles", nargs="+", default=[], metavar="STYLE", help="default: all")
+    moods.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
+    for each in (scene, moods):
+        each.add_argument("--seeds", type=int, default=5, help="how many, from 1 on")
+    roll = commands.add_parser("roll", help="a piano roll of a scene, a style or a MIDI file")
+    roll.add_argument("name", metavar="SCENE|STYLE:WORD|FILE.mid")
+    roll.add_argument("--seed", type=int, default=1)
+    roll.add_argument("-o", "--output", type=Path, required=True, help="a .svg or .png")
+    for each in (scene, moods, roll):
+        each.add_argument("--bars", type=int, default=64)
+    options = ask.parse_args(argv)
+    try:
+        if options.command == "corpus":
+            print(report.corpus_report())
+        elif options.command == "scene":
+            seeds = range(1, options.seeds + 1)
+            print(report.scene_report(options.names, seeds, options.bars))
+            for name in options.names if options.parts else ():
+                print(f"\n{name}, seed 1:\n")
+                print(report.parts_report(name, 1, options.bars))
+        elif options.command == "moods":
+            styles = options.styles or scenes.styles()
+            if not styles:
+                raise Mistake("config/styles", "there is no style to listen to")
+            seeds = range(1, options.seeds + 1)
+            print(report.moods_report(styles, options.words, seeds, options.bars))
+        else:
+            _write(draw(_score(options.name, options.seed, options.bars)), options.output)
+    except Mistake as mistake:
+        print(f"listen: {mistake}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _score(name: str, seed: int, bars: int) -> Score:
+    if name.endswith((".mid", ".midi")):
+        return read_midi(Path(name))
+    style, colon, word = name.partition(":")
+    made = scenes.asked(style, word, seed) if colon else scenes.shipped(name, seed)
+    return score_of(made, bars)
+
+
+def _write(picture: str, path: Path) -> None:
+    """Keep a picture as SVG, or as PNG where rsvg-convert is installed. Errors: Mistake."""
+    if path.suffix == ".svg":
+        path.write_text(picture, encoding="utf-8")
+        return
+    tool = shutil.which("rsvg-convert")
+    if path.suffix != ".png" or tool is None:
+        raise Mistake(str(path), "expected a name ending in .svg, or in .png with rsvg-convert")
+    subprocess.run([tool, "-o", str(path)], input=picture.encode(), check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""A piano roll as SVG: parts in colours, bar lines, chord names, keys and sections."""
+
+from __future__ import annotations
+
+from html import escape
+
+from scripts.listening.score import Score
+
+ROW = 16  # bars
+WIDTH, LEFT, TOP = 1560, 44, 34
+SEMITONE, LANE = 5, 9  # pixels
+COLOURS = (
+    *("#d1495b", "#2e6f95", "#3a7d44", "#b5651d", "#7b4ea3", "#0f8b8d", "#c2185b"),
+    *("#8d6e63", "#546e7a", "#9e9d24"),
+)
+
+
+def draw(score: Score, bars_in_row: int = ROW) -> str:
+    """An SVG picture of a whole score, so many bars to a row.
+
+    Pitched notes lie on a scale with a line at each C, darker the louder; drums have a lane for
+    each pitch below. Bars are numbered from 1.
+    """
+    parts = list(score.parts)
+    colours = {part: COLOURS[at % len(COLOURS)] for at, part in enumerate(parts)}
+    pitches = [note.pitch for note in score.pitched] or [60]
+    low, high = min(pitches) - 2, max(pitches) + 2
+    pitched = set(score.pitched)
+    drums = sorted({n.pitch for n in score.notes if n not in pitched}, reverse=True)
+    roll = (high - low) * SEMITONE
+    height = TOP + roll + 6 + len(drums) * LANE + 22
+    rows = [score.bars[at : at + bars_in_row] for at in range(0, len(score.bars), bars_in_row)]
+    total = 40 + height * len(rows)
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH + 2 * LEFT}" height="{total}" '
+        'font-family="sans-serif" font-size="11">',
+        '<rect width="100%" height="100%" fill="#fffdf8"/>',
+        _text(LEFT, 22, score.title or "score", "#222", 16),
+    ]
+    x = LEFT + 260
+    for part in parts:
+        out.append(_box(x, 12, 14, 11, colours[part]))
+        label = f"{part} ({score.roles[part]})"
+        out.append(_text(x + 18, 22, label, "#222", 12))
+        x += 40 + 7 * len(label)
+    longest = max((sum(float(bar.meter.length) for bar in row) for row in rows), default=1.0)
+    for number, row in enumerate(rows):
+        begin = row[0].begin
+        stop = row[-1].begin + float(row[-1].meter.length)
+        top = 40 + number * height + TOP
+        scale = WIDTH / longest
+
+        def at(beat: float, begin: float = begin, scale: float = scale) -> float:
+            return LEFT + (beat - begin) * scale
+
+        for pitch in range(low, high + 1):
+            if pitch % 12 == 0:
+                y = top + (high - pitch) * SEMITONE
+                out.append(_line(LEFT, y, at(stop), y, "#d8d2c4"))
+                out.append(_text(8, y + 4, f"C{pitch // 12 - 1}", "#999", 10))
+        for place, bar in enumerate(row):
+            y = top + roll + len(drums) * LANE + 6
+            index = number * bars_in_row + place
+            heavy = index % score.phrase == 0
+            out.append(_line(at(bar.begin), top - 6, at(bar.begin), y, "#777" if heavy else "#ccc"))
+            out.append(_text(at(bar.begin) + 2, y + 12, str(index + 1), "#999", 9))
+        above = [(chord.begin, chord.name, 8, "#333") for chord in score.chords]
+        above += [(key.begin, key.name, 21, "#a33") for key in score.keys]
+        above += [(part.begin, part.name, 21, "#33a") for part in score.sections]
+        out += [
+            _text(at(where) + 2, top - up, name, colour, 10)
+            for where, name, up, colour in above
+            if begin <= where < stop
+        ]
+        for note in score.notes:
+            if not begin <= note.onset < stop:
+                continue
+            if note in pitched:
+                lane, tall = (high - note.pitch - 0.5) * SEMITONE, SEMITONE - 0.5
+            else:
+                lane, tall = roll + 6.0 + drums.index(note.pitch) * LANE, LANE - 3.0
+            wide = max(min(note.length, stop - note.onset) * scale, 1.5)
+            colour, opacity = colours[note.part], 0.3 + 0.7 * note.velocity
+            out.append(_box(at(note.onset), top + lane, wide, tall, colour, opacity))
+    out.append("</svg>")
+    return "\n".join(out)
+
+
+def _box(x: float, y: float, wide: float, tall: float, colour: str, opacity: float = 1.0) -> str:
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" '
+        f'fill="{colour}" fill-opacity="{opacity:.2f}"/>'
+    )
+
+
+def _line(x: float, y: float, to_x: float, to_y: float, colour: str) -> str:
+    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}" stroke="{colour}"/>'
+
+
+def _text(x: float, y: float, text: str, colour: str, size: int) -> str:
+    safe = escape(text)
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="{size}">{safe}</text>'

@@ -1,0 +1,1 @@
+"""What the moment is like: mood, harmony and form, and the one who holds them together."""
