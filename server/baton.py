@@ -41,7 +41,9 @@ class Baton:
 
         return self._feel(change, when, told, lambda beat: self.conductor.arrival(beat, bars))
 
-    def emotion(self, word: str, bars: float = 0.0, when: str = "beat", told: Told = None) -> Receipt:
+    def emotion(
+        self, word: str, bars: float = 0.0, when: str = "beat", told: Told = None
+    ) -> Receipt:
         """The same by a word: one of Melodrive's nine, or the scene's own."""
         return self.mood(parse_mood(word, self.conductor.words), bars, when, told)
 
@@ -53,7 +55,7 @@ class Baton:
         return self.mood(Mood(target.valence, target.arousal, tension), bars, when, told)
 
     def listener(self, x: float, y: float, told: Told = None) -> Receipt:
-        """The player stands here among the scene's emotional points. Errors: Mistake without any."""
+        """The player stands here among the scene's points. Errors: Mistake without any."""
         field = self.conductor.spec.field
         if field is None:
             raise Mistake("listener", "the scene has no emotional points; give it [[mood.points]]")
@@ -107,9 +109,7 @@ class Baton:
             conductor.take_back("mood", beat)
             player.feel_anew(beat)
 
-        return player.at(
-            when, ("mood",), apply, told, planned=True, arrives=arrives, undo=undo
-        )
+        return player.at(when, ("mood",), apply, told, planned=True, arrives=arrives, undo=undo)
 
     def _plan(
         self,
@@ -131,9 +131,7 @@ class Baton:
         def undo(beat: Fraction) -> None:
             conductor.take_back(topic[0], beat)
 
-        return self._player.at(
-            when, topic, apply, told, planned=ahead, unplanned=True, undo=undo
-        )
+        return self._player.at(when, topic, apply, told, planned=ahead, unplanned=True, undo=undo)
 
     def _on_bar(self, when: str) -> None:
         if when == "now" or "beat" in when:

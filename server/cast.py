@@ -89,7 +89,7 @@ class Cast:
             scene.controls,
             before.setting.conductor if before is not None else None,
         )
-        self.setting = Setting(
+        self.setting: Setting = Setting(
             scene.seed,
             scene.key,
             scene.meters,
@@ -118,7 +118,9 @@ class Cast:
         self.early_beats = max(
             (-min(groove.shifts) * groove.grid for groove in grooves), default=Fraction(0)
         )
-        self.early_ns = round(max(_STRAYS * LOOSEST * spec.human_time for spec in scene.parts) * 1e9)
+        self.early_ns = round(
+            max(_STRAYS * LOOSEST * spec.human_time for spec in scene.parts) * 1e9
+        )
         self._told = begin
         self._chord: Chord | None = None
         self._bar: Bar | None = None  # the one whose key and section were told last
@@ -361,9 +363,7 @@ class PendingMood(Pending):
     __slots__ = ("mood", "word")
     rank = 1
 
-    def __init__(
-        self, cast: Cast, beat: Fraction, identity: int, mood: Mood, word: str
-    ) -> None:
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, mood: Mood, word: str) -> None:
         super().__init__(cast, beat, identity)
         self.mood, self.word = mood, word
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from engines import motif
 from engines.base import Controls, Engine, Mistake, Symbol
@@ -44,50 +45,77 @@ class Row:
         return frozenset(self.names)
 
 
-def themes(
-    table: Table | None, base: Path, seed: int, key: Key, meters: MeterMap
-) -> dict[str, Motif]:
-    """The scene's themes by name, in their order: written, read from a file, or invented.
+class _Theme(NamedTuple):
+    """A theme as a scene has it: written, or to be invented from a seed (its own, or None)."""
 
-    `notes = "5:1/8 …"`, or `midi = "tune.mid"`, or neither: then one is invented from the
-    scene's seed and the theme's name, of `bars` (4 or 8) and a `character`.
-    """
-    found: dict[str, Motif] = {}
-    if table is None:
-        return found
-    bar = meters.bar_at(Fraction(0)).meter.length
-    for name in list(table.values):
-        if not NAME.match(name) or len(found) >= MOST_THEMES:
-            table.take(name)
-            table.amiss(name, f"expected at most {MOST_THEMES} names of letters and digits", None)
-            continue
-        inner = table.table(name)
-        if inner is not None:
-            made = _theme(name, inner, base, seed, key, bar)
-            if made is not None:
-                found[name] = made
-            inner.end()
-    return found
+    name: str
+    written: Motif | None
+    bars: int
+    bar: Fraction
+    character: str
+    seed: int | None
+
+    def motif(self, seed: int) -> Motif:
+        if self.written is not None:
+            return self.written
+        own = seed if self.seed is None else self.seed
+        rng = Random(f"{own}/theme/{self.name}")
+        return motif.generate(rng, self.bars, self.bar, self.character, self.name)
 
 
-def _theme(
-    name: str, table: Table, base: Path, seed: int, key: Key, bar: Fraction
-) -> Motif | None:
+@dataclass(frozen=True)
+class Themes:
+    """The themes of a scene, in their order; those that are not written change with the seed."""
+
+    each: tuple[_Theme, ...] = ()
+
+    def __call__(self, seed: int) -> tuple[Motif, ...]:
+        return tuple(theme.motif(seed) for theme in self.each)
+
+    @classmethod
+    def read(cls, table: Table | None, base: Path, key: Key, meters: MeterMap) -> Themes:
+        """From `[themes]`: a table each, with `notes`, a `midi` file, or neither.
+
+        Without either one is invented, of `bars` (4 or 8) and a `character`, from the scene's
+        seed or its own.
+        """
+        found: list[_Theme] = []
+        bar = meters.bar_at(Fraction(0)).meter.length
+        for name in list(table.values) if table is not None else ():
+            assert table is not None
+            if not NAME.match(name) or len(found) >= MOST_THEMES:
+                table.take(name)
+                table.amiss(name, f"expected at most {MOST_THEMES} names of letters, digits", None)
+                continue
+            inner = table.table(name)
+            if inner is not None:
+                found += _theme(name, inner, base, key, bar)
+                inner.end()
+        return cls(tuple(found))
+
+
+NO_THEMES = Themes()
+
+
+def _theme(name: str, table: Table, base: Path, key: Key, bar: Fraction) -> list[_Theme]:
     notes, midi = table.text("notes"), table.text("midi")
-    bars = table.whole("bars", 4, 1, 64)
+    bars = table.whole("bars", 8, 1, 64)
     character = table.choice("character", "", ("", *motif.CHARACTERS))
+    seed = table.whole("seed", 0, 0, 2**63 - 1) if "seed" in table.values else table.take("seed")
     try:
         if notes and midi:
             raise Mistake("", "expected either notes or midi, not both")
+        written = None
         if notes:
-            return motif.parse(notes, name, bar, "notes")
-        if midi:
-            return _from_file(name, midi, base, key, bar)
-        own = table.whole("seed", seed, 0, 2**63 - 1)
-        return motif.generate(Random(f"{own}/theme/{name}"), bars, bar, character, name)
+            written = motif.parse(notes, name, bar, "notes")
+        elif midi:
+            written = _from_file(name, midi, base, key, bar)
+        made = _Theme(name, written, bars, bar, character, seed)
+        made.motif(0)  # so that mistakes show now
+        return [made]
     except Mistake as mistake:
         table.note(mistake.within(table.place))
-        return None
+        return []
 
 
 def _from_file(name: str, midi: str, base: Path, key: Key, bar: Fraction) -> Motif:
@@ -95,18 +123,17 @@ def _from_file(name: str, midi: str, base: Path, key: Key, bar: Fraction) -> Mot
 
     pieces = read_tunes([midi], base, "midi")
     seven = key.heptatonic
-    notes = [
-        (sound.at, sound.length, sound.pitch) for piece in pieces for sound in piece.sounds
-    ]
+    notes = [(sound.at, sound.pitch, sound.length) for piece in pieces for sound in piece.sounds]
     return motif.from_pitches(notes, seven.tonic.semitone, seven.pitch_classes, name, bar)
 
 
 def direction(
-    top: Table, base: Path, motifs: Mapping[str, Motif], make_engine: MakeEngine
+    top: Table, base: Path, motifs: Sequence[Motif], make_engine: MakeEngine
 ) -> ConductorSpec:
     """Read `[mood]`, `[form]`, `harmony` and `likeness`; what is wrong is noted in the tables."""
     mood = top.table("mood") or Table({}, "mood", [])
-    form = _form(top.table("form"), motifs, make_engine)
+    names = tuple(each.name for each in motifs)
+    form = _form(top.table("form"), names, make_engine)
     name = mood.text("map", "default")
     moods: MoodMap | None = None
     try:
@@ -125,7 +152,7 @@ def direction(
         field=field,
         modes=mood.flag("modes"),
         enrich=mood.flag("chords"),
-        themes=tuple(motifs),
+        themes=names,
         likeness=top.number("likeness", 0.8, 0, 1),
         speed=mood.number("speed", 0.5, 0.01, 16),
         **({"map": moods} if moods is not None else {}),
@@ -134,9 +161,7 @@ def direction(
     return spec
 
 
-def _form(
-    table: Table | None, motifs: Mapping[str, Motif], make_engine: MakeEngine
-) -> FormSpec:
+def _form(table: Table | None, themes: tuple[str, ...], make_engine: MakeEngine) -> FormSpec:
     if table is None or not table.values:
         return FormSpec()
     inner = table.table("sections")
@@ -147,7 +172,7 @@ def _form(
         if not NAME.match(name) or len(sections) >= MOST_SECTIONS:
             inner.amiss(name, f"expected at most {MOST_SECTIONS} names of letters and digits", None)
         elif section is not None:
-            sections[name] = _section(name, section, motifs)
+            sections[name] = _section(name, section, themes)
             section.end()
     plan, ends = table.text("plan"), table.flag("ends")
     order: Engine | None
@@ -168,10 +193,10 @@ def _form(
     return FormSpec(sections, order, ends)
 
 
-def _section(name: str, table: Table, motifs: Mapping[str, Motif]) -> SectionSpec:
+def _section(name: str, table: Table, themes: tuple[str, ...]) -> SectionSpec:
     theme = table.text("theme")
-    if theme and theme not in motifs:
-        there = ", ".join(motifs) or "none in this scene"
+    if theme and theme not in themes:
+        there = ", ".join(themes) or "none in this scene"
         table.amiss("theme", f"no theme is called {theme!r}; there are: {there}", None)
     mode = table.text("mode")
     if mode and mode not in MODES:
@@ -205,7 +230,7 @@ def _curve(table: Table) -> Curve:
             else (place / max(len(value) - 1, 1), float(each))
             for place, each in enumerate(value)
         ]
-        rising = all(a <= b for (a, _), (b, _) in zip(points, points[1:], strict=False))
+        rising = all(a <= b for (a, _), (b, _) in pairwise(points))
         if not points or not rising or not all(0 <= y <= 1 and 0 <= x <= 1 for x, y in points):
             raise ValueError
     except (TypeError, ValueError, IndexError):

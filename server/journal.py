@@ -104,9 +104,7 @@ class Ported(NamedTuple):
     why: str
 
 
-Entry = (
-    Played | Ticked | Harmonised | Turned | Said | Marked | Felt | Moved | Troubled | Ported
-)
+Entry = Played | Ticked | Harmonised | Turned | Said | Marked | Felt | Moved | Troubled | Ported
 
 
 class Journal:

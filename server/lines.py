@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from .aside import Aside
 from .journal import (
     Entry,
+    Felt,
     Harmonised,
     Marked,
     Moment,
@@ -115,6 +116,15 @@ def _fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
         return {"event": "osc", **_moment(entry.moment), **words}
     if isinstance(entry, Marked):
         return {"event": entry.kind, **_moment(entry.moment), "name": entry.name}
+    if isinstance(entry, Felt):
+        return {
+            "event": "mood",
+            **_moment(entry.moment),
+            "valence": round(entry.valence, 4),
+            "arousal": round(entry.arousal, 4),
+            "tension": round(entry.tension, 4),
+            "word": entry.word,
+        }
     if isinstance(entry, Moved):
         return {"event": "transport", **_moment(entry.moment), "state": entry.state}
     if isinstance(entry, Ported):

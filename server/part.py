@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from engines.base import THINKING, Controls, Engine, Fragment, Heard, Origin, Sound, Symbol
 
-from .conductor.conductor import Bar, Conductor, ConductorSpec, Seat
+from .conductor.conductor import Bar, Conductor, ConductorSpec
 from .music.chord import Chord, approach, chord_tone, colours, roman, voice
 from .music.groove import Groove
 from .music.line import Begun, Line
@@ -308,7 +307,7 @@ class Part:
             number += 1
 
     def next_chord(self) -> Begun[Chord] | None:
-        """The chord that this part will hand out next, in the key it then finds; None if unknown."""
+        """The chord that this part hands out next, in the key it then finds; None if unknown."""
         found = self._foresee(self._harmony, self.cursor)
         harmony = self._harmony(found[1]) if found is not None else None
         if found is None or harmony is None:
@@ -552,7 +551,7 @@ class Part:
         found, root = colours(chord, key), chord.root.semitone
         if not atom.number and self._last_pitch is not None:
             last = self._last_pitch - 12 * (self.spec.octave - 4)
-            near = min((last + (note - last + 6) % 12 - 6 for note in found), key=lambda m: abs(m - last))
+            near = min(((note - last + 6) % 12 - 6 for note in found), key=abs) + last
             return near + 12 * atom.octave, ""
         note = found[(max(atom.number, 1) - 1) % len(found)]
         return 60 + root + (note - root) % 12 + 12 * atom.octave, ""

@@ -6,17 +6,20 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import engines
 from engines.base import IN, LIVE, Controls, Engine, Mistake, Reads, Structured, Symbol
+from engines.motif import Motif
 
-from .conductor.conductor import ConductorSpec
+from .conductor.conductor import UNCONDUCTED, ConductorSpec
+from .conductor.moodmap import ROLES
+from .direction import NO_THEMES, Themes, direction
 from .encode import OutputSpec
 from .music.groove import Groove, parse_groove
 from .music.meter import MeterMap, parse_meters
@@ -26,6 +29,7 @@ from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
 from .part import PartSpec
 from .reading import Drum, Reading, Struck, Word
+from .style import find, progression, styled, values
 from .table import Mistakes, Table, read, shown
 
 LARGEST = 1 << 20  # bytes of a scene file
@@ -52,7 +56,8 @@ class Scene:
     """Everything a scene file says, checked.
 
     tempo: quarter notes a minute.  phrase: bars.  controls: live values by name.
-    bars: how long it is where nobody says, as in a rendering.
+    bars: how long it is where nobody says, as in a rendering.  style: whose ensemble it has.
+    themes: the seed's own, which another seed invents anew.
     """
 
     name: str
@@ -66,10 +71,26 @@ class Scene:
     parts: tuple[PartSpec, ...]
     outputs: Mapping[str, OutputSpec]
     bars: int = BARS
-    conductor: ConductorSpec = field(default_factory=ConductorSpec)
+    conductor: ConductorSpec = UNCONDUCTED
+    style: str = ""
+    themes: Themes = NO_THEMES
 
     def with_seed(self, seed: int) -> Scene:
-        return replace(self, seed=seed)
+        """The same scene from another seed, its invented themes included."""
+        motifs = self.themes(seed)
+        old = self.themes(self.seed)
+        parts = tuple(
+            replace(part, engine=_with_themes(part.engine, old, motifs)) for part in self.parts
+        )
+        return replace(self, seed=seed, parts=parts)
+
+
+def _with_themes(engine: Any, old: tuple[Motif, ...], new: tuple[Motif, ...]) -> Engine:
+    """The engine, with the new themes where it has the scene's old ones."""
+    if old and getattr(engine, "themes", None) == old:
+        engine = replace(engine, themes=new)
+    made: Engine = engine
+    return made
 
 
 def find_scene(name: str) -> Path:
@@ -98,8 +119,8 @@ def find_scene(name: str) -> Path:
     raise Mistake(name, f"no scene has this name; there are {', '.join(shipped)}, or give a path")
 
 
-def load_scene(path: Path) -> Scene:
-    """Read and check a scene file.
+def load_scene(path: Path, style: str = "") -> Scene:
+    """Read and check a scene file. style: instead of its own.
 
     Errors: Mistakes, their places beginning with the file's name.
     """
@@ -110,7 +131,7 @@ def load_scene(path: Path) -> Scene:
     except (OSError, UnicodeDecodeError) as error:
         raise Mistake(path.name, f"cannot be read: {_plainly(error)}") from None
     try:
-        return parse_scene(text, path.stem, path.parent)
+        return parse_scene(text, path.stem, path.parent, style)
     except Mistakes as mistakes:
         raise Mistakes(
             [
@@ -125,15 +146,17 @@ def load_scene(path: Path) -> Scene:
         ) from None
 
 
-def parse_scene(text: str, name: str = "scene", base: Path | None = None) -> Scene:
-    """Check a scene's text. base: the folder that its tunes are looked for in.
+def parse_scene(text: str, name: str = "scene", base: Path | None = None, style: str = "") -> Scene:
+    """Check a scene's text. base: the folder that its tunes are looked for in.  style: see
+    `load_scene`.
 
     Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text.
     """
-    return read(text, lambda top: _scene(top, name, base or Path()))
+    return read(text, lambda top: _scene(top, name, base or Path(), style))
 
 
-def _scene(top: Table, name: str, base: Path) -> Scene:
+def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
+    style = _dressed(top, base, other)
     title = top.text("title", name)
     tempo = top.number("tempo", 120, SLOWEST, FASTEST)
     meters = top.parsed("meter", parse_meters, parse_meters("4/4"))
@@ -144,13 +167,46 @@ def _scene(top: Table, name: str, base: Path) -> Scene:
     controls = _controls(top.table("controls"))
     outputs = _outputs(top.table("outputs"))
     feel = _feel(top)
+    themes = Themes.read(top.table("themes"), base, key, meters)
+    motifs = themes(seed)
+    conductor = direction(top, base, motifs, lambda table: _order(table, base))
     parts_table = top.table("parts")
     top.end()
     known = {*LIVE, *controls}
-    parts = [] if parts_table is None else _parts(parts_table, feel, known, outputs, base)
+    shared = _Shared(known, outputs, base, meters.bar_at(Fraction(0)).meter.length, motifs)
+    parts = [] if parts_table is None else _parts(parts_table, feel, shared)
     return Scene(
-        name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars
+        *(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars),
+        *(conductor, style, themes),
     )
+
+
+class _Shared(NamedTuple):
+    """What all parts of a scene may refer to. known: names of live values.  bar: its length."""
+
+    known: set[str]
+    outputs: Mapping[str, OutputSpec]
+    base: Path
+    bar: Fraction
+    themes: tuple[Motif, ...]
+
+
+def _dressed(top: Table, base: Path, other: str) -> str:
+    """Lay the scene's tables over those of its style, or of another one; the style's name."""
+    own = top.text("style")
+    name = other or own
+    if name:
+        try:
+            top.values = styled(top.values, values(find("styles", name, base)))
+        except Mistake as mistake:
+            top.note(mistake.within("style"))
+    return name
+
+
+def _order(table: Table, base: Path) -> Engine | None:
+    """The engine that orders a form's sections."""
+    name, made = _engine_class(table)
+    return None if made is None else _engine(name, made, table, base, ())
 
 
 def _feel(top: Table) -> dict[str, Any]:
@@ -163,14 +219,7 @@ def _feel(top: Table) -> dict[str, Any]:
     return feel if len(top.wrong) == before else {}
 
 
-def _parts(
-    table: Table,
-    feel: Mapping[str, Any],
-    known: set[str],
-    outputs: Mapping[str, OutputSpec],
-    base: Path,
-) -> list[PartSpec]:
-    """All parts. known: names of live values.  base: where their files are looked for."""
+def _parts(table: Table, feel: Mapping[str, Any], shared: _Shared) -> list[PartSpec]:
     names = list(table.values)
     if not names:
         table.note(Mistake(table.place, "expected at least one part, such as [parts.melody]"))
@@ -185,7 +234,7 @@ def _parts(
         inner = table.table(name)
         if inner is not None:
             inner.values = {**feel, **inner.values}
-            parts.append(_part(name, inner, known, outputs, base))
+            parts.append(_part(name, inner, shared))
     _check_listening(parts, table)
     return _with_channels(parts)
 
@@ -292,19 +341,19 @@ def check_target(text: str, place: str) -> str:
     return text
 
 
-def _part(
-    name: str, table: Table, known: set[str], outputs: Mapping[str, OutputSpec], base: Path
-) -> PartSpec:
+def _part(name: str, table: Table, shared: _Shared) -> PartSpec:
     """One part; its channel is 0 where it is to have one that is free."""
+    _harmonised(table, shared)
     engine_name, made = _engine_class(table)
-    engine = UNMADE if made is None else _engine(engine_name, made, table, base)
+    base, themes = shared.base, shared.themes
+    engine = UNMADE if made is None else _engine(engine_name, made, table, base, themes)
     reading = _reading(table)
     alphabet = engine.alphabet()
     if reading is None:
         reading = Reading({})
     elif alphabet is not None:
         _check_reading(reading, alphabet, engine, table)
-    _check_live(engine, known, table)
+    _check_live(engine, shared.known, table)
     low, high = _range(table)
     swing, unit = _swing(table)
     human_time, human_velocity = _humanize(table)
@@ -335,17 +384,44 @@ def _part(
         channel=_channel(table, own),
         program=_program(table, "program", 1),
         bank=_program(table, "bank", 0),
-        outputs=_part_outputs(table, outputs),
+        outputs=_part_outputs(table, shared.outputs),
         sound=table.text("sound"),
         level=table.number("level", 1, 0, 2),
         density=table.number("density", 1, 0, 1),
         mute=table.flag("mute"),
         enters=table.whole("enters", 1, 1, 100_000),
         listens=_names(table, "listens", "a part's", ()),
+        role=table.choice("role", "", ("", *ROLES)),
+        layer=_layer(table),
     )
     if made is not None:  # else what is left may be its engine's
         table.end()
     return spec
+
+
+def _harmonised(table: Table, shared: _Shared) -> None:
+    """Have the keys of a ready progression that the part names, under its own."""
+    name = table.text("harmony")
+    if name:
+        try:
+            ready = progression(name, shared.base, shared.bar)
+        except Mistake as mistake:
+            table.note(mistake.within(table.at("harmony")))
+        else:
+            table.values = {**ready, **table.values}
+
+
+def _layer(table: Table) -> tuple[float, float]:
+    value = table.take("layer", [0.0, 1.0])
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError):
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high <= 1:
+        return table.amiss(
+            "layer", f"expected two energies such as [0.3, 1], got {shown(value)}", (0.0, 1.0)
+        )
+    return low, high
 
 
 class _Unmade:
@@ -376,14 +452,16 @@ def _engine_class(table: Table) -> tuple[str, Any]:
         return name, table.amiss("engine", f"expected one of {known}, got {shown(name)}", None)
 
 
-def _engine(name: str, made: Any, table: Table, base: Path) -> Engine:
+def _engine(name: str, made: Any, table: Table, base: Path, themes: tuple[Motif, ...]) -> Engine:
     """The engine made from its keys, or what stands for it where they are wrong."""
     before, arguments = len(table.wrong), {}
     for field in fields(made):
         if not field.init:
             continue
         value = table.take(field.name)
-        if value is not None:
+        if value is None and field.metadata.get("reads") == "themes":
+            arguments[field.name] = themes
+        elif value is not None:
             try:
                 arguments[field.name] = _argument(field, value, table, base)
             except Mistake as mistake:

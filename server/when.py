@@ -1,12 +1,12 @@
 """When a change takes effect: the words for a musical moment, and the beat that they mean.
 
-    now                       at once
-    beat  bar  phrase  section  the next line of that kind
-    4 bars  2 beats           the next multiple, counted from the scene's beginning
-    in 3 beats  in 2 bars     so long from now, on the next line of that kind
-    beat 3                    the next third beat of a bar
-    bar 17                    the line of that bar, which must be to come
-    cue exit                  the next bar line that the scene's author has given that name
+now                       at once
+beat  bar  phrase  section  the next line of that kind
+4 bars  2 beats           the next multiple, counted from the scene's beginning
+in 3 beats  in 2 bars     so long from now, on the next line of that kind
+beat 3                    the next third beat of a bar
+bar 17                    the line of that bar, which must be to come
+cue exit                  the next bar line that the scene's author has given that name
 """
 
 from __future__ import annotations

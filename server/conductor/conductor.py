@@ -54,6 +54,9 @@ class ConductorSpec:
     speed: float = 0.5
 
 
+UNCONDUCTED = ConductorSpec()
+
+
 class Seat(NamedTuple):
     """What the conductor knows of a part: its role, and the energies between which it plays."""
 
@@ -80,8 +83,8 @@ class Bar(NamedTuple):
     """What has been decided for one bar.
 
     number: from 1.  beat, end: of the timeline.  phrase_bar: from 1.  phrase_left,
-    section_left: bars left, this one included.  phrase_mood: as the phrase began.  energy: 0 to 1.  playing: parts that sound.
-    bridge: chords that lead to the next bar's key.
+    section_left: bars left, this one included.  phrase_mood: as the phrase began.  energy: 0
+    to 1.  playing: parts that sound.  bridge: chords that lead to the next bar's key.
     """
 
     number: int
@@ -114,7 +117,7 @@ class Conductor:
     """Decides bar by bar, as far as it is asked; what was decided stays until it is taken back.
 
     meters, begin: where bar 1 and every other bar lies on the timeline.  phrase: bars.
-    seats: the parts.  before: the conductor of the scene before, whose mood, theme and praise go on.
+    seats: the parts.  before: the conductor of the scene before, whose mood and theme go on.
     Laws: same seed and same calls, same decisions; no call changes a bar that began before it.
     """
 
@@ -134,7 +137,7 @@ class Conductor:
         self.seats = tuple(seats)
         self._roles = {seat.role for seat in self.seats}
         self.form = Form(spec.form, seed, controls or {})
-        self.moods = before.moods if before is not None else MoodLine(spec.mood)
+        self.moods: MoodLine = before.moods if before is not None else MoodLine(spec.mood)
         self.words: Mapping[str, Mood] = spec.words
         self._map = spec.map
         self._keys: Line[Key] = Line()
@@ -165,9 +168,7 @@ class Conductor:
     def opens(self, unit: str, number: int) -> bool:
         """Whether a "phrase" or a "section" begins with a bar, as far as is known now."""
         section = self.form.at(number)
-        return number == section.bar or (
-            unit == "phrase" and self._phrase(number, section)[0] == 1
-        )
+        return number == section.bar or (unit == "phrase" and self._phrase(number, section)[0] == 1)
 
     def cues(self, number: int) -> list[str]:
         """The names that the scene's author has given to a bar."""
@@ -248,8 +249,9 @@ class Conductor:
         """Layers come and go with energy, at phrases or when it jumps; somebody always plays."""
         only = section.spec.only
         seats = [seat for seat in self.seats if not only or seat.name in only] or [*self.seats]
-        if before is not None and before.section.number == section.number and not may_turn:
-            if abs(energy - before.energy) < JUMP:
+        if before is not None and not may_turn:
+            new = before.section.number != section.number
+            if not new and abs(energy - before.energy) < JUMP:
                 return before.playing
         was = before.playing if before is not None else frozenset()
 
@@ -334,7 +336,7 @@ class Conductor:
         return self._map.cues(self.moods.at(beat)).tempo * bar.section.spec.tempo
 
     def explain(self, cue: str, beat: Fraction, base: float, role: str = "") -> str:
-        """Why a cue is as it is at a beat. base: the tempo without mood, in BPM. Errors: Mistake."""
+        """Why a cue is as it is at a beat. base: the tempo without mood, BPM. Errors: Mistake."""
         if cue not in Cues._fields:
             raise Mistake("cue", f"there is no cue {cue!r}; there are: {', '.join(Cues._fields)}")
         bar = self.bar(self.meters.bar_at(beat - self.begin).bar)

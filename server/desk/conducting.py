@@ -138,4 +138,3 @@ def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Itera
         role="view",
         ready=ready,
     )
-

@@ -1,0 +1,103 @@
+"""What scenes take from files they share: a style's ensemble, and ready progressions."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from engines.base import Mistake
+
+from .conductor.harmony import measured
+
+LARGEST = 1 << 20  # bytes of a file
+#: Tables of tables: what a scene says of one of them is laid over what the style says of it.
+NESTED = ("parts", "form", "themes", "stingers", "mood", "controls", "outputs")
+
+_MAIN = Path(__file__).resolve().parent
+
+
+def folder(kind: str) -> Path:
+    """Where shipped files of a kind ("styles", "harmony") are, in a checkout or installed."""
+    installed = _MAIN / "config" / kind
+    return installed if installed.is_dir() else _MAIN.parent / "config" / kind
+
+
+def shipped(kind: str) -> dict[str, Path]:
+    """Every shipped file of a kind by its name."""
+    return {path.stem: path for path in sorted(folder(kind).glob("*.toml"))}
+
+
+def find(kind: str, name: str, base: Path) -> Path:
+    """The file of that name: a shipped one, or a path from the folder `base`. Errors: Mistake."""
+    there = shipped(kind)
+    if name in there:
+        return there[name]
+    path = base / name
+    if path.is_file():
+        return path
+    close = get_close_matches(name, there, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    listed = ", ".join(there) or "none"
+    raise Mistake("", f"there is none called {name!r}; {hint}There are {listed}, or give a path")
+
+
+def values(path: Path) -> dict[str, Any]:
+    """A file's tables. Errors: Mistake, its place the file's name."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Mistake(path.name, f"larger than {LARGEST} bytes")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        raise Mistake(path.name, "cannot be read as UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        if isinstance(error, Mistake):
+            raise
+        raise Mistake(path.name, f"{str(error) or 'nested too deeply'} (TOML)") from None
+
+
+def styled(scene: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, Any]:
+    """A scene's tables over its style's: the scene's word counts, key by key.
+
+    A part of the style that the scene sets to false is left out.
+    """
+    merged = _over(style, scene, 0)
+    parts = merged.get("parts")
+    if isinstance(parts, dict):
+        merged["parts"] = {name: part for name, part in parts.items() if part is not False}
+    return merged
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        nested = depth > 0 or key in NESTED
+        if nested and depth < 4 and isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _over(old, value, depth + 1)
+        else:
+            merged[key] = value
+    return merged
+
+
+def progression(name: str, base: Path, bar: Fraction) -> dict[str, Any]:
+    """The keys of a part that plays a ready progression, for bars of so many quarter notes.
+
+    Errors: Mistake.
+    """
+    found = values(find("harmony", name, base))
+    found.pop("title", None)
+    if bar == 4:
+        return found
+    return {key: _measured(value, bar) for key, value in found.items()}
+
+
+def _measured(value: Any, bar: Fraction) -> Any:
+    if isinstance(value, str):
+        return measured(value, bar)
+    if isinstance(value, dict):
+        return {key: _measured(each, bar) for key, each in value.items()}
+    return value
