@@ -774,6 +774,7 @@ class System:
             kind.cost = sum(rule.cost for rule in kind.rules)
         text = _Text("axiom", axiom)
         self.axiom = self._production(text, Rule("axiom"), None, text.axiom())
+        self._check_reach(written)
         live = any(rule.reads for rule in self._rules())
         self.batch = 1 if live else BATCH
         chance = any(len(rule.productions) > 1 for rule in self._rules())
@@ -865,6 +866,51 @@ class System:
             rule.productions.append(made)
         rule.settle(room)
         self.kinds[strict.shape].rules.append(rule)
+
+    def _check_reach(self, written: Sequence[_WrittenRule]) -> None:
+        """Refuses rules for symbols, or beside symbols, that the axiom never leads to.
+
+        Depth, guards and weights are left aside: what they keep away may come another time.
+        """
+        brackets: set[Shape] = {(OPEN, 0), (CLOSE, 0)}
+        if self.axiom.shapes <= brackets:
+            return  # what is wrong is the axiom
+        found: set[Shape] = set()
+        new = [*self.axiom.shapes, *brackets]
+        needs = [{one.shape for one in (*head.left, *head.strict, *head.right)} for head in written]
+        waiting: dict[Shape, list[int]] = {}
+        for number, shapes in enumerate(needs):
+            for shape in shapes:
+                waiting.setdefault(shape, []).append(number)
+        missing = list(map(len, needs))
+        while new:
+            shape = new.pop()
+            if shape in found:
+                continue
+            found.add(shape)
+            for number in waiting.get(shape, ()):
+                missing[number] -= 1
+                if not missing[number]:
+                    made = written[number].alternatives
+                    new += [one.shape for alternative in made for one in alternative.modules]
+        for head, missed in zip(written, missing, strict=True):
+            if missed:
+                wanted = (*head.strict, *head.left, *head.right)
+                one = next(one for one in wanted if one.shape not in found)
+                raise self._unreached(one, found)
+
+    def _unreached(self, one: _WrittenModule, found: set[Shape]) -> Mistake:
+        counts = sorted(count for name, count in found if name == one.name)
+        problem = f"nothing that the axiom leads to is a {one.name}"
+        remedy = f"put {one.name} in the axiom or on the right side of a rule that is used"
+        if counts:
+            problem += f" with {_parameters(len(one.parts))}, only with {_parameters(counts[0])}"
+            remedy = "write as many here as there"
+        return self._text.mistake(
+            f"expected a symbol that is made somewhere: {problem}, so this rule would never "
+            f"apply; {remedy}, or take the rule out",
+            one.at,
+        )
 
     def _check_context(self, side: Sequence[_WrittenModule], *, right: bool) -> None:
         text, open_brackets = self._text, 0
@@ -1217,6 +1263,10 @@ _FORMS = {
     "axiom": "an axiom is a row of symbols such as `A`, `-X` or `F(1)[+F(2)]`, "
     "and signs such as `|` want quotes",
 }
+
+
+def _parameters(count: int) -> str:
+    return f"{count or 'no'} parameter{'s' * (count != 1)}"
 
 
 def _ignored(ignore: object) -> Iterable[str]:
