@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol, Use
 from engines.expression import Expression, parse_expression
-from engines.turtle import CLOSE, DRAWING, OPEN, PAUSE, nested_time, turtle_path
+from engines.turtle import CLOSE, DRAWING, OPEN, PAUSE, Run, nested_time, turtle_path
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -43,6 +43,8 @@ MAX_STAGES = 1_000
 LOOKAHEAD, STAGE_LOOKAHEAD = 200_000, 4_096
 #: Symbols a stage makes at a time where no live control takes part.
 BATCH = 64
+#: Symbols of a generation that is always the same, which are kept and not derived again.
+KEPT = 2_048
 #: Work of a stage before others have their turn, so that a pull stays within its budget.
 STAGE_WORK = 1_000
 #: Ancestors an origin can name.
@@ -181,15 +183,24 @@ class LSystem:
     def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         """A fresh stream; endless, unless after the last symbol it is to stop."""
         depth, first, renew = self.depth, FIRST_PULL, self.interpret == "symbols"
+        turtle, same = self.interpret == "turtle", self.after == "repeat" and self._system.steady
         while True:
+            walked: Generator[Symbol | Run, None, bool]
             if self._system.contextual:
-                made = _relay(self._system, depth, renew, rng, controls)
+                walked = _relay(self._system, depth, renew, rng, controls)
             else:
-                made = _walk(self._system.axiom, depth, first, renew, rng, controls)
-            if self.interpret == "turtle":
-                made = turtle_path(made, self._unit, self.span)
-            elif self.interpret == "time":
+                walked = _walk(self._system.axiom, depth, first, renew, turtle, rng, controls)
+            if turtle:
+                made = turtle_path(walked, self._unit, self.span)
+            else:
+                made = cast("Generator[Symbol, None, bool]", walked)  # runs are for turtles
+            if self.interpret == "time":
                 made = nested_time(made, self._unit)
+            if same and first == WORK_PER_PULL:  # what comes now will come for ever
+                kept = yield from _kept_short(made)
+                while kept:
+                    yield from kept
+                same = False
             any_symbol = yield from made
             if self.after == "stop":
                 return
@@ -253,6 +264,24 @@ class LSystem:
             played = [generations[start + (self.depth - start) % period]]
         names = frozenset(name for shapes in played for name, _ in shapes)
         return names - {OPEN, CLOSE}
+
+
+def _kept_short(made: Generator[Symbol, None, bool]) -> Generator[Symbol, None, list[Symbol]]:
+    """All that is made, handed on and kept; nothing where it is long, and the rest still to come.
+
+    Where no symbol is among it, THINKING is handed out after it.
+    """
+    kept: list[Symbol] = []
+    while len(kept) < KEPT:
+        try:
+            kept.append(next(made))
+        except StopIteration as end:
+            if not end.value:
+                kept.append(THINKING)
+                yield THINKING
+            return kept
+        yield kept[-1]
+    return []
 
 
 # -- rules, ready to use ------------------------------------------------------------------
@@ -443,8 +472,14 @@ class Rule:
 
 
 def _walk(
-    axiom: Production, depth: int, first: int, renew: bool, rng: Random, controls: Controls
-) -> Generator[Symbol, None, bool]:
+    axiom: Production,
+    depth: int,
+    first: int,
+    renew: bool,
+    runs: bool,
+    rng: Random,
+    controls: Controls,
+) -> Generator[Symbol | Run, None, bool]:
     """The symbols of generation `depth`; returns whether there were any.
 
     On the way to the present symbol each successor is kept as far as it is unread, and the
@@ -452,6 +487,7 @@ def _walk(
     first: rewrites before the first THINKING.
     renew: whether each symbol handed out allows another 10 000 rewrites; else THINKING comes
     after every 5 000, for an interpretation to pass on or not.
+    runs: whether successors that nothing rewrites any more are handed out whole.
     """
     pause = WORK_PER_PULL if renew else PAUSE
     modules = iter(axiom.successor((), controls.values))
@@ -479,6 +515,12 @@ def _walk(
                             production, chance, successor = decided
                             break
                 if production is not None:
+                    if runs and left == 1 and production.fixed is not None:
+                        if production.fixed:
+                            any_symbol = True
+                            made_by = Rewriting(production, chance, args, depth, origin)
+                            yield _new(Run, (production.fixed, made_by))
+                        continue
                     unread.append(modules)
                     origins.append(origin)
                     left -= 1
@@ -709,6 +751,7 @@ class System:
     ignored: names that contexts do not see, brackets among them.
     behind: symbols that the longest left context looks at.
     batch: symbols a stage makes at a time; 1 where live controls take part.
+    steady: whether neither chance nor live controls take part, so that all is always the same.
     """
 
     def __init__(self, axiom: str, rules: str, ignore: str | Sequence[str], brackets: bool) -> None:
@@ -731,8 +774,11 @@ class System:
             kind.cost = sum(rule.cost for rule in kind.rules)
         text = _Text("axiom", axiom)
         self.axiom = self._production(text, Rule("axiom"), None, text.axiom())
-        live = any(rule.reads for kind in self.kinds.values() for rule in kind.rules)
+        self._check_reach(written)
+        live = any(rule.reads for rule in self._rules())
         self.batch = 1 if live else BATCH
+        chance = any(len(rule.productions) > 1 for rule in self._rules())
+        self.steady = not (live or chance or any(each.names for each in self.axiom.formulas))
         self._find_deaths()
 
     def names(self) -> frozenset[str]:
@@ -820,6 +866,51 @@ class System:
             rule.productions.append(made)
         rule.settle(room)
         self.kinds[strict.shape].rules.append(rule)
+
+    def _check_reach(self, written: Sequence[_WrittenRule]) -> None:
+        """Refuses rules for symbols, or beside symbols, that the axiom never leads to.
+
+        Depth, guards and weights are left aside: what they keep away may come another time.
+        """
+        brackets: set[Shape] = {(OPEN, 0), (CLOSE, 0)}
+        if self.axiom.shapes <= brackets:
+            return  # what is wrong is the axiom
+        found: set[Shape] = set()
+        new = [*self.axiom.shapes, *brackets]
+        needs = [{one.shape for one in (*head.left, *head.strict, *head.right)} for head in written]
+        waiting: dict[Shape, list[int]] = {}
+        for number, shapes in enumerate(needs):
+            for shape in shapes:
+                waiting.setdefault(shape, []).append(number)
+        missing = list(map(len, needs))
+        while new:
+            shape = new.pop()
+            if shape in found:
+                continue
+            found.add(shape)
+            for number in waiting.get(shape, ()):
+                missing[number] -= 1
+                if not missing[number]:
+                    made = written[number].alternatives
+                    new += [one.shape for alternative in made for one in alternative.modules]
+        for head, missed in zip(written, missing, strict=True):
+            if missed:
+                wanted = (*head.strict, *head.left, *head.right)
+                one = next(one for one in wanted if one.shape not in found)
+                raise self._unreached(one, found)
+
+    def _unreached(self, one: _WrittenModule, found: set[Shape]) -> Mistake:
+        counts = sorted(count for name, count in found if name == one.name)
+        problem = f"nothing that the axiom leads to is a {one.name}"
+        remedy = f"put {one.name} in the axiom or on the right side of a rule that is used"
+        if counts:
+            problem += f" with {_parameters(len(one.parts))}, only with {_parameters(counts[0])}"
+            remedy = "write as many here as there"
+        return self._text.mistake(
+            f"expected a symbol that is made somewhere: {problem}, so this rule would never "
+            f"apply; {remedy}, or take the rule out",
+            one.at,
+        )
 
     def _check_context(self, side: Sequence[_WrittenModule], *, right: bool) -> None:
         text, open_brackets = self._text, 0
@@ -1172,6 +1263,10 @@ _FORMS = {
     "axiom": "an axiom is a row of symbols such as `A`, `-X` or `F(1)[+F(2)]`, "
     "and signs such as `|` want quotes",
 }
+
+
+def _parameters(count: int) -> str:
+    return f"{count or 'no'} parameter{'s' * (count != 1)}"
 
 
 def _ignored(ignore: object) -> Iterable[str]:

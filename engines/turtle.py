@@ -6,9 +6,10 @@ note or one group. Both return whether they handed out any symbol.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 from engines.base import THINKING, UNKNOWN, WORK_PER_PULL, Origin, Symbol
 
@@ -17,8 +18,30 @@ OPEN, CLOSE = "[", "]"
 #: Draw forward, move forward without drawing, turn (by how many right angles to the left).
 DRAWING, MOVING = frozenset("FG"), frozenset("fg")
 _TURNS = {"+": 1, "-": 3, "|": 2}
-#: Right, up, left, down: how much of a unit forward is time, and how much is height.
-_HEADINGS = ((1, 0), (0, 1), (1, 0), (0, -1))
+#: What else a symbol asks of a turtle. Headings count from 0: right, up, left, down.
+_NOTHING, _DRAW, _MOVE, _OPEN, _CLOSE = range(5)
+_ACTS = {
+    **dict.fromkeys(DRAWING, _DRAW),
+    **dict.fromkeys(MOVING, _MOVE),
+    OPEN: _OPEN,
+    CLOSE: _CLOSE,
+}
+
+#: What rewrites a module, which is nothing to a turtle; its name and its parameters.
+Written = tuple[Any, str, tuple[float, ...]]
+#: Symbols passed over, right angles to turn left, what to do then, and how far.
+Stroke = tuple[int, int, int, int | Fraction]
+
+#: What Symbol(...) comes down to, at half the price.
+_new = tuple.__new__
+
+
+class Run(NamedTuple):
+    """Modules in a row that have one origin; always the same sequence where it comes again."""
+
+    modules: Sequence[Written]
+    origin: Origin
+
 
 #: A note or rest is handed out once it is this long, in whole notes, and another begins.
 LONGEST = 4
@@ -34,7 +57,9 @@ PAUSE = WORK_PER_PULL // 2
 _DEGREES = 7
 
 
-def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[Symbol, None, bool]:
+def turtle_path(
+    made: Iterable[Symbol | Run], step: Fraction, span: int
+) -> Generator[Symbol, None, bool]:
     """The notes along a path: height is scale degree, horizontal length is duration.
 
     F and G draw a unit forward, f and g only move; + turns left by a right angle, - right,
@@ -53,52 +78,97 @@ def turtle_path(made: Iterable[Symbol], step: Fraction, span: int) -> Generator[
     kept: list[tuple[int | Fraction, int]] = []
     # The line being drawn or skipped: its units so far (0: none), and all that it hangs on.
     run: int | Fraction = 0
-    line = (height, True)
-    facing = heading
+    level, inked, facing = height, True, heading
     origin: Origin = UNKNOWN
     broken, far = False, 2 * span
     longest = max(LONGEST // step, 1)
     any_note, idle = False, 0
+    plans: dict[int, tuple[Sequence[Written], tuple[Stroke, ...]]] = {}
 
     @lru_cache(256)
     def note(height: int | Fraction, drawn: bool, run: int | Fraction) -> str:
         return f"{_degree(height, span) if drawn else 'Rest'}:{_value(run * step)}"
 
-    for symbol in made:
-        name, cause, args, _ = symbol
-        idle += 1
-        if name in _TURNS:
-            heading = (heading + _TURNS[name]) % 4
-        elif name in DRAWING or name in MOVING:
-            length = _units(args[0]) if args else 1
-            forward, up = _HEADINGS[heading]
-            if forward and length:
-                here = (height, name in DRAWING)
-                if run and (broken or facing != heading or here != line or run >= longest):
-                    yield Symbol(note(*line, run), origin)
+    for each in made:
+        if type(each) is Run:
+            modules, cause = each
+            plan = plans.get(id(modules))
+            if plan is None:
+                plan = plans[id(modules)] = modules, _strokes(modules)  # which keeps the id taken
+            strokes = plan[1]
+        elif each is THINKING:
+            idle += 1 + PAUSE
+            if idle >= 2 * PAUSE:
+                yield THINKING
+                idle = 0
+            continue
+        else:
+            name, cause, args, _ = cast(Symbol, each)
+            strokes = _stroke(name, args)
+        for skipped, turn, act, length in strokes:
+            heading = (heading + turn) & 3
+            if skipped:
+                idle += skipped
+                while idle >= 2 * PAUSE:
+                    yield THINKING
+                    idle -= 2 * PAUSE
+            if act is _NOTHING:
+                continue
+            idle += 1
+            if act is _OPEN:
+                kept.append((height, heading))
+            elif act is _CLOSE:
+                height, heading = kept.pop()
+                broken = True
+            elif not length:
+                pass
+            elif heading & 1:
+                broken = True
+                # Mirrored twice a height is back, so it can be kept within one period.
+                rise = length if heading == 1 else -length
+                height = (height + rise + far) % (2 * far) - far
+            else:
+                drawn = act is _DRAW
+                if run and (
+                    broken
+                    or facing != heading
+                    or inked is not drawn
+                    or level != height
+                    or run >= longest
+                ):
+                    yield _new(Symbol, (note(level, inked, run), origin, (), None))
                     run, idle, any_note = 0, 0, True
                 if not run:
-                    line, facing, origin, broken = here, heading, cause, False
+                    level, inked, facing, origin, broken = height, drawn, heading, cause, False
                 run += length if length > 0 else -length
                 if run > longest:
                     run = longest
-            elif length:
-                broken = True
-                # Mirrored twice a height is back, so it can be kept within one period.
-                height = (height + up * length + far) % (2 * far) - far
-        elif name == OPEN:
-            kept.append((height, heading))
-        elif name == CLOSE:
-            height, heading = kept.pop()
-            broken = True
-        elif symbol is THINKING:
-            idle += PAUSE
-        if idle >= 2 * PAUSE:
-            yield THINKING
-            idle = 0
+            if idle >= 2 * PAUSE:
+                yield THINKING
+                idle = 0
     if run:
-        yield Symbol(note(*line, run), origin)
+        yield Symbol(note(level, inked, run), origin)
     return any_note or bool(run)
+
+
+def _strokes(modules: Iterable[Written]) -> tuple[Stroke, ...]:
+    """What modules mean to a turtle; turns and what means nothing go with what comes next."""
+    strokes: list[Stroke] = []
+    skipped = turn = 0
+    for _, name, args in modules:
+        act = _ACTS.get(name, _NOTHING)
+        if act is _NOTHING:
+            skipped, turn = skipped + 1, (turn + _TURNS.get(name, 0)) % 4
+        else:
+            length = (_units(args[0]) if args else 1) if act in (_DRAW, _MOVE) else 0
+            strokes.append((skipped, turn, act, length))
+            skipped = turn = 0
+    return (*strokes, (skipped, turn, _NOTHING, 0)) if skipped else tuple(strokes)
+
+
+@lru_cache(1024)
+def _stroke(name: str, args: tuple[float, ...]) -> tuple[Stroke, ...]:
+    return _strokes(((None, name, args),))
 
 
 def nested_time(made: Iterable[Symbol], step: Fraction) -> Generator[Symbol, None, bool]:

@@ -279,25 +279,42 @@ def render(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="OUT.mid", help="The MIDI file to write.")
     ],
-    bars: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many bars.")] = 32,
+    bars: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=100_000,
+            help="How many bars.",
+            show_default="as the scene says, or 32",
+        ),
+    ] = None,
     seed: SeedOption = None,
+    tight: Annotated[
+        bool,
+        typer.Option("--tight", help="Every note on the grid: no swing, groove or straying."),
+    ] = False,
 ) -> None:
     """Write a scene as a MIDI file, as fast as the computer can."""
     from .errands import render as rendered
+    from .errands import tightened
     from .journal import Troubled
     from .recorder import check_writable, save
 
     check_writable(out, "-o")
     chosen = _chosen(scene, seed, midi="none")
+    if tight:
+        chosen = tightened(chosen)
+    length = bars or chosen.bars
 
-    with _progress(bars) as advance:
+    with _progress(length) as advance:
 
         def listen(entry: Entry) -> None:
             advance(entry)
             if isinstance(entry, Troubled):
                 _complain(f"{entry.source}: {entry.text}")
 
-        data = rendered(chosen, bars, version(), listen)
+        data = rendered(chosen, length, version(), listen)
     try:
         save(out, data)
     except OSError as error:
@@ -344,11 +361,15 @@ def symbols(
     tree: Annotated[
         bool, typer.Option("--tree", help="Draw a grammar's first derivation instead.")
     ] = False,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A live value from outside; repeatable."),
+    ] = None,
 ) -> None:
-    """List an engine's stream, one symbol a line."""
+    """List what a part pulls from its engine as its scene goes by, one symbol a line."""
     from itertools import islice
 
-    from .errands import part_of, split_part
+    from .errands import live_values, part_of, split_part
     from .errands import symbols as stream
     from .errands import tree as drawn
 
@@ -357,10 +378,11 @@ def symbols(
     if not part and len(chosen.parts) > 1:
         others = ", ".join(f"{name}:{spec.name}" for spec in chosen.parts[1:])
         _complain(f"this is {name}:{chosen.parts[0].name}; there are also {others}")
+    spec, live = part_of(chosen, part), live_values(chosen, sets or ())
     if tree:
-        print(drawn(chosen, part_of(chosen, part)))
+        print(drawn(chosen, spec, live))
         return
-    for symbol in islice(stream(chosen, part_of(chosen, part)), min(count, sys.maxsize)):
+    for symbol in islice(stream(chosen, spec, live, _complain), min(count, sys.maxsize)):
         args = ", ".join(f"{arg:g}" for arg in symbol.args)
         line = f"{symbol.name}({args})" if args else symbol.name
         print(f"{line}\t{symbol.origin}" if why else line)
@@ -421,7 +443,7 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
 
 
 def _check(path: str) -> bool:
-    from .errands import try_out
+    from .errands import clashes, try_out
     from .scene import find_scene, load_scene
 
     try:
@@ -440,6 +462,8 @@ def _check(path: str) -> bool:
         _complain(f"{path}: {trouble}")
     for part in silent:
         _complain(f"{path}: parts.{part}: silent in the first {TRIAL_BARS} bars; is that meant?")
+    for clash in clashes(scene):
+        _complain(f"{path}: {clash}")
     if not troubles:
         print(f"{path}: OK")
     return not troubles

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from fractions import Fraction
+from itertools import combinations, count
+from math import inf
 from random import Random
+from types import MappingProxyType
+from typing import NamedTuple
 
-from engines.base import THINKING, Controls, Mistake, Symbol
+from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol
 from engines.grammar import Grammar
 
 from .clock import JumpClock
-from .journal import Entry, Played, Troubled, Turned
-from .music.note import Say
-from .part import PartSpec
+from .journal import Entry, Played, Said, Troubled, Turned
+from .part import Agenda, Part, PartSpec, Setting
 from .player import Player
 from .recorder import Take
 from .scene import Scene, find_scene
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
+STEP = 1  # quarter notes planned at once where every symbol is waited for
 THOUGHTS = 200  # THINKING in a row after which an engine is taken to be stuck
 
 
@@ -28,6 +36,24 @@ def hear(scene: Scene, bars: int, listener: Callable[[Entry], None]) -> None:
     player.cue(scene)
     player.play(end_bar=bars)
     asyncio.run(player.run())
+
+
+def tightened(scene: Scene) -> Scene:
+    """The scene with every note on its beat: no swing, no groove's shifts, no straying in time.
+
+    Accents of grooves, and what humanising does to velocities, stay.
+    """
+    parts = [
+        replace(
+            part,
+            swing=PartSpec.swing,
+            groove=part.groove
+            and replace(part.groove, shifts=(Fraction(0),) * len(part.groove.shifts)),
+            human_time=PartSpec.human_time,
+        )
+        for part in scene.parts
+    ]
+    return replace(scene, parts=tuple(parts))
 
 
 def render(scene: Scene, bars: int, version: str, listener: Callable[[Entry], None]) -> bytes:
@@ -64,24 +90,151 @@ def part_of(scene: Scene, name: str) -> PartSpec:
     raise Mistake(f"part {name}", f"the scene has no such part; there are: {there}")
 
 
-def symbols(scene: Scene, spec: PartSpec) -> Iterator[Symbol]:
-    """The stream that a part would pull, at bar 1 and with the scene's own controls."""
-    controls = Controls({**scene.controls, "bar": 1, "beat": 1})
-    thoughts = 0
-    for symbol in spec.engine.symbols(Random(f"{scene.seed}/{spec.name}"), controls):
-        if symbol is not THINKING:
-            thoughts = 0
+class Pull(NamedTuple):
+    """A symbol that a part has pulled, and the live values that its engine could read for it."""
+
+    symbol: Symbol
+    values: Mapping[str, float]
+
+
+class _Tapped:
+    """A part's engine with somebody who hears every symbol as it is pulled."""
+
+    def __init__(self, engine: Engine, told: Callable[[Pull], None]) -> None:
+        self._engine, self._told = engine, told
+
+    @property
+    def closes(self) -> bool:
+        return isinstance(self._engine, Closes) and self._engine.closes
+
+    def alphabet(self) -> frozenset[str] | None:
+        return self._engine.alphabet()
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        stream = self._engine.symbols(rng, controls)
+        while True:
+            values = dict(controls.values)
+            symbol = next(stream, None)
+            if symbol is None:
+                return
+            self._told(Pull(symbol, values))
             yield symbol
-        elif (thoughts := thoughts + 1) > THOUGHTS:
+
+
+def pulls(
+    scene: Scene,
+    spec: PartSpec,
+    live: Mapping[str, float] = MappingProxyType({}),
+    told: Callable[[str], None] = lambda text: None,
+) -> Iterator[Pull]:
+    """What a part pulls from its engine as its scene goes by, in no time and without its notes.
+
+    live: values set from outside, from the beginning on.  told: called with what goes wrong in
+    the part.  Errors: Mistake where the engine thinks without end.
+    """
+    heard: deque[Pull] = deque()
+    setting = Setting(scene.seed, scene.key, scene.meters, phrase=scene.phrase)
+    setting.values.update({**scene.controls, **live})
+    tapped = replace(spec, engine=_Tapped(spec.engine, heard.append))
+    next_id = count(1).__next__
+    needed = _needed(scene, spec)
+    parts = [
+        Part(tapped if each.name == spec.name else each, setting, next_id)
+        for each in scene.parts
+        if each.name in needed
+    ]
+    part = next(part for part in parts if part.spec is tapped)
+    agenda, thoughts = Agenda(parts), 0
+    while not part.finished:
+        _, troubles = agenda.plan(part.cursor + STEP)
+        setting.harmonies.forget(part.cursor)
+        while heard:
+            pull = heard.popleft()
+            thoughts = thoughts + 1 if pull.symbol is THINKING else 0
+            yield pull
+        for trouble in troubles:
+            if trouble.part == spec.name:
+                told(f"parts.{trouble.part}: at beat {float(trouble.beat):g}: {trouble.text}")
+        if thoughts > THOUGHTS:
             raise Mistake(f"parts.{spec.name}", "the engine thinks without end; simplify its rules")
 
 
-def tree(scene: Scene, spec: PartSpec) -> str:
-    """A grammar's first derivation, drawn as a tree. Errors: Mistake for other engines."""
+def _needed(scene: Scene, spec: PartSpec) -> set[str]:
+    """The part, and those without which it would be another: who leads, whom it listens to."""
+    listens = {each.name: each.listens for each in scene.parts}
+    leader = next((p for p in scene.parts if p.reading.leads(p.engine.alphabet())), spec)
+    needed, waiting = {leader.name, spec.name}, [leader.name, spec.name]
+    while waiting:
+        fresh = set(listens[waiting.pop()]) - needed
+        needed |= fresh
+        waiting += fresh
+    return needed
+
+
+def symbols(
+    scene: Scene,
+    spec: PartSpec,
+    live: Mapping[str, float] = MappingProxyType({}),
+    told: Callable[[str], None] = lambda text: None,
+) -> Iterator[Symbol]:
+    """The stream that a part pulls in its scene; see `pulls`."""
+    return (pull.symbol for pull in pulls(scene, spec, live, told) if pull.symbol is not THINKING)
+
+
+def tree(scene: Scene, spec: PartSpec, live: Mapping[str, float] = MappingProxyType({})) -> str:
+    """A grammar's first derivation in its scene, as a tree. Errors: Mistake for other engines."""
     if not isinstance(spec.engine, Grammar):
         raise Mistake(f"parts.{spec.name}", f"only a grammar has a tree, not {spec.engine_name}")
-    controls = Controls({**scene.controls, "bar": 1, "beat": 1})
-    return str(spec.engine.tree(Random(f"{scene.seed}/{spec.name}"), controls))
+    stream, controls = pulls(scene, spec, live), Controls()
+
+    def go_on(symbol: Symbol | None = None) -> None:
+        pull = next(stream, None)
+        if pull is not None:
+            controls.values.update(pull.values)
+
+    go_on()
+    return str(spec.engine.tree(Random(f"{scene.seed}/{spec.name}"), controls, pulled=go_on))
+
+
+def live_values(scene: Scene, words: Iterable[str]) -> dict[str, float]:
+    """`NAME=VALUE` each, for names that a scene's rules may read. Errors: Mistake."""
+    known = {*LIVE, *scene.controls} - {"bar", "beat"}
+    values: dict[str, float] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = inf
+        if not abs(value) <= 1e6:
+            wanted = "expected NAME=VALUE, a number from -1e6 to 1e6, such as arousal=0.5"
+            raise Mistake("--set", f"{wanted}, got {word!r}")
+        if name not in known and not name.startswith(IN):
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            raise Mistake("--set", f"no live value is called {name!r}; {hint}")
+        values[name] = value
+    return values
+
+
+def clashes(scene: Scene) -> list[str]:
+    """Parts of different programs that share a channel of one output, in words; each pair once.
+
+    Virtual ports keep parts apart; without any output, one port or file for all is meant.
+    """
+    ports = {
+        name
+        for name, output in scene.outputs.items()
+        if output.kind == "midi" and output.target != "virtual"
+    }
+    programmed = [part for part in scene.parts if part.program is not None]
+    return [
+        f"parts.{one.name} and parts.{two.name} share channel {one.channel} with different "
+        "programs; the one that is sent last holds for both"
+        for one, two in combinations(programmed, 2)
+        if one.channel == two.channel and (one.program, one.bank) != (two.program, two.bank)
+        if not scene.outputs or ports.intersection(one.outputs, two.outputs)
+    ]
 
 
 def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
@@ -92,7 +245,7 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
     def listen(entry: Entry) -> None:
         if isinstance(entry, Played):
             heard.add(entry.note.part)
-        elif isinstance(entry, Turned):
+        elif isinstance(entry, Turned | Said):
             heard.add(entry.part)
         elif isinstance(entry, Troubled):
             troubles.append(f"{entry.source}: {entry.text}")
@@ -102,6 +255,5 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
         spec.name
         for spec in scene.parts
         if spec.name not in heard and not spec.mute and spec.enters <= bars
-        if not any(isinstance(word, Say) for words in spec.reading.table.values() for word in words)
     ]
     return troubles, silent

@@ -97,11 +97,15 @@ class Troubled(NamedTuple):
 
 
 class Ported(NamedTuple):
-    """An output's state: open, waiting, lost or failed, and why."""
+    """An output's state: open, waiting, lost or failed, and why.
+
+    part: whose virtual port it is, "" where the port is not one part's own.
+    """
 
     output: str
     state: str
     why: str
+    part: str = ""
 
 
 Entry = Played | Ticked | Harmonised | Turned | Said | Marked | Felt | Moved | Troubled | Ported

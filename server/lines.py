@@ -68,7 +68,7 @@ def spelled(key: Key) -> tuple[str, ...]:
 
 def _moment(moment: Moment) -> dict[str, Any]:
     return {
-        "seconds": round(moment.seconds, 6),
+        "seconds": max(round(moment.seconds, 6), 0.0),  # humanising may be early at the start
         "beat": round(float(moment.beat), 6),
         "bar": moment.bar,
         "position": round(moment.position, 6),

@@ -961,7 +961,8 @@ class Player:
 
     def port_state(self, kind: str, port: int, state: str, why: str) -> None:
         """A wire tells what became of a port."""
-        self._enter(Ported(self.rack.labels.get((kind, port), f"{kind} {port}"), state, why))
+        output, part = self.rack.labels.get((kind, port), (f"{kind} {port}", ""))
+        self._enter(Ported(output, state, why, part))
         if state == "open" and kind == "midi" and self.cast is not None:
             self._give(self.cast.programs(self.clock.now(), port))
 

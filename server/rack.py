@@ -66,7 +66,8 @@ class Rack:
 
     wires: by kind of output ("midi", "osc"); an output of another kind stays silent.
     next_id: where ids that are never used again come from.
-    outputs: those patched last.  labels: the output's name by kind and port.
+    outputs: those patched last.  labels: by kind and port, the output's name and that of the
+    part whose virtual port it is, "" where it is not one part's own.
     trouble: told when a wire fails at what it is asked to do, once until it does well again.
     """
 
@@ -74,7 +75,7 @@ class Rack:
         self.wires = dict(wires)
         self.next_id = next_id
         self.outputs: dict[str, Patched] = {}
-        self.labels: dict[tuple[str, int], str] = {}
+        self.labels: dict[tuple[str, int], tuple[str, str]] = {}
         self._ports: dict[tuple[Any, ...], int] = {}
         self._settings: dict[int, tuple[str, dict[str, Any]]] = {}
         self.trouble: Callable[[str], None] = lambda text: None
@@ -119,24 +120,29 @@ class Rack:
         if spec.kind == "osc":
             host, _, digits = spec.target.rpartition(":")
             place = {"host": host.strip("[]"), "number": int(digits)}
-            only = self._port(wire, ("osc", *place.values()), spec.name, **place)
+            only = self._port(wire, ("osc", *place.values()), (spec.name, ""), **place)
             encoder = OscEncoder(spec, only, users)
             self._timed.add(encoder)
             return Patched(spec, encoder, wire, {only})
         ports: dict[int, int] = {}
         for number, part in users.items():
             # A virtual output shows one port for each part, so that a DAW has a track for each.
-            title = spec.name
+            title, label = spec.name, (spec.name, "")
             if spec.target == "virtual":
                 title = f"{part.name} {spec.name}" if several else part.name
+                label = spec.name, part.name
             settings: dict[str, Any] = {"name": spec.target, "client": "Componium", "title": title}
             settings |= {"rate": spec.rate, "sensing": spec.sensing}
-            ports[number] = self._port(wire, ("midi", *settings.values()), spec.name, **settings)
+            ports[number] = self._port(wire, ("midi", *settings.values()), label, **settings)
         return Patched(spec, MidiEncoder(spec, ports), wire, set(ports.values()))
 
-    def _port(self, wire: Wire, key: tuple[Any, ...], label: str, **settings: Any) -> int:
+    def _port(
+        self, wire: Wire, key: tuple[Any, ...], label: tuple[str, str], **settings: Any
+    ) -> int:
         port = self._ports.get(key)
-        if port is None:
+        if port is not None:
+            self.labels[key[0], port] = label  # another scene may call its output otherwise
+        else:
             port = next(number for number in count() if number not in self._settings)
             self._ports[key], self.labels[key[0], port] = port, label
             opened = {"port": port, "kind": key[0], **settings}

@@ -190,6 +190,8 @@ class Take:
             if note.nudge:
                 tempo = self._tick.tempo if self._tick is not None else 120.0
                 nudge = Fraction(note.nudge * round(tempo * 1000), 60 * 10**12)
+                if entry.moment.position == 1:  # a downbeat belongs to its own bar
+                    nudge = max(nudge, Fraction(0))
                 start, end = start + nudge, end + nudge
             begun = self._tick_of(start)
             velocity = min(max(round(note.velocity * 127), 1), 127)

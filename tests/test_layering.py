@@ -62,7 +62,7 @@ MAY: dict[str, set[str]] = {
         *("server.mixer", "server.part", "server.scene", "rich"),
     },
     "server.errands": {
-        *("engines.base", "engines.grammar", "server.clock", "server.journal", "server.music"),
+        *("engines.base", "engines.grammar", "server.clock", "server.journal"),
         *("server.part", "server.player", "server.recorder", "server.scene"),
     },
     "server.desk": {

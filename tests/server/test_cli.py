@@ -156,6 +156,59 @@ def test_render_writes_as_many_bars_as_asked_for(
     assert mido.MidiFile(out).length == pytest.approx(4.0, abs=0.6)
 
 
+def test_render_without_bars_is_as_long_as_the_scene_says(
+    componium: Command, tune: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mid"
+    assert componium("render", tune, "-o", out).status == 0
+    assert mido.MidiFile(out).length == pytest.approx(32.0, abs=0.6)
+    tune.write_text(f"bars = 5\n{TUNE}")
+    assert componium("render", tune, "-o", out).status == 0
+    assert mido.MidiFile(out).length == pytest.approx(5.0, abs=0.6)
+
+
+def test_render_tight_is_on_the_grid(componium: Command, tune: Path, tmp_path: Path) -> None:
+    tune.write_text(f"swing = 0.6\nhumanize = {{ time_ms = 9 }}\n{TUNE}")
+    loose, tight = tmp_path / "loose.mid", tmp_path / "tight.mid"
+    componium("render", tune, "-o", loose)
+    assert componium("render", tune, "-o", tight, "--tight") == Said(0, "", "")
+
+    def onsets(path: Path) -> list[int]:
+        found = []
+        for track in mido.MidiFile(path).tracks:
+            tick = 0
+            for message in track:
+                tick += message.time
+                found += [tick] if message.type == "note_on" else []
+        return found
+
+    assert not any(tick % 240 for tick in onsets(tight))
+    assert any(tick % 240 for tick in onsets(loose))
+    assert len(onsets(tight)) == len(onsets(loose))
+
+
+def test_symbols_take_live_values_from_outside(componium: Command, tmp_path: Path) -> None:
+    path = tmp_path / "mood.toml"
+    path.write_text("[parts.x]\nengine = 'grammar'\nrules = 'S -> (arousal) C | (1 - arousal) D'\n")
+    assert componium("symbols", path, "-n", "3").out.split() == ["D"] * 3
+    assert componium("symbols", path, "-n", "3", "--set", "arousal=1").out.split() == ["C"] * 3
+    assert componium("symbols", path, "--tree", "--set", "arousal=1").out == "S\n└─ C\n"
+    said = componium("symbols", path, "--set", "arousl=1")
+    assert (said.status, said.out) == (2, "")
+    assert "did you mean 'arousal'?" in said.err
+
+
+def test_check_says_whose_programs_clash_and_that_it_is_right_all_the_same(
+    componium: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "clash.toml"
+    rows = "engine = 'grammar'\nrules = 'S -> C 1/4'\nchannel = 3\n"
+    path.write_text(f"[parts.a]\n{rows}program = 1\n[parts.b]\n{rows}program = 2\n")
+    said = componium("check", path)
+    assert said.status == 0
+    assert "parts.a and parts.b share channel 3" in said.err
+
+
 def test_check_names_file_part_and_line_and_goes_on_to_the_next(
     componium: Command, tune: Path, tmp_path: Path
 ) -> None:

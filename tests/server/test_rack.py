@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 
+from server.clock import VirtualClock
 from server.encode import MidiEncoder, OscEncoder, OutputSpec
+from server.journal import Entry, Ported
+from server.player import Player
 from server.rack import Rack, Tape
-from tests.server.model import MS, row
+from tests.server.model import MS, row, scene
 
 GAME = OutputSpec("game", "osc", "[::1]:9000", timing="bundle", ahead=200 * MS)
 SYNTH = OutputSpec("synth", "midi", "virtual", rate=3125)
@@ -34,7 +38,7 @@ def test_every_part_has_a_virtual_port_of_its_own_and_a_target_one_socket() -> N
     assert isinstance(game, OscEncoder)
     assert set(synth.ports) == {7, 8}
     assert here.lead == 200 * MS
-    assert sorted(here.labels.values()) == ["game", "synth", "synth"]
+    assert sorted(here.labels.values()) == [("game", ""), ("synth", "a"), ("synth", "b")]
 
 
 def test_ports_that_scenes_share_stay_open_and_others_are_closed_by_sweep() -> None:
@@ -46,7 +50,38 @@ def test_ports_that_scenes_share_stay_open_and_others_are_closed_by_sweep() -> N
     here.sweep()
     assert osc.ports == {}
     assert [port["title"] for port in midi.ports.values()] == ["a"]
-    assert list(here.labels.values()) == ["synth"]
+    assert list(here.labels.values()) == [("synth", "a")]
+
+
+def test_a_port_is_told_by_the_names_of_the_scene_that_uses_it_now() -> None:
+    here, midi, _ = rack()
+    here.patch(BOTH, {7: A, 8: B})
+    renamed = replace(SYNTH, name="piano")
+    here.patch({"piano": renamed}, {9: row("a", "C", outputs=("piano",))})
+    here.sweep()
+    assert list(here.labels.values()) == [("piano", "a")]
+    assert len(midi.ports) == 1
+
+
+def test_an_existing_port_that_parts_share_is_no_parts_own() -> None:
+    here, _, _ = rack()
+    here.patch({"synth": replace(SYNTH, target="Soft Synth")}, {7: A, 8: B})
+    assert list(here.labels.values()) == [("synth", "")]
+
+
+def test_the_journal_says_whose_port_has_gone() -> None:
+    player = Player(VirtualClock(), lambda ids: Rack({"midi": Tape(), "osc": Tape()}, ids))
+    heard: list[Entry] = []
+    player.journal.add(heard.append)
+    player.cue(scene(row("a", "C"), row("b", "C"), output=SYNTH))
+    for kind, port in sorted(player.rack.labels):
+        player.port_state(kind, port, "lost", "unplugged")
+    player.port_state("osc", 9, "failed", "what is that")
+    assert heard == [
+        Ported("out", "lost", "unplugged", "a"),
+        Ported("out", "lost", "unplugged", "b"),
+        Ported("osc 9", "failed", "what is that"),
+    ]
 
 
 def test_ports_of_many_scenes_stay_few_numbers() -> None:

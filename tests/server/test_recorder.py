@@ -139,8 +139,9 @@ def test_every_note_in_the_file_ends_once_and_at_its_own_beats() -> None:
                 sounding.remove((message.channel, message.note))
         assert not sounding
     exact = sorted(
-        max(round((note.start + Fraction(note.nudge, 600_000_000)) * TICKS), 0)
+        round((note.start + Fraction(max(note.nudge, least), 600_000_000)) * TICKS)
         for _, note, _ in notes
+        for least in [-(10**9) if note.start % 3 else 0]  # a downbeat stays in its bar
     )
     assert sorted(starts) == exact
 
@@ -302,3 +303,18 @@ def test_handing_over_never_waits_for_a_worker_that_hangs() -> None:
     stuck.set()
     assert aside.close(5)
     assert done == sorted(done) and len(done) <= 11
+
+
+def test_a_downbeat_never_strays_into_the_bar_before() -> None:
+    text = """
+humanize = { time_ms = 50 }
+[parts.a]
+engine = "grammar"
+rules = "S -> C 1/4"
+"""
+    track = opened(render(scene(text), 64, "1", lambda entry: None)).tracks[1]
+    ticks = [tick for tick, message in timed(track) if message.type == "note_on"]
+    assert len(ticks) == 256
+    off = [(tick - beat * TICKS) / TICKS for beat, tick in enumerate(ticks)]
+    assert all(shift >= 0 for shift in off[::4])
+    assert any(shift < 0 for shift in off), "the others stray both ways"

@@ -357,7 +357,7 @@ def test_live_values_that_are_always_there_need_no_table() -> None:
         (
             'engine = "lsystem"\naxiom = "A(1)"\nrules = "A(x) : x > y -> A(x)"\n'
             'reading = { A = "C" }',
-            "parts.a.rules, line 6, column 20",
+            "parts.a.rules, line 6, column 21",
             "nothing sets 'y'; there are arousal, bar, beat, danger",
         ),
         (

@@ -12,7 +12,7 @@ from rich.console import Console
 from engines.base import Origin
 from server.errands import hear
 from server.health import Health
-from server.journal import Entry, Ported, Troubled
+from server.journal import Entry, Played, Ported, Troubled
 from server.lines import Spelling, Warnings, as_json, in_words, spelled
 from server.mixer import Strip
 from server.music.scale import parse_key
@@ -156,3 +156,24 @@ Turn = "cc74=64 1/2"
     assert lamps[1] == {"event": "osc", **when, "part": "lights", "address": "/lamp", "args": []}
     [turn] = [event for event in events if event["event"] == "control"]
     assert (turn["controller"], turn["value"], turn["beat"]) == (74, 64, 2.0)
+
+
+def test_a_first_note_that_strays_is_not_before_the_start() -> None:
+    straying = scene("""
+humanize = { time_ms = 50 }
+[parts.a]
+engine = "grammar"
+rules = "S -> C+E 1/1"
+""")
+    first = [
+        json.loads(as_json(entry, Spelling()))["seconds"]
+        for seed in range(8)
+        for entry in played(straying.with_seed(seed))[:1]
+    ]
+    assert min(first) == 0 < max(first)
+
+
+def played(piece: Scene) -> list[Played]:
+    heard: list[Entry] = []
+    hear(piece, 1, heard.append)
+    return [entry for entry in heard if isinstance(entry, Played)]
