@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from .conductor.conductor import Bar, Conductor, Seat
-from .conductor.mood import NEUTRAL, Mood
+from .conductor.mood import NEUTRAL, Mood, MoodLine
 from .encode import Arg, Encoder, MidiEncoder
 from .journal import Entry, Felt, Harmonised, Marked, Moment, Played, Said, Ticked, Turned
 from .mixer import Mixer, Strip
@@ -72,6 +72,7 @@ class Cast:
         number: Callable[[], int],
         before: Cast | None = None,
         cued: bool = True,
+        moods: MoodLine | None = None,
     ) -> None:
         self.scene, self.begin, self.cued = scene, begin, cued
         self.ends: Fraction | None = None
@@ -88,6 +89,7 @@ class Cast:
             [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts],
             scene.controls,
             before.setting.conductor if before is not None else None,
+            moods,
         )
         self.setting: Setting = Setting(
             scene.seed,

@@ -17,7 +17,7 @@ from engines.motif import Motif
 
 from .conductor.conductor import ConductorSpec
 from .conductor.form import STEADY, Curve, FormSpec, SectionSpec
-from .conductor.mood import WORDS, Field, parse_field, parse_mood, parse_words
+from .conductor.mood import NEUTRAL, WORDS, Field, parse_field, parse_mood, parse_words
 from .conductor.moodmap import MoodMap, find_map, load_map
 from .music.meter import MeterMap
 from .music.scale import MODES, Key
@@ -141,9 +141,9 @@ def direction(
     except Mistake as mistake:
         mood.note(mistake.within(mood.at("map")))
     words = mood.parsed("words", parse_words, moods.words if moods is not None else WORDS)
-    start = mood.parsed("start", lambda value: parse_mood(value, words), parse_mood("neutral"))
+    start = mood.parsed("start", lambda value: parse_mood(value, words), None)
     field: Field | None = mood.parsed(
-        "points", lambda value: parse_field(value, words, start), None
+        "points", lambda value: parse_field(value, words, start or NEUTRAL), None
     )
     spec = ConductorSpec(
         form=form,

@@ -474,7 +474,8 @@ class Player:
         if before is not None:
             before.mixer.settle()
             before.setting.conductor.settle()
-        cast = Cast(scene, Fraction(0), self.rack, self._number, before)
+        moods = before.setting.conductor.moods if before is not None else None
+        cast = Cast(scene, Fraction(0), self.rack, self._number, before, moods=moods)
         self._casts = [cast]
         self._ahead.clear()
         self._sounding.clear()
@@ -915,7 +916,8 @@ class Player:
         old = kept[-1]
         followers = self._pulses.clocked()
         before = heir_of or old
-        cast = Cast(scene, beat, self.rack, self._number, before if keep else None, cued=False)
+        moods = before.setting.conductor.moods
+        cast = Cast(scene, beat, self.rack, self._number, before if keep else None, False, moods)
         tempo = cast.tempo
         if before not in kept:  # it takes the place of one that was to begin here
             cast.tempo = before.tempo

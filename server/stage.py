@@ -76,10 +76,10 @@ class Stage:
         self._links = {kind: self._link(kind) for kind in self._kinds()}
         self.player.rack.wires.update(self._links)
 
-    def load(self, name: str) -> Scene:
+    def load(self, name: str, style: str = "") -> Scene:
         """A scene as this performance plays it. Errors: Mistake."""
         wish = self.wish
-        return routed(load_scene(find_scene(name)), wish.midi, wish.osc, wish.why)
+        return routed(load_scene(find_scene(name), style), wish.midi, wish.osc, wish.why)
 
     def trouble(self, trouble: Troubled) -> None:
         """Enter trouble in the journal, from any thread."""

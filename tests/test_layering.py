@@ -30,15 +30,21 @@ MAY: dict[str, set[str]] = {
     "server.journal": {"server.music"},
     "server.tunes": {"engines.base", "mido"},
     "server.reading": {"server.music", "engines.base"},
-    "server.part": {"server.music", "server.reading", "engines.base"},
+    "server.part": {"server.music", "server.conductor", "server.reading", "engines.base"},
     "server.mixer": {"server.part"},
     "server.perform": {"server.music", "server.part", "server.mixer"},
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.table": {"engines.base"},
+    "server.when": {"engines.base", "server.part"},
+    "server.style": {"engines.base", "server.conductor"},
+    "server.direction": {
+        *("engines.base", "engines.motif", "server.music", "server.conductor"),
+        *("server.table", "server.tunes"),
+    },
     "server.scene": {
-        *("engines", "server.music", "server.reading", "server.table"),
-        *("server.part", "server.encode", "server.tunes"),
+        *("engines", "server.music", "server.conductor", "server.reading", "server.table"),
+        *("server.part", "server.encode", "server.tunes", "server.style", "server.direction"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
@@ -46,11 +52,13 @@ MAY: dict[str, set[str]] = {
     "server.cast": {
         *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
         *("server.rack", "server.scene", "server.journal", "server.wire.protocol"),
+        "server.conductor",
     },
+    "server.baton": {"engines.base", "server.conductor", "server.music", "server.player"},
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        "server.wire.protocol",
+        *("server.wire.protocol", "server.when"),
     },
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),
@@ -67,7 +75,8 @@ MAY: dict[str, set[str]] = {
     },
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
-        *("server.journal", "server.encode"),
+        *("server.journal", "server.encode", "server.baton", "server.conductor"),
+        *("server.music", "server.style", "server.when"),
     },
     "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},
     "server.survey": {"server.wire"},

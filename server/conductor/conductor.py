@@ -20,7 +20,7 @@ from server.music.scale import Key
 
 from .form import Form, FormSpec, Section
 from .harmony import Planned, bridge, enrich
-from .mood import WORDS, Field, Mood, MoodLine
+from .mood import NEUTRAL, WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
 
@@ -35,15 +35,15 @@ _FEELS, _KEPT = 4096, 128  # feels, and bars, remembered at least
 class ConductorSpec:
     """What a scene says about mood, harmony and form.
 
-    mood: at the beginning.  map: from mood to cues.  words: moods by name.  field: moods by
-    place.  modes: whether the key's mode follows the mood.  enrich: whether Nashville chords
-    gain and lose tones with it.  themes: their names, in the order in which engines count them.
-    likeness: how near developments stay to their theme, 0 to 1.  speed: of a mood that follows
-    the listener's place, in units of distance a bar.
+    mood: at the beginning, None for the one that was.  map: from mood to cues.  words: moods by
+    name.  field: moods by place.  modes: whether the key's mode follows the mood.  enrich:
+    whether chords by number or function gain and lose tones with it.  themes: their names, in
+    the order in which engines count them.  likeness: how near developments stay to their theme,
+    0 to 1.  speed: of a mood that follows the listener's place, in units of distance a bar.
     """
 
     form: FormSpec = field(default_factory=FormSpec)
-    mood: Mood = field(default_factory=Mood)
+    mood: Mood | None = None
     map: MoodMap = field(default_factory=plain_map)
     words: Mapping[str, Mood] = field(default_factory=lambda: WORDS)
     field: Field | None = None
@@ -117,7 +117,9 @@ class Conductor:
     """Decides bar by bar, as far as it is asked; what was decided stays until it is taken back.
 
     meters, begin: where bar 1 and every other bar lies on the timeline.  phrase: bars.
-    seats: the parts.  before: the conductor of the scene before, whose mood and theme go on.
+    seats: the parts.  before: the conductor of the same scene before, as in another style, whose
+    theme and form go on.  moods: how the mood has been; it goes on too, unless a new scene states
+    another.
     Laws: same seed and same calls, same decisions; no call changes a bar that began before it.
     """
 
@@ -132,12 +134,16 @@ class Conductor:
         seats: Iterable[Seat] = (),
         controls: Mapping[str, float] | None = None,
         before: Conductor | None = None,
+        moods: MoodLine | None = None,
     ) -> None:
         self.spec, self.key, self.meters, self.begin, self.phrase = spec, key, meters, begin, phrase
         self.seats = tuple(seats)
         self._roles = {seat.role for seat in self.seats}
         self.form = Form(spec.form, seed, controls or {})
-        self.moods: MoodLine = before.moods if before is not None else MoodLine(spec.mood)
+        stated = spec.mood is not None and before is None
+        self.moods: MoodLine = MoodLine(spec.mood or NEUTRAL)
+        if moods is not None:
+            self.moods = moods.step(self.moods.at(begin), begin) if stated else moods
         self.words: Mapping[str, Mood] = spec.words
         self._map = spec.map
         self._keys: Line[Key] = Line()
@@ -146,8 +152,18 @@ class Conductor:
         self._likeness: float | None = before._likeness if before is not None else None
         self._bars: dict[int, Bar] = {}
         self._feels: dict[tuple[str, int], Feel] = {}
-        if before is not None and spec.themes == before.spec.themes:
+        if before is not None:
+            self._take_over(before)
+
+    def _take_over(self, before: Conductor) -> None:
+        """Go on with the theme, and where the form was, as far as they are here too."""
+        begin = self.begin
+        if self.spec.themes == before.spec.themes:
             self._themes.begin(begin, before._themes.at(begin) or 0)
+        if begin > before.begin:
+            number = before.meters.bar_at(begin - before.begin).bar
+            section = before.form.at(number)
+            self.form.carry_on(section.spec.name, section.after - number)
 
     # What is decided ---------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -122,6 +122,21 @@ class Form:
             last = self._sections[-1]
             self._sections[-1] = last._replace(bars=bar - last.bar)
         self._add(spec, bar)
+
+    def carry_on(self, name: str, bars: int) -> None:
+        """Begin inside the section of this name, with so many bars of it left, if there is one.
+
+        The order goes on after it where it has it.
+        """
+        if name not in self.spec.sections or self._sections:
+            return
+        for each in islice(self._order, _STRANGERS):
+            if each == name:
+                break
+        else:
+            self._order = self._names()
+        self._add(self.spec.sections[name], 1)
+        self._sections[-1] = self._sections[-1]._replace(bars=bars)
 
     def forget(self, before: int) -> None:
         """Drop the sections that ended before this bar, from time to time."""

@@ -19,8 +19,10 @@ from server.mixer import Strip
 from server.part import Agenda, Part, Setting
 from server.player import SCENE, SEED, Player, Receipt
 from server.scene import Scene, shipped_scenes
+from server.style import shipped
 from server.when import parse_when
 
+from .conducting import conducting_nodes
 from .sent import is_sent
 from .tree import ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
 
@@ -60,8 +62,12 @@ class _Order(NamedTuple):
 
 
 class _Wish(NamedTuple):
-    """A scene that somebody wants loaded, and all that is to be done at one moment with it."""
+    """A scene that somebody wants loaded, and all that is to be done at one moment with it.
 
+    kind: "scene", or "style" for the one that plays in another style.
+    """
+
+    kind: str
     name: str
     orders: list[_Order]
 
@@ -111,20 +117,20 @@ def rehearse(scene: Scene) -> None:
 
 def moment(quantum: str) -> Argument:
     """The argument that says when a change takes effect."""
-    about = "now, beat, bar, phrase, or such as '4 bars'"
+    about = "now, beat, bar, phrase, section, or such as '4 bars'"
     return Argument("when", "s", about, default=quantum, check=parse_when)
 
 
 class Desk:
     """The tree of one player, kept in step with its scene.
 
-    load: reads and checks a scene's file, given its path, and patches it as the command line
-    wants; it is called off the loop.  folder: where the started scene lies; its scenes may be
-    asked for by name, besides the shipped ones.
+    load: reads and checks a scene's file, given its path and a style or "", and patches it as
+    the command line wants; it is called off the loop.  folder: where the started scene lies; its
+    scenes may be asked for by name, besides the shipped ones.
     """
 
     def __init__(
-        self, player: Player, load: Callable[[str], Scene], folder: Path | None = None
+        self, player: Player, load: Callable[[str, str], Scene], folder: Path | None = None
     ) -> None:
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
@@ -206,7 +212,7 @@ class Desk:
             (Argument("name", "s", "a scene's name, without .toml"), moment("bar")),
             lambda: (player.scene.name if player.scene is not None else "",),
             once=True,
-            loads=True,
+            loads="scene",
             concerns=SCENE,
         )
         yield Node(
@@ -221,6 +227,19 @@ class Desk:
             concerns=SEED,
             ready=self._playable,
         )
+
+        yield Node(
+            f"{PREFIX}/style",
+            "The scene goes on in another style: another ensemble, the same themes, mood and form.",
+            self._change_scene,
+            (Argument("name", "s", "a style's name"), moment("phrase")),
+            lambda: (player.scene.style if player.scene is not None else "",),
+            once=True,
+            loads="style",
+            concerns=SCENE,
+            ready=self._playable,
+        )
+        yield from conducting_nodes(player, moment)
 
     def part_nodes(self, name: str) -> Iterator[Node]:
         """The strip of one part."""
@@ -326,7 +345,7 @@ class Desk:
 
     def _hindrance(self, orders: list[_Order]) -> str:
         """Why these cannot all be done although each is right by itself; "" where they can."""
-        if sum(order.node.loads for order in orders) > 1:
+        if sum(bool(order.node.loads) for order in orders) > 1:
             return "a bundle takes one scene"
         return self.player.refusal(order.change for order in orders if order.node.quantum)
 
@@ -349,7 +368,7 @@ class Desk:
         """Do this now, or when the scene has been loaded that it needs or is meant for."""
         scene = next((order for order in orders if order.node.loads), None)
         if scene is not None:
-            self._wish_for(str(scene.values[0]), orders)
+            self._wish_for(scene.node.loads, str(scene.values[0]), orders)
         elif self._wish is not None and any(order.node.concerns == SEED for order in orders):
             self._wish.orders.extend(orders)
         else:
@@ -360,10 +379,12 @@ class Desk:
         for order in orders:
             node, values = order.node, order.values
             try:
-                node.act(self._told(order), *((scene, *values[1:]) if node.loads else values))
+                handed = (scene, *values[1:]) if node.loads else values
+                said = node.act(self._told(order), *handed)
                 if not node.quantum:
                     bar = self.player.moment(self.player.now_beat).bar
-                    self.answer(order.source, node.address, "done", bar, order.note)
+                    note = order.note or (said if isinstance(said, str) else "")
+                    self.answer(order.source, node.address, "done", bar, note)
             except Mistake as mistake:
                 self._refuse(node.address, str(mistake), order.source)
             except Exception as error:
@@ -419,10 +440,10 @@ class Desk:
         again = playing is not None and playing.name == scene.name
         self.player.change_scene(scene, when, told, keep=again)
 
-    def _wish_for(self, name: str, orders: list[_Order]) -> None:
+    def _wish_for(self, kind: str, name: str, orders: list[_Order]) -> None:
         if self._wish is not None:
             self._never(self._wish, "superseded", "another scene was asked for")
-        self._wish = _Wish(name, list(orders))
+        self._wish = _Wish(kind, name, list(orders))
         if self._loader is None:
             self._loader = asyncio.get_running_loop().create_task(self._load_wishes())
 
@@ -432,12 +453,12 @@ class Desk:
             while (wish := self._wish) is not None:
                 scene, text, known = None, "", None
                 try:
-                    known = await asyncio.to_thread(self.scenes)
+                    known = await asyncio.to_thread(self._known, wish.kind)
                     if wish.name in known:
-                        scene = await asyncio.to_thread(self._fetch, known[wish.name])
+                        scene = await asyncio.to_thread(self._fetch, wish)
                     else:
                         there = listed(known)
-                        text = f"no scene is called {shown(wish.name)}; there are {there}"
+                        text = f"no {wish.kind} is called {shown(wish.name)}; there are {there}"
                 except Mistake as mistake:
                     text = str(mistake)
                 except Exception as error:
@@ -466,8 +487,15 @@ class Desk:
             why = reason if order.node.loads else f"with its scene {shown(wish.name)}: {reason}"
             self.answer(order.source, order.node.address, state, reason=why)
 
-    def _fetch(self, path: Path) -> Scene:
-        scene = self._load(str(path))
+    def _known(self, kind: str) -> Mapping[str, Path]:
+        return shipped("styles") if kind == "style" else self.scenes()
+
+    def _fetch(self, wish: _Wish) -> Scene:
+        if wish.kind == "style":
+            name = self._playable().name
+            scene = self._load(str(self.scenes().get(name, name)), wish.name)
+        else:
+            scene = self._load(str(self.scenes()[wish.name]), "")
         rehearse(scene)
         return scene
 

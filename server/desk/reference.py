@@ -64,7 +64,7 @@ With `timing = "stamp"` two integers stand before these arguments: wall time in 
 
 def reference() -> str:
     """Every address that is obeyed or sent, as Markdown."""
-    desk = Desk(Player(JumpClock()), lambda path: load_scene(Path(path)))
+    desk = Desk(Player(JumpClock()), lambda path, style: load_scene(Path(path), style))
     nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), desk.control_node("NAME")]
     obeyed = "".join(map(_row, nodes))
     sent = "".join(

@@ -118,7 +118,7 @@ class Node:
     starts: sets the transport going, so a stop that came later takes its place.
     continuous: of many values at once only the last is wanted.
     once: doing it twice is not the same as once, so an immediate repetition is left out.
-    loads: its first argument names a scene; `act` is handed the scene itself, when it is there.
+    loads: "scene" or "style" where its first argument names one; `act` is handed the scene itself.
     concerns: what it changes, as the player counts what waits for its moment.
     ready: raises Mistake while there is nothing that it could be done to.
     """
@@ -133,7 +133,7 @@ class Node:
     starts: bool = False
     continuous: bool = False
     once: bool = False
-    loads: bool = False
+    loads: Literal["", "scene", "style"] = ""
     concerns: tuple[str, ...] = ()
     ready: Callable[[], object] = lambda: None
 

@@ -36,7 +36,7 @@ OTHER = SCENE.replace("melody", "solo").replace("tempo = 120", "tempo = 90")
 Receipt = tuple[str, str, float, str]
 
 
-def forbidden(path: str) -> Scene:
+def forbidden(path: str, style: str) -> Scene:
     raise AssertionError(f"nothing may be loaded, but {path} was")
 
 
@@ -49,7 +49,7 @@ class Stage:
         self.player.journal.add(self.journal.append)
         if cued:
             self.player.cue(parse_scene(SCENE, "first"))
-        load = forbidden if folder is None else (lambda path: load_scene(Path(path)))
+        load = forbidden if folder is None else (lambda path, style: load_scene(Path(path), style))
         self.desk = Desk(self.player, load, folder)
         self.receipts: list[Receipt] = []
         self.source = self.sender("osc 127.0.0.1:5000")
