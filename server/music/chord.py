@@ -279,7 +279,16 @@ def roman(text: str, key: Key) -> Chord:
     Scales without seven notes borrow the chords of `Key.heptatonic`.
     Errors: Mistake where the text is no numeral.
     """
-    return _numeral(text, key, _NESTED)
+    chord = _numeral(text, key, _NESTED)
+    bass = _legible(chord.bass) if chord.bass is not None else None
+    return chord._replace(root=_legible(chord.root), bass=bass)
+
+
+def _legible(note: PitchClass) -> PitchClass:
+    """Spelled another way where it would have three accidentals, which no chord name has."""
+    while abs(note.alteration) > 2:
+        note = note.transpose(1 if note.alteration > 0 else -1, 0)
+    return note
 
 
 def _numeral(text: str, key: Key, nested: int) -> Chord:

@@ -724,7 +724,7 @@ reading = { Boom = "Kick", Tick = "Hat", Tik = "Snare" }
 engine = "lsystem"
 axiom = "A"
 depth = 1
-rules = "A -> A\\nB -> AC"
+rules = "A -> AB\\nB -> AC"
 reading = { A = "1", C = "5" }
 """
     parse_scene(lsystem)
