@@ -1,4 +1,8 @@
-"""Engines by the name a scene calls them. Adding one is one file and one line here."""
+"""Engines by the name a scene calls them. Adding one is one file and one line here.
+
+Engines of other packages are found by their entry points. Ours are not declared as such: they
+are here in a checkout that nobody has installed, one line each, and nobody can take their names.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import isfinite
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from engines.base import THINKING, Controls, Fragment, Heard, Mistake, Origin, Sound, Symbol
 from engines.items import (
@@ -54,6 +54,8 @@ _PARTS = ("pitch", "duration", "velocity")
 _FRACTION = re.compile(r"[0-9]{1,9}(/[1-9][0-9]{0,8})?")
 
 Uniform = Callable[[], float]
+#: What a chain drew, and why.
+Thread = tuple[Link, Choice]
 
 #: When sounds start, and how long they are; and a fragment's length with those of its sounds.
 _Spans = Sequence[tuple[Fraction, Fraction]]
@@ -273,7 +275,11 @@ class Markov:
                     yield _new(Symbol, (link.item.name, choice, (), link.item.fragment))
             else:
                 threads = [strand.draw(order, temperature, random) for strand in strands]
-                yield weave(threads)
+                if None in threads:
+                    yield THINKING
+                else:
+                    links, choices = zip(*cast("list[Thread]", threads), strict=True)
+                    yield weave(links, choices)
 
     def _phrases(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         """Phrase after phrase; a plan for another order is made bit by bit between symbols."""
@@ -385,7 +391,7 @@ class _Strand:
         self._past = deque(map(self._chain.link, items), MAX_ORDER)
         self._last = self._turn = None
 
-    def draw(self, order: float, temperature: float, random: Uniform) -> tuple[Link, Choice] | None:
+    def draw(self, order: float, temperature: float, random: Uniform) -> Thread | None:
         """The next link and why, None where nothing is known."""
         last, turn = self._last, self._turn
         whole = int(order := order if 0 <= order <= MAX_ORDER else _clamped(order))
@@ -426,13 +432,12 @@ class _Weave:
         self._spans: dict[tuple[int, str], tuple[Fraction, _Spans]] = {}
         self._woven: dict[tuple[int, str, float], tuple[str, Fragment | None]] = {}
 
-    def __call__(self, threads: list[tuple[Link, Choice] | None]) -> Symbol:
-        drawn = [thread for thread in threads if thread is not None]
-        if len(drawn) < len(threads):
-            return THINKING
+    def __call__(self, links: Sequence[Link], choices: tuple[Choice, ...]) -> Symbol:
         one, two, three = self._sources
-        pitch, duration, velocity = drawn[one][0].item, drawn[two][0].item, drawn[three][0].item
-        loudness = self._look_at(velocity)[2] if duration.fragment is not None else _NO_MUSIC
+        pitch, duration, velocity = links[one].item, links[two].item, links[three].item
+        loudness = _NO_MUSIC
+        if duration.fragment is not None:
+            loudness = (self._known.get(id(velocity)) or self._look_at(velocity))[2]
         key = id(pitch), duration.duration, loudness
         woven = self._woven.get(key)
         if woven is None:
@@ -441,7 +446,7 @@ class _Weave:
                 self._woven.clear()
             woven = self._woven[key] = self._weave(pitch, duration, loudness)
         name, fragment = woven
-        return _new(Symbol, (name, Joint(tuple([choice for _, choice in drawn])), (), fragment))
+        return _new(Symbol, (name, Joint(choices), (), fragment))
 
     def _look_at(self, item: Item) -> tuple[Item, _Shape, float]:
         """An item with its shape and its loudness, below 0 where it says nothing of it."""

@@ -62,10 +62,6 @@ class Table:
 
     def draw(self, temperature: float, random: Callable[[], float]) -> tuple[int, Link]:
         """A label's number and a link: proportional to count ** (1 / temperature)."""
-        if temperature == 1.0:
-            bounds = self.bounds
-            at = int(random() * bounds[-1])
-            return bisect_right(bounds, at) - 1, self.links[at]
         which = climb(self._sums(temperature), random)
         return which, self.one(which, random)
 
@@ -369,7 +365,9 @@ class Way:
     Law: at most one turn for each label of the table, all for the temperature of the last draw.
     """
 
-    __slots__ = ("_heat", "_reductions", "_turns", "node", "order", "sure", "table")
+    __slots__ = (
+        "_bounds", "_heat", "_links", "_reductions", "_turns", "node", "order", "sure", "table",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -381,13 +379,19 @@ class Way:
     ) -> None:
         self.node, self.table, self.order, self.sure = node, table, order, sure
         self._reductions = reductions
+        self._bounds, self._links = table.bounds, table.links
         self._heat, self._turns = 1.0, dict[int, Turn]()
 
     def draw(self, temperature: float, random: Callable[[], float]) -> tuple[Link, Turn]:
         """A link, and the turn that it is."""
         if temperature != self._heat:
             self._heat, self._turns = temperature, {}
-        which, link = self.table.draw(temperature, random)
+        if temperature == 1.0:  # each link as likely: no sums are needed
+            bounds = self._bounds
+            at = int(random() * bounds[-1])
+            which, link = bisect_right(bounds, at) - 1, self._links[at]
+        else:
+            which, link = self.table.draw(temperature, random)
         turn = self._turns.get(which)
         if turn is None:
             choice = None

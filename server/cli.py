@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -236,12 +237,15 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
         closing.append(view.close)
         view.open()
     else:
-        from .lines import Printer, Warnings
+        from .lines import Deserted, Printer, Warnings
 
         journal.add(Warnings(_complain))
         if form != "quiet":
             printer = Printer(json_lines=form == "json")
             journal.add(printer)
+            if record is None:
+                leave = partial(stage.leave, UNREAD - 128)
+                journal.add(Deserted(lambda: printer.unread, leave))
             closing.append(printer.close)
             closing.append(lambda: _said_all(printer))
     try:
@@ -390,7 +394,10 @@ def symbols(
 
 @app.command()
 def learn(
-    tunes: Annotated[list[str], typer.Argument(metavar="MIDI…", help="Files, or patterns.")],
+    tunes: Annotated[
+        list[str],
+        typer.Argument(metavar="TUNES…", help="MIDI files or chorales, or patterns for them."),
+    ],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", metavar="MODEL.json", help="Where to keep what is learnt."),
@@ -399,7 +406,7 @@ def learn(
         float, typer.Option(metavar="N", min=0, max=10, help="Symbols of context to learn.")
     ] = 3,
 ) -> None:
-    """Learn a Markov model from MIDI files; a scene uses it as  model = "MODEL.json"."""
+    """Learn a Markov model from tunes; a scene uses it as  model = "MODEL.json"."""
     import json
 
     from engines.markov import Markov
@@ -409,7 +416,7 @@ def learn(
 
     check_writable(out, "-o", begins=b"{")
     whole = [str(Path(tune).absolute()) for tune in tunes]
-    model = Markov(corpus=read_tunes(whole, Path.cwd(), "MIDI"), order=order)
+    model = Markov(corpus=read_tunes(whole, Path.cwd(), "TUNES"), order=order)
     try:
         save(out, json.dumps(model.to_data(), separators=(",", ":")).encode())
     except OSError as error:

@@ -179,6 +179,25 @@ class Warnings:
             self._say(line)
 
 
+class Deserted:
+    """Ends what nobody hears any more: no port is open, and who read the lines has gone.
+
+    unread: whether he has.  leave: ends it; called once.
+    """
+
+    def __init__(self, unread: Callable[[], bool], leave: Callable[[], None]) -> None:
+        self._unread, self._leave = unread, leave
+        self._open: set[str] = set()
+        self._left = False
+
+    def __call__(self, entry: Entry) -> None:
+        if isinstance(entry, Ported):
+            (self._open.add if entry.state == "open" else self._open.discard)(entry.output)
+        elif isinstance(entry, Ticked) and not (self._left or self._open) and self._unread():
+            self._left = True
+            self._leave()
+
+
 class Printer:
     """Prints every entry on standard output, flushed; a reader who is slow only delays himself.
 
@@ -195,10 +214,15 @@ class Printer:
         self._aside.put(entry)
 
     @property
+    def unread(self) -> bool:
+        """Whether who read has gone."""
+        return isinstance(self._aside.broken, BrokenPipeError)
+
+    @property
     def trouble(self) -> str:
         """Why nothing more can be printed, but for a reader who has gone; "" if it can."""
         broken = self._aside.broken
-        return "" if broken is None or isinstance(broken, BrokenPipeError) else str(broken)
+        return "" if broken is None or self.unread else str(broken)
 
     def close(self) -> bool:
         """Print the last of it; False where the reader does not take it in time."""

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
@@ -27,7 +27,7 @@ from .music.pitch import parse_pitch
 from .music.scale import Key, parse_key
 from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
-from .part import PartSpec
+from .part import PartSpec, said
 from .reading import Drum, Reading, Struck, Word
 from .style import find, progression, styled, values
 from .table import Mistakes, Table, read, shown
@@ -447,9 +447,14 @@ def _engine_class(table: Table) -> tuple[str, Any]:
     if len(table.wrong) > before:
         return name, None
     try:
-        return name, engines.engine_class(name)
+        made = engines.engine_class(name)
     except KeyError:
         return name, table.amiss("engine", f"expected one of {known}, got {shown(name)}", None)
+    except Exception as error:  # somebody else's package
+        return name, table.amiss("engine", f"{name} cannot be loaded: {said(error)}", None)
+    if not is_dataclass(made):
+        return name, table.amiss("engine", f"{name} is no dataclass; see docs/new-engine.md", None)
+    return name, made
 
 
 def _engine(name: str, made: Any, table: Table, base: Path, themes: tuple[Motif, ...]) -> Engine:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
@@ -110,13 +111,20 @@ class Stage:
             gc.collect()
             gc.freeze()
             self.player.play(self.wish.bars or None)
-            until = time.monotonic() + self.wish.seconds if self.wish.seconds else float("inf")
-            await self.player.run(lambda: bool(self._left) or time.monotonic() >= until)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._until()):
+                    await self.player.run(lambda: bool(self._left))
             self.player.stop()
         finally:
             close_desk()
             await asyncio.gather(*(link.close() for link in self._links.values()))
         return 128 + self._left if self._left else 0
+
+    def _until(self) -> float | None:
+        """When so many seconds of music are over, by the loop's clock; None for never."""
+        if not self.wish.seconds:
+            return None
+        return self.player.timeline.ns_at(Fraction(0)) / 1e9 + self.wish.seconds
 
     def _kinds(self) -> list[str]:
         used = {spec.kind for spec in self._scene.outputs.values()}

@@ -1,7 +1,8 @@
-"""Tunes for chains to learn from: standard MIDI files as fragments, free of tempo."""
+"""Tunes for chains to learn from: standard MIDI files, and chorales, as fragments."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -16,6 +17,7 @@ LARGEST = 4 * 2**20  # bytes a file
 MOST_EVENTS = 1_000_000
 MOST_TRACKS = 256
 MOST_FILES = 10_000
+MOST_VOICES = 16
 
 DRUMS = 9  # the channel of General MIDI's drums, from 0
 
@@ -26,7 +28,7 @@ def read_tunes(patterns: Sequence[str], base: Path, place: str) -> tuple[Fragmen
     patterns: `tunes/*.mid`, below the folder `base`, or absolute ones.
     place: the field that named them, for mistakes.
 
-    Errors: Mistake where nothing matches, a file is no MIDI file, or one is larger than 4 MiB,
+    Errors: Mistake where nothing matches, a file holds no tune, or one is larger than 4 MiB,
     10^6 events or 256 tracks.
     """
     tunes: list[Fragment] = []
@@ -50,6 +52,52 @@ def read_tunes(patterns: Sequence[str], base: Path, place: str) -> tuple[Fragmen
 
 
 def parse_tune(data: bytes) -> list[Fragment]:
+    """The music of a file, of whichever kind it is by its content. Errors: ValueError."""
+    if data[:4] == b"MThd":
+        return _midi(data)
+    if data.lstrip()[:1] in (b"{", b"["):
+        return _chorales(data)
+    raise ValueError(
+        "neither a standard MIDI file, which would begin with MThd, nor chorales, which would "
+        "begin with { or ["
+    )
+
+
+def _chorales(data: bytes) -> list[Fragment]:
+    """Chorales as JSON: a list of them, or such lists by name.
+
+    A chorale is a list of sixteenth steps, a step a list of a MIDI number for each voice, -1
+    where it is silent (Boulanger-Lewandowski, 2012).  Errors: ValueError.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it begins like chorales, but is no JSON") from None
+    lists = list(value.values()) if isinstance(value, dict) else [value]
+    steps = 0
+    for number, piece in enumerate(piece for pieces in lists for piece in _rows(pieces)):
+        for step in _rows(piece):
+            steps += 1
+            if len(_rows(step)) > MOST_VOICES:
+                raise ValueError(f"chorale {number + 1} has more than {MOST_VOICES} voices")
+            if not all(type(pitch) is int and -1 <= pitch <= 127 for pitch in step):
+                wanted = "expected MIDI numbers from 0 to 127, or -1 for silence"
+                raise ValueError(f"chorale {number + 1}: {wanted}, got {step!r:.60}")
+    if steps > MOST_EVENTS:
+        raise ValueError(f"{steps} steps; at most {MOST_EVENTS} are read")
+    return [chorale(piece) for pieces in lists for piece in pieces]
+
+
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(
+            "expected chorales, each a list of steps such as [72, 67, 64, 48] or lists of "
+            f"chorales by name, got {value!r:.60}"
+        )
+    return value
+
+
+def _midi(data: bytes) -> list[Fragment]:
     """The music of a MIDI file: one fragment, or one for each track where they are patterns.
 
     Times are ticks over ticks per quarter note, exactly. Notes may overlap; one never ended
@@ -60,8 +108,6 @@ def parse_tune(data: bytes) -> list[Fragment]:
     """
     import mido
 
-    if data[:4] != b"MThd":
-        raise ValueError("not a standard MIDI file; it does not begin with MThd")
     if (tracks := int.from_bytes(data[10:12], "big")) > MOST_TRACKS:
         raise ValueError(f"{tracks} tracks; at most {MOST_TRACKS} are read")
     try:
@@ -99,7 +145,7 @@ def chorale(steps: Iterable[Sequence[int]]) -> Fragment:
 
 
 def _matches(pattern: str, base: Path, place: str) -> list[Path]:
-    root, inside = base, pattern
+    root, inside = base, str(Path(pattern))
     absolute = Path(pattern).is_absolute()
     if absolute:
         root = Path(Path(pattern).anchor)
@@ -107,8 +153,13 @@ def _matches(pattern: str, base: Path, place: str) -> list[Path]:
     try:
         found = islice(root.glob(inside), MOST_FILES + 1)
         paths = sorted(path for path in found if path.is_file())
-    except (ValueError, NotImplementedError, OSError, IndexError) as error:
+    except IndexError:  # of a pattern that is a folder and nothing else
+        paths = []
+    except (ValueError, NotImplementedError, OSError) as error:
         raise Mistake(place, f"{pattern!r} is no pattern for files: {error}") from None
+    if not paths and (base / pattern).is_dir():
+        inside = str(Path(pattern) / "*.mid")
+        raise Mistake(place, f"{pattern!r} is a folder; name the files in it, such as {inside!r}")
     if not paths:
         raise Mistake(place, f"no file matches {pattern!r} in {root.resolve()}")
     if len(paths) > MOST_FILES:

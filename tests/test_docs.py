@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
 import re
 import runpy
+import shlex
+import subprocess
 import sys
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
+import typer
 
 import engines
 from engines.base import Mistake
+from server import cli
 from server.errands import hear, part_of, symbols
 from server.journal import Entry, Played, Troubled
-from server.scene import Scene, parse_scene, shipped_scenes
+from server.scene import Scene, find_scene, load_scene, parse_scene
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS: dict[str, Any] = cast(Any, typer.main.get_command(cli.app)).commands
 MADE = [engines.engine_class(name) for name in engines.REGISTRY]
 
 _BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.S)
@@ -156,10 +163,75 @@ def test_links_between_documents_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_commands_in_the_documents_name_scenes_that_there_are() -> None:
-    commands = re.compile(r"(?:scripts/play|componium (?:play|render|symbols)) +([a-z][\w-]*)")
-    for block in BLOCKS:
-        if block.kind == "sh":
-            for name in commands.findall(block.text):
-                path = name in ("my-set", "my-scene")
-                assert path or name in shipped_scenes(), f"{block.page}: {name}"
+# Commands ------------------------------------------------------------------------------------
+
+#: Programs of others that the documents name.
+FOREIGN = {"fluidsynth"}
+_SPAN = re.compile(r"`(scripts/[a-z]+)([^`\n]*)`")
+
+
+def commands(block: Block) -> list[list[str]]:
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def read_command(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """A command of ours by name, and its arguments as the program itself reads them."""
+    program, *args = words
+    if program == "scripts/play":
+        args = ["play", *args]
+    if args[0] == "--help":
+        return "", {}
+    with contextlib.suppress(typer.Exit):  # of --help, which prints it
+        return args[0], COMMANDS[args[0]].make_context(args[0], args[1:]).params
+    return "", {}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(block.kind == "sh" for block in blocks(page))],
+    ids=lambda page: page.name,
+)
+def test_every_command_of_a_page_does_what_it_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their order, from a fresh checkout; what would play is read and its scene loaded."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    for words in (words for b in blocks(page) if b.kind == "sh" for words in commands(b)):
+        if words[0] == "cp":
+            subprocess.run(words, check=True)
+        elif words[0] in ("scripts/play", "scripts/componium"):
+            name, params = read_command(words)
+            if name == "play":
+                assert load_scene(find_scene(params["scene"])).parts, words
+            elif name and name != "ports":  # those are the machine's affair
+                monkeypatch.setattr(sys, "argv", words)
+                with pytest.raises(SystemExit) as ended:
+                    cli.main()
+                assert ended.value.code == 0, words
+        else:
+            assert words[0] in FOREIGN or os.access(ROOT / words[0], os.X_OK), words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_within_a_sentence_is_one(page: Path) -> None:
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for program, rest in _SPAN.findall(text):
+        words = [program, *shlex.split(rest.partition("|")[0])]
+        assert os.access(ROOT / program, os.X_OK), words
+        if program in ("scripts/play", "scripts/componium") and words[1:]:
+            name = words[1] if program == "scripts/componium" else "play"
+            bare = program == "scripts/componium" and len(words) == 2
+            assert name in COMMANDS, words
+            if not bare:
+                read_command(words)
+
+
+def test_the_documents_call_the_program_by_one_name() -> None:
+    other = re.compile(rf"(?<![/\w])(?:\.venv/bin/)?componium (?:{'|'.join(COMMANDS)})\b")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        text = text.replace("where Componium is installed, `componium play`", "")
+        if page.name != "CHANGELOG.md":
+            assert not other.findall(text), page.name

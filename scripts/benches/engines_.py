@@ -1,4 +1,7 @@
-"""How many symbols a second each engine hands out with its origins, and whether memory is flat."""
+"""How many symbols each engine hands out with its origins, and whether memory is flat.
+
+Rates are for each second of processor time, so that what else a machine does counts less.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import argparse
 import os
 import time
 from collections import deque
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from random import Random
+from statistics import median
 
-from engines.base import Controls, Engine
+from engines.base import Controls, Engine, Symbol
 from engines.grammar import Grammar
 from engines.lsystem import LSystem
 from engines.markov import Markov
@@ -23,31 +28,73 @@ Phrase -> Pitch Duration | Pitch Pitch Duration
 Pitch -> C | D | E | F | G | A | B
 Duration -> Whole | Half | Quarter
 """
+LIVE = "S -> N S\nN -> (1 - arousal) c1 | (arousal) c3 | c5"
+HILBERT = "X -> -YF+XFX+FY-\nY -> +XF-YFY-FX+"
+#: Subjects whose live control has another value at each pull.
+MOVING = ("grammar (endless, live weights that move)",)
 TUNE = "C4:1/4 D4:1/8 E4:1/8 F4:1/4 E4:1/8 D4:1/8 G4:1/2 E4:1/4 C4:1/4 A3:1/4 B3:1/4 C4:1/2 "
 
 
 def subjects(corpora: Path | None) -> dict[str, Engine]:
     """What is measured."""
-    markov = Markov(text=TUNE * 8, order=2)
+    text, corpus = TUNE * 8, read_tunes(["nottingham/*.mid"], corpora, "corpus") if corpora else ()
     if corpora is not None:
-        markov = Markov(corpus=read_tunes(["nottingham/*.mid"], corpora, "corpus"), order=2)
+        text = ""
+    two, three = ("pitch", "duration"), ("pitch", "duration", "velocity")
     return {
         "grammar (melody)": Grammar(rules=MELODY),
-        "grammar (endless, live weights)": Grammar(
-            rules="S -> N S\nN -> (1 - arousal) c1 | (arousal) c3 | c5"
-        ),
+        "grammar (endless, live weights)": Grammar(rules=LIVE),
+        MOVING[0]: Grammar(rules=LIVE),
         "L-system (Fibonacci, depth 20)": LSystem(axiom="A", rules="A -> AB\nB -> A", depth=20),
         "L-system (stochastic)": LSystem(
             axiom="A", rules="A -> (0.3) AB | (0.7) BA\nB -> A", depth=14
         ),
         "L-system (parametric)": LSystem(
-            axiom="F(1)", rules="F(x) : x > 0.001 -> F(x/2) F(x/2)", depth=9
+            axiom="F(1)", rules="F(x) : x > 0.0001 -> F(x/2) F(x/2)", depth=12
         ),
         "L-system (context)": LSystem(
             axiom="baaaaaaaaaaaaaaaaaaaaaaa", rules="b < a -> b\nb -> a", depth=12
         ),
-        "Markov (order 2)": markov,
+        "L-system (context, growing)": LSystem(
+            axiom="ba", rules="b < a -> ba\nb -> a\na > a -> b", depth=1, after="grow"
+        ),
+        "L-system (context and chance)": LSystem(
+            axiom="baaaaaaaaaaaaaaaaaaaaaaa", rules="b < a -> (0.9) b | a\nb -> a", depth=12
+        ),
+        "turtle (Hilbert, depth 5)": LSystem("X", HILBERT, 5, interpret="turtle"),
+        "turtle (Hilbert, depth 10)": LSystem("X", HILBERT, 10, interpret="turtle"),
+        "Markov (order 2)": Markov(text=text, corpus=corpus, order=2),
+        "Markov (2 views)": Markov(text=text, corpus=corpus, order=2, views=two),
+        "Markov (3 views)": Markov(
+            text=text, corpus=corpus, order=2, views=three if corpora else two
+        ),
+        "Markov (phrases of 16, end)": Markov(
+            text=text, corpus=corpus, order=2, phrase=16, end=("1/2", "1/4")
+        ),
+        "Markov (phrases of 12, order 1.6, forbid)": Markov(
+            text=text, corpus=corpus, order=1.6, phrase=12, forbid=("1/8",)
+        ),
     }
+
+
+def moved(stream: Iterator[Symbol], controls: Controls) -> Iterator[Symbol]:
+    """The stream, `arousal` having another value before each pull."""
+    for number, symbol in enumerate(stream):
+        controls.values["arousal"] = number % 97 / 97
+        yield symbol
+
+
+def rate_of(engine: Engine, moving: bool, symbols: int) -> float:
+    """Symbols a second of processor time, the median of five runs after a short one."""
+    rates = []
+    for count in (symbols // 50, *[symbols // 5] * 5):
+        controls = Controls({"arousal": 0.3})
+        stream = engine.symbols(Random(1), controls)
+        pulled = moved(stream, controls) if moving else stream
+        began = time.process_time()
+        deque(islice(pulled, count), maxlen=0)
+        rates.append(count / (time.process_time() - began))
+    return median(rates[1:])
 
 
 def resident() -> float:
@@ -67,12 +114,7 @@ def main(argv: list[str]) -> None:
     print("| engine | symbols/s | MiB after 1 % | MiB at the end | first symbol |")
     print("|---|---|---|---|---|")
     for name, engine in subjects(corpora).items():
-        rate = 0.0
-        for _ in range(3):
-            stream = engine.symbols(Random(1), Controls({"arousal": 0.3}))
-            began = time.perf_counter()
-            deque(islice(stream, options.symbols // 3), maxlen=0)
-            rate = max(rate, options.symbols // 3 / (time.perf_counter() - began))
+        rate = rate_of(engine, name in MOVING, options.symbols)
         stream = engine.symbols(Random(1), Controls())
         began = time.perf_counter()
         next(stream)

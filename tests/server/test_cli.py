@@ -126,7 +126,7 @@ def test_what_was_learnt_from_a_rendering_plays_in_a_scene(
 @pytest.mark.parametrize(
     ("tunes", "out", "words"),
     [
-        ("nothing-*.mid", "model.json", "MIDI"),
+        ("nothing-*.mid", "model.json", "no file matches"),
         ("tune.toml", "model.json", "tune.toml"),
         ("tune.toml", "nowhere/model.json", "no folder"),
     ],
@@ -463,7 +463,7 @@ def test_no_midi_system_is_one_line_and_the_music_goes_on(tune: Path) -> None:
 @pytest.mark.real
 def test_a_reader_who_goes_away_or_stops_reading_does_not_stop_the_music(tune: Path) -> None:
     common = ("play", tune, "--json", "--bars", "2", "--midi", "none", "--control", "0")
-    gone = started(*common)
+    gone = started(*common, "--osc", "127.0.0.1:9")
     assert gone.stdout is not None
     gone.stdout.readline()
     gone.stdout.close()
@@ -479,6 +479,43 @@ def test_a_reader_who_goes_away_or_stops_reading_does_not_stop_the_music(tune: P
         os.close(descriptor)
     assert gone.stderr is not None
     gone.stderr.close()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_what_nobody_reads_and_nothing_plays_ends_quietly(tune: Path, form: list[str]) -> None:
+    gone = started("play", tune, *form, "--midi", "none", "--control", "0")
+    assert gone.stdout is not None and gone.stderr is not None
+    gone.stdout.readline()
+    gone.stdout.close()
+    assert gone.wait(10) == 141
+    assert gone.stderr.read() == ""
+    gone.stderr.close()
+
+
+@pytest.mark.real
+def test_what_is_recorded_is_not_ended_because_nobody_reads_of_it(
+    tune: Path, tmp_path: Path
+) -> None:
+    take = tmp_path / "take.mid"
+    common = ("play", tune, "--json", "--midi", "none", "--control", "0", "--bars", "2")
+    gone = started(*common, "--record", take)
+    assert gone.stdout is not None and gone.stderr is not None
+    gone.stdout.readline()
+    gone.stdout.close()
+    assert gone.wait(10) == 0
+    gone.stderr.close()
+    assert mido.MidiFile(take).length == pytest.approx(2.0, abs=0.6)
+
+
+@pytest.mark.real
+def test_seconds_are_seconds_of_music(tune: Path) -> None:
+    common = ("play", tune, "--json", "--midi", "none", "--control", "0")
+    said = finished(*common, "--seconds", "1")
+    assert said.status == 0
+    last = json.loads(said.out.splitlines()[-1])
+    assert last["state"] == "stopped"
+    assert 1 <= last["seconds"] < 1.3
 
 
 @pytest.mark.real

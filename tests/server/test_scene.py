@@ -722,12 +722,14 @@ reading = { Boom = "Kick", Tick = "Hat", Tik = "Snare" }
     lsystem = """
 [parts.leaf]
 engine = "lsystem"
-axiom = "A"
-depth = 1
-rules = "A -> AB\\nB -> AC"
+axiom = "AB"
+depth = 0
+rules = "B -> AC"
 reading = { A = "1", C = "5" }
 """
     parse_scene(lsystem)
+    with pytest.raises(Mistake, match="has no symbol 'D'"):
+        parse_scene(lsystem.replace("C =", "D ="))
 
 
 def test_a_symbol_without_meaning_is_told_what_it_may_have_meant() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_relative_patterns_stay_below_the_scene(tmp_path: Path) -> None:
     [
         (b"", "begin with MThd"),
         (b"RIFF....", "begin with MThd"),
+        (b'{"train": [[[60, 62], [64', "no JSON"),
+        (b'{"train": 3}', "expected chorales"),
+        (b"[[60, 62]]", "expected chorales"),
+        (b"[[[60, 128]]]", "chorale 1: expected MIDI numbers"),
+        (b"[[[60, true]]]", "chorale 1: expected MIDI numbers"),
+        (b"[[[60]], [[" + b"60, " * 16 + b"60]]]", "chorale 2 has more than 16 voices"),
+        (b"[" * 100_000, "no JSON"),
+        (b"[]", "no notes"),
         (b"MThd", "broken"),
         (ONE[:-6], "broken"),
         (ONE[:10] + b"\x7f\xff" + ONE[12:], "32767 tracks"),
@@ -172,3 +181,21 @@ def test_chorales_become_voices() -> None:
         (half, half, 62, 2),
     ]
     assert chorale([]) == Fragment(Fraction(0), ())
+
+
+def test_chorales_are_told_by_what_is_in_the_file(tmp_path: Path) -> None:
+    named = {"train": [[[72, -1], [72, 48]]], "test": [[[60, 48]]]}
+    (tmp_path / "a.json").write_text(json.dumps(named))
+    (tmp_path / "b.mid").write_bytes(ONE)
+    (tmp_path / "c").write_text(json.dumps(named["test"]))
+    tunes = read_tunes(["*"], tmp_path, "corpus")
+    assert tunes[0] == chorale([[72, -1], [72, 48]])
+    assert tunes[1] == tunes[3] == chorale([[60, 48]])
+    assert len(tunes) == 4
+
+
+@pytest.mark.parametrize("pattern", [".", "./", "..", "tunes", "tunes/"])
+def test_a_folder_is_no_file(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "tunes").mkdir()
+    with pytest.raises(Mistake, match=r"is a folder; name the files in it, such as '.*\*\.mid'"):
+        read_tunes([pattern], tmp_path, "corpus")

@@ -169,6 +169,47 @@ def test_bundles_count_by_their_messages(entrance: Entrance) -> None:
     assert "sends too fast" in entrance.stage.troubles[0]
 
 
+@pytest.mark.parametrize(("address", "rate"), [("127.0.0.1", 5000), ("192.168.1.7", 500)])
+def test_a_sender_has_its_rate_and_a_burst_of_two_seconds(
+    entrance: Entrance, address: str, rate: int
+) -> None:
+    for nth in range(2 * rate + 50):
+        entrance.send(osc_message("/componium/tempo", 20 + nth / 99), (address, 5000))
+    assert len(entrance.stage.troubles) == 1
+    entrance.stage.clock.jump(5 * SECOND)
+    entrance.stage.desk.complaints.flush()
+    assert "(48 more messages dropped since the last word)" in entrance.stage.troubles[-1]
+
+
+def test_all_senders_together_have_one_rate(
+    entrance: Entrance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[object] = []
+
+    def put(heard: object, source: Source) -> bool:
+        taken.append(heard)
+        return True
+
+    monkeypatch.setattr(entrance.gate.lanes, "put", put)
+    for port in range(1, 100):
+        for nth in range(300):
+            peer = ("127.0.0.1", port)
+            entrance.send(osc_message("/componium/tempo", 20 + nth), peer)
+    assert len(taken) == 20_000
+
+
+def test_stop_in_a_bundle_passes_whoever_is_muted(entrance: Entrance) -> None:
+    entrance.say("/play")
+    entrance.work()
+    for _ in range(600):
+        entrance.say("/part/melody/mute", 1)
+    entrance.work()
+    loop = [osc_message("/componium/part/melody/mute", 1), osc_message("/componium/stop")]
+    entrance.send(osc_bundle(0, *loop))
+    assert entrance.work() == [("/stop", ())]
+    assert not entrance.stage.player.playing
+
+
 def test_one_message_for_ever_is_a_feedback_loop(entrance: Entrance) -> None:
     clock = entrance.stage.clock
     for _ in range(501):

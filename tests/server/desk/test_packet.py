@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from math import isnan
 
 import pytest
@@ -16,6 +17,7 @@ from server.desk.tree import Value
 
 HEAD = b"#bundle\0" + bytes(7) + b"\1"
 PLAY = b"/componium/play\0,\0\0\0"
+FAR = 1 << 62
 
 names = st.text("abcXYZ019_ .-!~", min_size=1, max_size=20)
 addresses = st.lists(names, min_size=1, max_size=4).map(lambda words: "/" + "/".join(words))
@@ -169,6 +171,30 @@ def test_what_is_not_taken_is_named(data: bytes, why: str) -> None:
     rejected = decode(data)
     assert isinstance(rejected, Rejected)
     assert why in rejected.why
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD + (struct.pack(">i", 4) + b"/a\0\0") * 1021 + bytes(8),
+        HEAD + (struct.pack(">i", 16) + HEAD) * 408,
+        nested(400)[:8192],
+        b"/" + b"a/" * 4000 + bytes(3),
+        b"/a\0\0," + b"[" * 8000 + bytes(3),
+        b"/a\0\0," + b"s" * 64 + bytes(3) + b"\xc3(\0\0" * 2000,
+        b"/a" * 4096,
+        b"\xff" * 8192,
+        b"/componium/" + b"{a,b}*?[!c]" * 700 + bytes(1),
+    ],
+)
+def test_the_worst_datagram_takes_less_than_a_stall(data: bytes) -> None:
+    data = data[: len(data) // 4 * 4]
+    fastest = FAR
+    for _ in range(5):
+        begun = time.thread_time_ns()
+        assert isinstance(decode(data), Rejected)
+        fastest = min(fastest, time.thread_time_ns() - begun)
+    assert fastest < 5_000_000  # ns; a stall is 20 ms
 
 
 def test_the_largest_that_is_allowed_is_taken() -> None:

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 
 import pytest
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.udp_client import SimpleUDPClient
 
 from engines.base import Mistake
 from server.clock import RealClock
 from server.desk.desk import Desk
-from server.desk.osc import OscIn, serve
+from server.desk.osc import DATAGRAMS, OscIn, serve
 from server.encode import osc_message
 from server.player import Player
 from server.scene import parse_scene
@@ -72,6 +74,49 @@ async def test_the_name_localhost_is_heard_in_either_family(player: Player, door
     with closing(SimpleUDPClient("localhost", door.port)) as client:
         client.send_message("/componium/play", 1.0)
         await until(lambda: player.playing)
+
+
+async def test_a_turn_of_the_loop_takes_so_many_datagrams_and_no_more(
+    door: OscIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bytes] = []
+    monkeypatch.setattr(door._gate, "admit", lambda data, peer, reply: taken.append(data))
+    monkeypatch.setattr("server.desk.osc.TAKING", 10**12)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", door.port))
+        for _ in range(DATAGRAMS + 10):
+            sender.send(b"/a\0\0")
+    door._turn(door._sockets[0])
+    assert len(taken) == DATAGRAMS
+    monkeypatch.setattr("server.desk.osc.TAKING", 0)
+    door._turn(door._sockets[0])
+    assert len(taken) == DATAGRAMS + 1
+
+
+async def test_a_bundle_is_answered_message_by_message(player: Player, door: OscIn) -> None:
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for address, value in (("/componium/tempo", 100.0), ("/componium/part/melody/level", "loud")):
+        message = OscMessageBuilder(address)
+        message.add_arg(value)
+        bundle.add_content(message.build())
+    with closing(SimpleUDPClient("127.0.0.1", door.port)) as client:
+        client.send(bundle.build())
+        answers = sorted([await heard(client), await heard(client)], key=str)
+    assert answers == [
+        [
+            "/componium/part/melody/level",
+            "refused",
+            0.0,
+            "level: expected a number from 0 to 2, got 'loud'",
+        ],
+        [
+            "/componium/tempo",
+            "refused",
+            0.0,
+            "its bundle is, for /componium/part/melody/level",
+        ],
+    ]
+    assert tempo(player) == 120
 
 
 async def test_a_port_in_use_is_named_with_its_owner(player: Player, door: OscIn) -> None:
