@@ -146,7 +146,7 @@ LIVE: dict[str, Live] = {
     "section_left": Live(1, "bars of the section still to play, this one included"),
     "section_number": Live(1, "which section of the piece this is, from 1"),
     "visit": Live(1, "how often this section has come by now, from 1"),
-    "theme": Live(0, "which of the scene's themes is due, from 0"),
+    "theme": Live(0, "which of the scene's themes is due, from 1; 0 for each in turn"),
     "likeness": Live(1, "how like itself that theme is to be, 0 to 1"),
 }
 IN = "in_"

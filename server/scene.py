@@ -87,7 +87,8 @@ class Scene:
 
 def _with_themes(engine: Any, old: tuple[Motif, ...], new: tuple[Motif, ...]) -> Engine:
     """The engine, with the new themes where it has the scene's old ones."""
-    if old and getattr(engine, "themes", None) == old:
+    has = getattr(engine, "themes", ())
+    if old and [getattr(each, "name", "") for each in has] == [each.name for each in old]:
         engine = replace(engine, themes=new)
     made: Engine = engine
     return made
@@ -169,11 +170,11 @@ def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
     feel = _feel(top)
     themes = Themes.read(top.table("themes"), base, key, meters)
     motifs = themes(seed)
-    conductor = direction(top, base, motifs, lambda table: _order(table, base))
+    bar = meters.bar_at(Fraction(0)).meter.length
+    shared = _Shared({*LIVE, *controls}, outputs, base, bar, motifs)
+    conductor = direction(top, base, motifs, lambda table: _order(table, shared))
     parts_table = top.table("parts")
     top.end()
-    known = {*LIVE, *controls}
-    shared = _Shared(known, outputs, base, meters.bar_at(Fraction(0)).meter.length, motifs)
     parts = [] if parts_table is None else _parts(parts_table, feel, shared)
     return Scene(
         *(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars),
@@ -203,10 +204,10 @@ def _dressed(top: Table, base: Path, other: str) -> str:
     return name
 
 
-def _order(table: Table, base: Path) -> Engine | None:
+def _order(table: Table, shared: _Shared) -> Engine | None:
     """The engine that orders a form's sections."""
     name, made = _engine_class(table)
-    return None if made is None else _engine(name, made, table, base, ())
+    return None if made is None else _engine(name, made, table, shared)
 
 
 def _feel(top: Table) -> dict[str, Any]:
@@ -345,8 +346,7 @@ def _part(name: str, table: Table, shared: _Shared) -> PartSpec:
     """One part; its channel is 0 where it is to have one that is free."""
     _harmonised(table, shared)
     engine_name, made = _engine_class(table)
-    base, themes = shared.base, shared.themes
-    engine = UNMADE if made is None else _engine(engine_name, made, table, base, themes)
+    engine = UNMADE if made is None else _engine(engine_name, made, table, shared)
     reading = _reading(table)
     alphabet = engine.alphabet()
     if reading is None:
@@ -457,18 +457,19 @@ def _engine_class(table: Table) -> tuple[str, Any]:
     return name, made
 
 
-def _engine(name: str, made: Any, table: Table, base: Path, themes: tuple[Motif, ...]) -> Engine:
+def _engine(name: str, made: Any, table: Table, shared: _Shared) -> Engine:
     """The engine made from its keys, or what stands for it where they are wrong."""
     before, arguments = len(table.wrong), {}
     for field in fields(made):
         if not field.init:
             continue
         value = table.take(field.name)
-        if value is None and field.metadata.get("reads") == "themes":
-            arguments[field.name] = themes
+        own = field.metadata.get("reads")
+        if value is None and own in ("themes", "bar"):
+            arguments[field.name] = shared.themes if own == "themes" else shared.bar
         elif value is not None:
             try:
-                arguments[field.name] = _argument(field, value, table, base)
+                arguments[field.name] = _argument(field, value, table, shared.base)
             except Mistake as mistake:
                 table.note(mistake)
         elif field.default is MISSING and field.default_factory is MISSING:

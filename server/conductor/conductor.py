@@ -283,7 +283,7 @@ class Conductor:
 
     def _theme(self, beat: Fraction, section: Section) -> int:
         if section.spec.theme in self.spec.themes:
-            return self.spec.themes.index(section.spec.theme)
+            return self.spec.themes.index(section.spec.theme) + 1
         return self._themes.at(beat) or 0
 
     def _alike(self, section: Section) -> float:
@@ -411,7 +411,7 @@ class Conductor:
         if name not in self.spec.themes:
             there = ", ".join(self.spec.themes) or "none in this scene"
             raise Mistake(f"theme {name}", f"no theme has this name; there are: {there}")
-        self._themes.begin(at, self.spec.themes.index(name))
+        self._themes.begin(at, self.spec.themes.index(name) + 1)
         self.retract(at)
 
     def stay_near(self, likeness: float, at: Fraction) -> None:
