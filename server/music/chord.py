@@ -279,16 +279,18 @@ def roman(text: str, key: Key) -> Chord:
     Scales without seven notes borrow the chords of `Key.heptatonic`.
     Errors: Mistake where the text is no numeral.
     """
-    chord = _numeral(text, key, _NESTED)
-    bass = _legible(chord.bass) if chord.bass is not None else None
-    return chord._replace(root=_legible(chord.root), bass=bass)
+    return _legible(_numeral(text, key, _NESTED))
 
 
-def _legible(note: PitchClass) -> PitchClass:
-    """Spelled another way where it would have three accidentals, which no chord name has."""
-    while abs(note.alteration) > 2:
-        note = note.transpose(1 if note.alteration > 0 else -1, 0)
-    return note
+def _legible(chord: Chord) -> Chord:
+    """Spelled another way where a note would have three accidentals, which no chord name has."""
+    notes = (*chord.tones, chord.bass) if chord.bass else chord.tones
+    worst = max(notes, key=lambda note: abs(note.alteration)).alteration
+    if abs(worst) <= 2:
+        return chord
+    steps = 1 if worst > 0 else -1
+    bass = chord.bass.transpose(steps, 0) if chord.bass else None
+    return chord._replace(root=chord.root.transpose(steps, 0), bass=bass)
 
 
 def _numeral(text: str, key: Key, nested: int) -> Chord:
