@@ -36,9 +36,10 @@ MAY: dict[str, set[str]] = {
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.table": {"engines.base"},
+    "server.workshop": {"engines", "server.part", "server.table", "server.tunes"},
     "server.scene": {
-        *("engines", "server.music", "server.reading", "server.table"),
-        *("server.part", "server.encode", "server.tunes"),
+        *("engines.base", "server.music", "server.reading", "server.table"),
+        *("server.part", "server.encode", "server.workshop"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
