@@ -248,7 +248,7 @@ async def test_of_a_flood_of_bundles_the_last_one_wins_whole(stage: Stage) -> No
     for nth in range(3000):
         say(nth / 3000, nth / 3000)
     assert len(gate.lanes) < 20
-    message = osc_message("/componium/part/melody/level", 0.5)
+    message = osc_message("/componium/part/melody/density", 0.5)
     gate.admit(message, ("127.0.0.1", 6), lambda data, peer: None)
     say(0.25, 0.375)  # must not take the place of those before that one
     gate.lanes.work(lambda: False)
