@@ -781,6 +781,7 @@ class Player:
                 for cast in self._casts:
                     if cast.begin > beat and cast.tempo is not None:
                         self.timeline = self.timeline.with_tempo(cast.tempo, cast.begin)
+                        self._bases.begin(cast.begin, _Base(cast.tempo, cast.begin))
                 self._retime(now)
             else:
                 self._tempo = bpm / factor

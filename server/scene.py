@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
-from random import Random
 from typing import Any, NamedTuple
 
-import engines
-from engines.base import IN, LIVE, Controls, Engine, Mistake, Reads, Structured, Symbol
+from engines.base import LIVE, Engine, Mistake, Structured
 from engines.motif import Motif
 
 from .conductor.conductor import UNCONDUCTED, ConductorSpec
@@ -27,10 +25,11 @@ from .music.pitch import parse_pitch
 from .music.scale import Key, parse_key
 from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
-from .part import PartSpec, said
+from .part import PartSpec
 from .reading import Drum, Reading, Struck, Word
 from .style import find, progression, styled, values
-from .table import Mistakes, Table, read, shown
+from .table import Mistakes, Table, plainly, read, shown
+from .workshop import UNMADE, check_live, engine_class, make_engine
 
 LARGEST = 1 << 20  # bytes of a scene file
 MOST_PARTS, MOST_OUTPUTS = 256, 64
@@ -112,7 +111,7 @@ def find_scene(name: str) -> Path:
             raise Mistake(name, f"this is {what}")
         known = beside.is_file()
     except OSError as error:
-        raise Mistake(name, f"cannot be read: {_plainly(error)}") from None
+        raise Mistake(name, f"cannot be read: {plainly(error)}") from None
     if known:
         raise Mistake(name, f"no scene has this name; did you mean the file {beside}?")
     if path.suffix == ".toml" or path.name != name:
@@ -130,7 +129,7 @@ def load_scene(path: Path, style: str = "") -> Scene:
             raise Mistake(path.name, f"larger than {LARGEST} bytes")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(path.name, f"cannot be read: {_plainly(error)}") from None
+        raise Mistake(path.name, f"cannot be read: {plainly(error)}") from None
     try:
         return parse_scene(text, path.stem, path.parent, style)
     except Mistakes as mistakes:
@@ -191,6 +190,11 @@ class _Shared(NamedTuple):
     bar: Fraction
     themes: tuple[Motif, ...]
 
+    def engine(self, name: str, made: Any, table: Table) -> Engine:
+        """The engine of a table, given what it reads of the scene."""
+        given = {"themes": self.themes, "bar": self.bar}
+        return make_engine(name, made, table, self.base, given)
+
 
 def _dressed(top: Table, base: Path, other: str) -> str:
     """Lay the scene's tables over those of its style, or of another one; the style's name."""
@@ -206,8 +210,8 @@ def _dressed(top: Table, base: Path, other: str) -> str:
 
 def _order(table: Table, shared: _Shared) -> Engine | None:
     """The engine that orders a form's sections."""
-    name, made = _engine_class(table)
-    return None if made is None else _engine(name, made, table, shared)
+    name, made = engine_class(table)
+    return None if made is None else shared.engine(name, made, table)
 
 
 def _feel(top: Table) -> dict[str, Any]:
@@ -345,15 +349,15 @@ def check_target(text: str, place: str) -> str:
 def _part(name: str, table: Table, shared: _Shared) -> PartSpec:
     """One part; its channel is 0 where it is to have one that is free."""
     _harmonised(table, shared)
-    engine_name, made = _engine_class(table)
-    engine = UNMADE if made is None else _engine(engine_name, made, table, shared)
+    engine_name, known_class = engine_class(table)
+    engine = UNMADE if known_class is None else shared.engine(engine_name, known_class, table)
     reading = _reading(table)
     alphabet = engine.alphabet()
     if reading is None:
         reading = Reading({})
     elif alphabet is not None:
         _check_reading(reading, alphabet, engine, table)
-    _check_live(engine, shared.known, table)
+    check_live(engine, shared.known, table)
     low, high = _range(table)
     swing, unit = _swing(table)
     human_time, human_velocity = _humanize(table)
@@ -394,7 +398,7 @@ def _part(name: str, table: Table, shared: _Shared) -> PartSpec:
         role=table.choice("role", "", ("", *ROLES)),
         layer=_layer(table),
     )
-    if made is not None:  # else what is left may be its engine's
+    if known_class is not None:  # else what is left may be its engine's
         table.end()
     return spec
 
@@ -424,121 +428,6 @@ def _layer(table: Table) -> tuple[float, float]:
     return low, high
 
 
-class _Unmade:
-    """Stands for an engine that is not to be had, while the rest of its part is checked."""
-
-    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
-        return iter(())
-
-    def alphabet(self) -> frozenset[str] | None:
-        return None
-
-
-UNMADE = _Unmade()
-
-
-def _engine_class(table: Table) -> tuple[str, Any]:
-    """The engine's name and its class, or None where there is no such."""
-    known = ", ".join(engines.names())
-    if "engine" not in table.values:
-        table.take("engine")
-        return "", table.amiss("engine", f"expected an engine's name, one of {known}", None)
-    before, name = len(table.wrong), table.text("engine")
-    if len(table.wrong) > before:
-        return name, None
-    try:
-        made = engines.engine_class(name)
-    except KeyError:
-        return name, table.amiss("engine", f"expected one of {known}, got {shown(name)}", None)
-    except Exception as error:  # somebody else's package
-        return name, table.amiss("engine", f"{name} cannot be loaded: {said(error)}", None)
-    if not is_dataclass(made):
-        return name, table.amiss("engine", f"{name} is no dataclass; see docs/new-engine.md", None)
-    return name, made
-
-
-def _engine(name: str, made: Any, table: Table, shared: _Shared) -> Engine:
-    """The engine made from its keys, or what stands for it where they are wrong."""
-    before, arguments = len(table.wrong), {}
-    for field in fields(made):
-        if not field.init:
-            continue
-        value = table.take(field.name)
-        own = field.metadata.get("reads")
-        if value is None and own in ("themes", "bar"):
-            arguments[field.name] = shared.themes if own == "themes" else shared.bar
-        elif value is not None:
-            try:
-                arguments[field.name] = _argument(field, value, table, shared.base)
-            except Mistake as mistake:
-                table.note(mistake)
-        elif field.default is MISSING and field.default_factory is MISSING:
-            close = difflib.get_close_matches(field.name, table.values, 1)
-            hint = f"; is it what {close[0]!r} is meant to be?" if close else ""
-            table.amiss(field.name, f"the {name} engine needs it{hint}", None)
-    if len(table.wrong) == before:
-        try:
-            engine: Engine = made(**arguments)
-            return engine
-        except Mistake as mistake:
-            table.note(mistake.within(table.place))
-    return UNMADE
-
-
-def _argument(field: Field[Any], value: Any, table: Table, base: Path) -> Any:
-    place = table.at(field.name)
-    reads = field.metadata.get("reads")
-    if reads == "tunes":
-        from .tunes import read_tunes
-
-        patterns = [value] if isinstance(value, str) else value
-        if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
-            wanted = "expected file patterns such as ['tunes/*.mid']"
-            raise Mistake(place, f"{wanted}, got {shown(value)}")
-        return read_tunes(patterns, base, place)
-    if reads == "json":
-        return _json(value, base, place)
-    default = None if field.default is MISSING else field.default
-    if isinstance(default, bool) != isinstance(value, bool) and default is not None:
-        raise Mistake(place, f"expected {_KINDS[type(default)]}, got {shown(value)}")
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise Mistake(place, f"expected a number of fewer digits, got {shown(value)}")
-    if isinstance(default, float) and isinstance(value, int):
-        return float(value)
-    for kind, fits in ((str, str), (int, int), (float, (int, float))):
-        if field.type in (kind, kind.__name__) and not isinstance(value, fits):
-            raise Mistake(place, f"expected {_KINDS[kind]}, got {shown(value)}")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _json(value: Any, base: Path, place: str) -> Any:
-    if not isinstance(value, str):
-        raise Mistake(place, f"expected a file's name, got {shown(value)}")
-    try:
-        path = (base / value).resolve()
-        if not path.is_relative_to(base.resolve()) and not Path(value).is_absolute():
-            raise Mistake(place, f"{value!r} lies outside the scene's folder")
-        if path.stat().st_size > 64 * LARGEST:
-            raise Mistake(place, f"{value!r} is larger than 64 MiB")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, Mistake):
-            raise
-        raise Mistake(place, f"{value!r} cannot be read: {_plainly(error)}") from None
-
-
-def _plainly(error: Exception) -> str:
-    """What a person can do something about, without the system's own words where it has any."""
-    if isinstance(error, OSError):
-        return error.strerror or "the system refuses"
-    if isinstance(error, UnicodeDecodeError):
-        line = error.object.count(b"\n", 0, error.start) + 1
-        return f"it is not UTF-8 text, from line {line} on; save it as UTF-8"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return str(error)
-
-
 def _reading(table: Table) -> Reading | None:
     """The part's reading, symbols with a wrong meaning having none; None where it is no reading."""
     value = table.take("reading", {})
@@ -556,21 +445,6 @@ def _reading(table: Table) -> Reading | None:
             table.note(mistake.within(table.at("reading")))
             words[name] = ()
     return Reading(words)
-
-
-def _check_live(engine: Engine, known: set[str], table: Table) -> None:
-    """Every live value that rules read is one that something can set."""
-    if not isinstance(engine, Reads):
-        return
-    told: set[str] = set()
-    for name, field, line, column in engine.reads():
-        if name in known or name.startswith(IN) or name in told:
-            continue
-        told.add(name)
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))};"
-        problem = f"nothing sets {name!r}; {hint} names of your own go into [controls]"
-        table.note(Mistake(table.at(field), problem, line, column))
 
 
 def _check_reading(
@@ -648,7 +522,6 @@ def _swing(table: Table) -> tuple[float, Fraction]:
     return float(value), unit
 
 
-_KINDS = {bool: "true or false", str: "text in quotes", int: "a whole number", float: "a number"}
 _HEARD_OF = ("Whole", "Half", "Quarter", "Eighth", "Sixteenth", "Rest", "Kick", "Snare", "Hat")
 _CURVES = {"linear": 1.0, "soft": 0.6, "hard": 1.6}
 

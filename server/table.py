@@ -180,6 +180,18 @@ def _toml_mistake(message: str, text: str) -> Mistake:
     return Mistake("", f"{problem} (TOML)", len(text.splitlines()))
 
 
+def plainly(error: Exception) -> str:
+    """What a person can do something about, without the system's own words where it has any."""
+    if isinstance(error, OSError):
+        return error.strerror or "the system refuses"
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"it is not UTF-8 text, from line {line} on; save it as UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error)
+
+
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
 _KEYS = re.compile(rf"(?:{_KEY.pattern})(?:[ \t]*\.[ \t]*(?:{_KEY.pattern}))*")
 _OPENING, _CLOSING = re.compile(r"\[\[?[ \t]*"), re.compile(r"[ \t]*\]\]?")

@@ -140,11 +140,12 @@ def test_it_follows_wolfram_s_rule(automaton: Scene) -> None:
 
 
 def test_every_key_of_a_scene_is_in_the_reference() -> None:
-    tree = ast.parse((ROOT / "server" / "scene.py").read_text(encoding="utf-8"))
+    modules = [ROOT / "server" / name for name in ("scene.py", "workshop.py")]
+    nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
     takers = {"take", "text", "flag", "number", "whole", "choice", "parsed", "table"}
     keys = {
         node.args[0].value
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in takers

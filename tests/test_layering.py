@@ -36,6 +36,7 @@ MAY: dict[str, set[str]] = {
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.table": {"engines.base"},
+    "server.workshop": {"engines", "server.part", "server.table", "server.tunes"},
     "server.when": {"engines.base", "server.part"},
     "server.style": {"engines.base", "server.conductor"},
     "server.direction": {
@@ -43,8 +44,9 @@ MAY: dict[str, set[str]] = {
         *("server.table", "server.tunes"),
     },
     "server.scene": {
-        *("engines", "server.music", "server.conductor", "server.reading", "server.table"),
-        *("server.part", "server.encode", "server.tunes", "server.style", "server.direction"),
+        *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
+        *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
+        "server.workshop",
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.base import THINKING, Controls, Engine, Mistake
+from engines.base import THINKING, Controls, Engine, Mistake, Symbol, Use
 from engines.grammar import MAX_LABELS, MAX_REMEMBERED, MAX_TEXT, Grammar, Recalled, Step
 
 DETERMINISTIC = """
@@ -609,3 +609,25 @@ def test_an_engine_that_finds_nothing_says_that_it_is_thinking() -> None:
     assert [next(stream) for _ in range(3)] == [THINKING] * 3
     controls.values["v"] = 1.0
     assert next(stream).name == "x"
+
+
+def test_it_says_which_live_values_it_reads_and_where() -> None:
+    grammar = Grammar("S -> (arousal * bar) A | B\nA -> (1 - energy) x | (1) y\nB -> z")
+    assert set(grammar.reads()) == {
+        Use("arousal", "rules", 1, 7),
+        Use("bar", "rules", 1, 17),
+        Use("energy", "rules", 2, 11),
+    }
+
+
+def test_live_values_may_change_while_a_tree_grows() -> None:
+    controls = Controls({"bar": 1})
+    heard: list[str] = []
+
+    def pulled(symbol: Symbol) -> None:
+        heard.append(symbol.name)
+        controls.values["bar"] += 1
+
+    grammar = Grammar("S -> Bar*3\nBar -> (bar == 1) one | (bar == 2) two | (bar > 2) more")
+    assert list(grammar.tree(Random(1), controls, pulled=pulled).leaves()) == heard
+    assert heard == ["one", "two", "more"]

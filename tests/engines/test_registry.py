@@ -79,6 +79,11 @@ def test_nobody_takes_the_name_of_an_engine_of_ours(install: Install) -> None:
         ("1 / 0", "dice = foreign_dice:Dice", "cannot be loaded: ZeroDivisionError"),
         (DICE, "dice = foreign_dice:Die", "cannot be loaded: AttributeError"),
         ("Dice = 3", "dice = foreign_dice:Dice", "no dataclass"),
+        (
+            f"{DICE}\n    __post_init__ = int.bit_count",
+            "dice = foreign_dice:Dice",
+            "cannot be made",
+        ),
     ],
 )
 def test_a_package_that_is_broken_is_a_mistake(

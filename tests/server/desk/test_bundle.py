@@ -248,15 +248,12 @@ async def test_of_a_flood_of_bundles_the_last_one_wins_whole(stage: Stage) -> No
     for nth in range(3000):
         say(nth / 3000, nth / 3000)
     assert len(gate.lanes) < 20
-    message = osc_message("/componium/part/melody/level", 0.125)
+    message = osc_message("/componium/part/melody/density", 0.5)
     gate.admit(message, ("127.0.0.1", 6), lambda data, peer: None)
-    say(0.25, 0.375)  # must not take a place before the one just now
-    gate.admit(
-        osc_message("/componium/part/melody/level", 0.5), ("127.0.0.1", 6), lambda d, p: None
-    )
+    say(0.25, 0.375)  # must not take the place of those before that one
     gate.lanes.work(lambda: False)
     strip = stage.player.strips()["melody"]
-    assert (strip.level, strip.density) == (0.5, 0.375)
+    assert (strip.level, strip.density) == (0.25, 0.375)
 
 
 # Receipts -----------------------------------------------------------------------------------
@@ -338,7 +335,7 @@ async def test_a_seed_for_the_same_moment_is_the_coming_scenes(stage: Stage) -> 
     assert stage.player.timeline.tempo_at(stage.player.now_beat) == 90
 
 
-@pytest.mark.parametrize("late", [0, 940])  # ms: before and after the plan has got there
+@pytest.mark.parametrize("late", [0, 980])  # ms: before and after the plan has got there
 async def test_a_seed_for_an_earlier_moment_leaves_the_coming_scene_alone(
     stage: Stage, late: int
 ) -> None:
@@ -354,6 +351,18 @@ async def test_a_seed_for_an_earlier_moment_leaves_the_coming_scene_alone(
     await stage.pass_time(2 * SECOND)
     assert played(stage) == [("other", SEED)]
     assert ("/componium/scene", "done", 3.0 if not late else 2.0, "") in stage.receipts
+
+
+async def test_a_scene_with_another_seed_has_its_tempo_whatever_is_set_just_before(
+    stage: Stage,
+) -> None:
+    await armed(stage)
+    stage.send("/seed", 7)
+    await stage.pass_time(980 * MS)  # the plan has taken both in
+    stage.send("/tempo", 100)
+    await stage.pass_time(SECOND)
+    assert played(stage) == [("other", 7)]
+    assert stage.player.timeline.tempo_at(stage.player.now_beat) == 90
 
 
 async def test_a_seed_for_a_later_moment_begins_the_new_scene_anew(stage: Stage) -> None:

@@ -69,6 +69,7 @@ def test_stop_goes_first_and_no_start_before_it_happens(entrance: Entrance) -> N
     entrance.say("/stop")
     entrance.say("/tempo", 90)
     assert entrance.work() == [("/stop", ()), ("/tempo", (100,)), ("/tempo", (90,))]
+    assert len(entrance.gate.lanes) == 0
     entrance.say("/stop")
     entrance.say("/play")
     assert entrance.work() == [("/stop", ()), ("/play", ())]

@@ -317,6 +317,7 @@ async def test_two_signs_of_one_failure_have_one_wire_started(drone: Drone) -> N
     drone.link._spawn = counted  # type: ignore[method-assign]
     drone.link._fail()  # found mute …
     drone.link._fail()  # … and its end of file, in the same turn
+    assert len(drone.link._failures) == 1
     drone.link._restart()  # which asked for another at once
     drone.link._restart()
     await until(lambda: drone.concert.restarts)
