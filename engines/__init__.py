@@ -14,7 +14,7 @@ REGISTRY: dict[str, tuple[str, str, str]] = {
     "grammar": ("engines.grammar", "Grammar", "context-free rules with weights, derived leftmost"),
     "lsystem": ("engines.lsystem", "LSystem", "rules applied everywhere at once (Lindenmayer)"),
     "markov": ("engines.markov", "Markov", "variable-order chains learnt from tunes or text"),
-    "theme": ("engines.theme", "ThemeEngine", "a theme, stated and developed"),
+    "theme": ("engines.theme", "ThemeEngine", "states a theme and develops it, phrase by phrase"),
     "performer": ("engines.performer", "Performer", "raw gestures played in key and in time"),
 }
 

@@ -202,7 +202,9 @@ class Engine(Protocol):
     Constructing one validates it and raises `Mistake` with the field as place. Values come as
     TOML has them, lists as tuples. A field with `metadata={"reads": "tunes"}` is given file
     patterns in a scene and gets what the files hold, as a tuple of `Fragment`s; one with
-    `metadata={"reads": "json"}` is given a file's name and gets its content.
+    `metadata={"reads": "json"}` is given a file's name and gets its content. Where the scene says
+    nothing, one that reads "themes" gets the scene's, as a tuple of `Motif`s, and one that reads
+    "bar" the quarter notes in its bars.
 
     What else an engine may say of itself is optional: `Closes`, `Reads` and `Structured`.
     """

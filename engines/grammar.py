@@ -226,23 +226,24 @@ class _Choice:
         self.options = tuple(map(_option, alternatives, chances))
         live = bool(names) and len(alternatives) > 1
         self.thresholds = None if live else list(accumulate(chances))[:-1]
-        self._last: tuple[list[float], list[float], tuple[_Option, ...]] = [], [], ()
+        self._last: tuple[list[float], list[float], list[float], dict[int, _Option]]
+        self._last = [], [], [], {}
 
     def now(self, random: float, values: Mapping[str, float]) -> _Option:
         """The alternative that a random number (0 to 1) chooses under these live values."""
         live = [values.get(name, 0.0) for name in self.reads]
-        last, thresholds, options = self._last  # at once, as streams may share a description
+        last, chances, ends, taken = self._last  # at once, as streams may share a description
         if live != last:
-            chances = _chances(
-                [None if weight is None else weight(values) for weight in self.weights]
-            )
-            thresholds = list(accumulate(chances))[:-1]
-            options = tuple(
-                _Option(body, tail, alternative, chance)
-                for (body, tail, alternative, _), chance in zip(self.options, chances, strict=True)
-            )
-            self._last = live, thresholds, options
-        return options[bisect_right(thresholds, random)]
+            weights = [None if weight is None else weight(values) for weight in self.weights]
+            chances, taken = _chances(weights), {}
+            ends = list(accumulate(chances))
+            self._last = live, chances, ends, taken
+        index = bisect_right(ends, random, 0, len(ends) - 1)
+        option = taken.get(index)
+        if option is None:
+            body, tail, alternative, _ = self.options[index]
+            option = taken[index] = _Option(body, tail, alternative, chances[index])
+        return option
 
 
 def _chances(weights: Iterable[float | None]) -> list[float]:

@@ -22,7 +22,7 @@ from engines.prefix import Chain, Choice, Link, Node, Reductions, Table, climb, 
 MOST_CELLS = 1_000_000
 
 #: Prepared choices that are kept.
-MOST_OPTIONS = 30_000
+MOST_OPTIONS = 20_000
 
 #: The two contexts a phrase may start from: where a piece begins, or else anywhere.
 AT_A_START, ANYWHERE = 0, 1
@@ -161,6 +161,7 @@ class Plan:
                 f"no sequence of {self.length} symbols that was learnt obeys start, end and "
                 "forbid together; change the length, allow more, or lower the order",
             )
+        self._arcs.clear()  # what is drawn needs the sources alone
 
     def draw(
         self, state: int, step: int, temperature: float, random: Callable[[], float]

@@ -151,7 +151,7 @@ class Link:
             del self._sent[event.id, event.off]
             if event.due <= now + UNSURE:
                 offs[event.off] = None
-                self._played.add(event.id)
+                self._never_again(event)
         for off in offs:
             self._owed.pop((number, off), None)
         if offs:
@@ -349,15 +349,19 @@ class Link:
     def _owe(self) -> None:
         """Note what the wire that is no more may have begun and not ended."""
         now = self._clock()
-        if len(self._played) > MOST_REMEMBERED:
-            self._played.clear()
         for event in self._sent.values():
             if event.due <= now:
                 self._owed[event.port, event.off] = None
-                self._played.add(event.id)
+                self._never_again(event)
         self._sent.clear()
         while len(self._owed) > MOST_REMEMBERED:
             del self._owed[next(iter(self._owed))]
+
+    def _never_again(self, event: Event) -> None:
+        """It may have been played, so no other wire and no other port is to play it."""
+        if len(self._played) >= MOST_REMEMBERED:
+            self._played.clear()
+        self._played.add(event.id)
 
     def _introduce(self) -> None:
         """Have a new wire open the ports, pay what the one before owed, and close the rest."""

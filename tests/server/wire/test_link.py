@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from server.wire.link import MOST_OUTSTANDING, Link
-from server.wire.protocol import LATE_DROP, RANK_NOTE, Event
+from server.wire.protocol import LATE_DROP, PORT, RANK_NOTE, Event
 from tests.rigs.udp import Receiver
 
 pytestmark = pytest.mark.real
@@ -342,3 +343,30 @@ async def test_a_wire_that_dies_while_it_starts_leaves_no_debt(drone: Drone) -> 
     assert drone.concert.listen() == [b"/drone", b"/drone/off"]
     assert (len(born), drone.concert.restarts) == (3, 1)
     assert not any(alive(pid) for pid in born[:2])
+
+
+async def test_a_port_opened_anew_keeps_its_connections_and_another_has_none() -> None:
+    link = Link()
+    settings = {"port": 0, "kind": "midi", "name": "virtual", "client": "C", "title": "bass"}
+    link.open(settings)
+    news = {"port": 0, "state": "open", "why": "", "connect": ["Synth:in"]}
+    link._hear(PORT, json.dumps(news).encode())
+    link.open(settings)
+    assert link._settings[0] == {**settings, "connect": ["Synth:in"]}
+    link.open({**settings, "title": "lead"})
+    assert "connect" not in link._settings[0]
+
+
+async def test_what_was_played_on_a_closed_port_is_not_played_on_the_next() -> None:
+    async with Concert() as concert:
+        first = note(1, 10, 60_000, "once")
+        concert.link.send([first])
+        await until(lambda: concert.listen())
+        concert.link.shut(0)
+        number = concert.receiver.port
+        concert.link.open({"port": 0, "kind": "osc", "host": "127.0.0.1", "number": number})
+        os.kill(concert.link.pid, signal.SIGKILL)
+        await until(lambda: concert.restarts)
+        concert.link.send([first._replace(due=time.monotonic_ns() + 50 * MS)])
+        await asyncio.sleep(0.2)
+        assert concert.listen().count(b"/once") == 1

@@ -1,0 +1,356 @@
+"""A theme, stated and developed: plainly at first, then answered, varied, broken up, and silent.
+
+Each statement is a whole number of bars, so that phrases never fall out of step. Developments
+are thought of while the statement before sounds, a little at each pull, and compared with the
+theme; the one whose likeness is nearest to what is asked for is played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fractions import Fraction
+from math import isfinite
+from random import Random
+from typing import NamedTuple
+
+from engines.base import LIVE, Controls, Mistake, Origin, Symbol
+from engines.motif import (
+    OCTAVE,
+    Motif,
+    augment,
+    closed,
+    compare,
+    develop,
+    diminish,
+    fragment,
+    generate,
+    in_meter,
+    join,
+    ornament,
+    parse,
+    sequence,
+    simplify,
+    transpose,
+    value_name,
+    words,
+)
+
+#: What a statement may do.
+ACTS = ("state", "answer", "vary", "sequence", "fragment", "simplify", "ornament", "rest")
+
+#: Plans for one round of a theme, by how often it has come: plain first, then further away.
+_FIRST = ("state answer vary rest", "state state vary rest", "state answer rest vary")
+_LATER = (
+    "state vary rest answer",
+    "vary answer fragment rest",
+    "state sequence vary rest",
+    "answer vary rest vary",
+    "vary fragment rest state",
+)
+
+#: How near developments stay where no control says so.
+LIKENESS = 0.8
+
+#: Developments kept in mind, work for them in one pull, quavers to find a bar line in, and
+#: more than anybody counts to.
+_KEPT, _WORK, _LOST, _FAR = 4, 2_000, 64, 1e6
+
+
+class Said(Origin):
+    """Which theme a symbol is from, in which statement, what was done, and the theme's bar."""
+
+    __slots__ = ("bar", "done", "number", "theme")
+
+    def __init__(self, theme: str, number: int, done: str, bar: int) -> None:
+        self.theme, self.number, self.done, self.bar = theme, number, done, bar
+
+    def __str__(self) -> str:
+        return f"{self.theme}, statement {self.number}, bar {self.bar}: {self.done}"
+
+
+class _Idea(NamedTuple):
+    motif: Motif
+    done: str
+    likeness: float
+
+
+@dataclass(frozen=True)
+class ThemeEngine:
+    """States a theme and develops it, phrase by phrase, for ever.
+
+    themes: values, or texts such as `5:1/8 6:1/8 1':1/4 | 3:1/2 2:1/2`; without any, one is
+    invented from the seed.
+    plan: what one statement after another does, round and round: state, answer, vary, sequence,
+    fragment, simplify, ornament, rest; without one, plainly first, then ever further away.
+    bar: quarter notes in a bar.
+
+    Controls, read as each statement begins: theme (from 1; at 0 they take turns), likeness (how
+    near developments stay, 0 to 1; 0.8 where neither is set), energy, arousal, valence, visit,
+    and where the phrase and the section are.
+    Errors: Mistake. Law: from the start and from each statement on, whole bars are filled.
+    """
+
+    themes: tuple[Motif | str, ...] | Motif | str = field(default=(), metadata={"reads": "themes"})
+    plan: str = ""
+    bar: float = field(default=4.0, metadata={"reads": "bar"})
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bar, (int, float, Fraction)) or not isfinite(self.bar):
+            raise Mistake("bar", f"expected quarter notes, got {self.bar!r}")
+        bar = Fraction(self.bar)
+        if not 1 <= bar <= 16 or 8 % bar.denominator:
+            raise Mistake("bar", f"expected 1 to 16 quarter notes, in eighths, got {self.bar}")
+        if not isinstance(self.plan, str):
+            raise Mistake("plan", f"expected words such as 'state vary rest', got {self.plan!r}")
+        acts = self.plan.split()
+        for act in acts:
+            if act not in ACTS:
+                near = get_close_matches(act, ACTS, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ACTS)}"
+                raise Mistake("plan", f"{act!r} is nothing a statement can do; {hint}")
+        if acts and set(acts) == {"rest"}:
+            raise Mistake("plan", "expected something besides rests")
+        given = (self.themes,) if isinstance(self.themes, (str, Motif)) else self.themes
+        made = []
+        for number, each in enumerate(given, 1):
+            if isinstance(each, str):
+                name = "theme" if len(given) == 1 else f"theme {number}"
+                each = parse(each, name, bar, "themes")
+            if not isinstance(each, Motif):
+                raise Mistake("themes", f"expected texts such as '5:1/8 1:1/4', got {each!r}")
+            made.append(in_meter(each, bar))
+        object.__setattr__(self, "themes", tuple(made))
+
+    def alphabet(self) -> frozenset[str] | None:
+        """Not known beforehand; each word carries its own note value."""
+        return None
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        return _Stream(self, rng, controls).play()
+
+
+class _Stream:
+    """One performance of the themes."""
+
+    def __init__(self, engine: ThemeEngine, rng: Random, controls: Controls) -> None:
+        self.rng, self.controls = rng, controls
+        self.bar = Fraction(engine.bar)
+        self.themes: tuple[Motif, ...] = engine.themes or (  # type: ignore[assignment]
+            generate(Random(rng.getrandbits(64)), bar=self.bar),
+        )
+        self.given = engine.plan.split()
+        self.acts: list[str] = []
+        self.rounds = 0  # since this theme began
+        self.theme: Motif | None = None
+        self.turn = -1  # where themes take turns
+        self.ideas: list[_Idea] = []
+        self.thinking: Generator[int, None, None] | None = None
+        self.thoughts = Random(rng.getrandbits(64))
+
+    def play(self) -> Iterator[Symbol]:
+        number = 0
+        while True:
+            yield from self._aligned()
+            number += 1
+            motif, done, theme = self._statement()
+            row = words(motif) if isinstance(motif, Motif) else self._silence(motif)
+            for name, at in row:
+                self._think()
+                yield Symbol(name, Said(theme, number, done, int(at // self.bar) + 1))
+
+    def _aligned(self) -> Iterator[Symbol]:
+        """Wait for a bar line where something has taken the part off it."""
+        for _ in range(_LOST):
+            if self.controls.get("beat", 1.0) == 1.0:
+                return
+            yield Symbol("Rest:1/8", Said("silence", 0, "waits for the bar line", 1))
+
+    def _silence(self, bars: int) -> list[tuple[str, Fraction]]:
+        """Bar by bar, so that a change is heard soon."""
+        return [(f"Rest:{value_name(self.bar)}", number * self.bar) for number in range(bars)]
+
+    # What comes next ---------------------------------------------------------------------------
+
+    def _choose(self) -> Motif:
+        """The theme of the moment: as a control says, else each in turn, a round long."""
+        index = int(self._live("theme", 0, _FAR)) - 1
+        if index < 0:
+            self.turn += not self.acts
+            index = self.turn
+        theme = self.themes[index % len(self.themes)]
+        if theme is not self.theme:
+            self.theme, self.rounds, self.acts = theme, 0, []
+            self.ideas, self.thinking = [], None
+        return theme
+
+    def _act(self) -> str:
+        if not self.acts:
+            if self.given:
+                self.acts = list(self.given)
+            else:
+                came = max(self.rounds, int(self._live("visit", 1, _FAR)) - 1)
+                self.acts = self.rng.choice(_LATER if came else _FIRST).split()
+            self.rounds += 1
+        act = self.acts.pop(0)
+        energy = self._live("energy", 0.0, 1.0)
+        if self.given or self.rng.random() > abs(energy - 0.5):
+            return act
+        if act == "rest" and energy > 0.6:  # no time to breathe
+            return "vary"
+        return "rest" if act != "state" and energy < 0.3 else act
+
+    def _live(self, name: str, low: float, high: float) -> float:
+        value = self.controls.get(name)
+        return min(max(value, low), high) if isfinite(value) else LIVE[name].neutral
+
+    def _left(self, of: str) -> tuple[int, int]:
+        """Bars left of a phrase or section, and how many it has; 0 where nobody counts them."""
+        left = int(self._live(f"{of}_left", 1, _FAR))
+        whole = int(self._live(f"{of}_bar", 1, _FAR)) + left - 1
+        return (left, whole) if whole > 1 else (0, 0)
+
+    def _room(self, theme: Motif) -> int:
+        """Bars for the next statement: the theme's, or what is left of the phrase or section."""
+        section, _ = self._left("section")
+        left, whole = self._left("phrase")
+        bars = min(theme.bars, section) if section else theme.bars
+        if left and bars > left:
+            through = left == whole and bars % whole == 0  # over several phrases
+            return bars if through else left
+        return bars
+
+    def _statement(self) -> tuple[Motif | int, str, str]:
+        """The next music, or so many bars of rest; what was done; the theme's name."""
+        theme = self._choose()
+        act, room = self._act(), self._room(theme)
+        if act == "rest" or (room == 1 < theme.bars and not self._last(1)):
+            return min(room, 4), "rests", theme.name
+        motif, done = getattr(self, f"_{act}")(theme)
+        motif, more = self._moved_by_mood(motif, act in ("state", "answer"))
+        done += more
+        if room < motif.bars:
+            try:
+                motif = fragment(motif, motif.bars - room + 1, room)
+            except Mistake:  # nothing but rest there
+                return room, "rests", theme.name
+            done += f", its last {room} bars" if room > 1 else ", its last bar"
+        if self._last(motif.bars):
+            motif, done = closed(motif), f"{done}, closes"
+        return motif, done, theme.name
+
+    def _last(self, bars: int) -> bool:
+        return 0 < self._left("section")[0] <= bars
+
+    # What a statement may do -------------------------------------------------------------------
+
+    def _state(self, theme: Motif) -> tuple[Motif, str]:
+        return theme, "as it is"
+
+    def _answer(self, theme: Motif) -> tuple[Motif, str]:
+        """The first half elsewhere, the second as it was: what was asked is answered."""
+        if theme.bars < 2:
+            return transpose(theme, 1), "answered a step up"
+        half = theme.bars // 2
+        up = self._live("valence", -1.0, 1.0) >= self.rng.uniform(-1, 1)
+        by = (1 if up else -1) * self.rng.choice((1, 2))
+        cut = half * self.bar
+        notes = tuple(
+            note._replace(step=note.step + by) if note.at < cut else note for note in theme.notes
+        )
+        moved = Motif(theme.name, notes, theme.length, theme.bar)
+        if not any(note.step % OCTAVE == 0 for note in notes[-3:] if note.length >= 1):
+            moved = closed(moved)
+        size = "a step" if abs(by) == 1 else "a third"
+        return moved, f"answered {size} {'up' if by > 0 else 'down'}"
+
+    def _vary(self, theme: Motif) -> tuple[Motif, str]:
+        if not self.ideas:
+            return self._answer(theme)
+        wanted, valence = self._wanted(), self._live("valence", -1.0, 1.0)
+        home = sum(note.step for note in theme.notes) / len(theme.notes)
+
+        def misses(idea: _Idea) -> float:
+            height = sum(note.step for note in idea.motif.notes) / len(idea.motif.notes) - home
+            return abs(idea.likeness - wanted) - 0.02 * valence * max(-3.0, min(3.0, height))
+
+        best = min(self.ideas, key=misses)
+        self.ideas.remove(best)
+        return best.motif, f"{best.done} (likeness {best.likeness:.2f})"
+
+    def _sequence(self, theme: Motif) -> tuple[Motif, str]:
+        """Its head, again a step away, and its own second half."""
+        if theme.bars < 4 or theme.notes[0].at >= self.bar or theme.notes[-1].at < theme.length / 2:
+            return self._answer(theme)
+        long = theme.bars // 4
+        up = self._live("valence", -1.0, 1.0) >= self.rng.uniform(-1, 1)
+        head = sequence(fragment(theme, 1, long), (0, 1 if up else -1))
+        rest = fragment(theme, 2 * long + 1, theme.bars - 2 * long)
+        return join(head, rest), f"its head again a step {'up' if up else 'down'}"
+
+    def _fragment(self, theme: Motif) -> tuple[Motif, str]:
+        """Its first half, then the head of that a step away, and a breath."""
+        if theme.bars < 4 or theme.notes[0].at >= theme.length / 4:
+            return self._vary(theme)
+        half, by = theme.bars // 2, self.rng.choice((-1, 1))
+        head = transpose(fragment(theme, 1, half // 2), by)
+        gap = Motif(theme.name, head.notes, (theme.bars - half) * self.bar, self.bar)
+        way = "up" if by > 0 else "down"
+        return join(fragment(theme, 1, half), gap), f"half of it, its head a step {way}"
+
+    def _simplify(self, theme: Motif) -> tuple[Motif, str]:
+        return simplify(theme), "its skeleton"
+
+    def _ornament(self, theme: Motif) -> tuple[Motif, str]:
+        return ornament(theme, self.rng, 0.7), "ornamented"
+
+    def _moved_by_mood(self, motif: Motif, plain: bool) -> tuple[Motif, str]:
+        """Calm thins it out, excitement adorns it; what is changed already, half as often.
+
+        Where it is plain, either may also change its pace.
+        """
+        arousal = self._live("arousal", -1.0, 1.0)
+        chance = self.rng.random() * (1 if plain else 2)
+        even = plain and motif.bars % 2 == 0
+        if arousal < -0.3 and chance < -arousal:
+            half = motif.length / 2
+            if even and arousal < -0.75 and chance < 0.3 and motif.notes[0].at < half:
+                return augment(fragment(motif, 1, motif.bars // 2)), ", half as fast"
+            return simplify(motif), ", simplified"
+        if arousal > 0.3 and chance < arousal:
+            quick = min(note.length for note in motif.notes) >= Fraction(1, 2)
+            if even and arousal > 0.75 and chance < 0.3 and quick:
+                return sequence(diminish(motif), (0, 1)), ", twice as fast, and again a step up"
+            return ornament(motif, self.rng, 0.8 * arousal), ", ornamented"
+        return motif, ""
+
+    # Thinking ahead ----------------------------------------------------------------------------
+
+    def _wanted(self) -> float:
+        """How like the theme a development should be: less the more often it has come."""
+        near = self._live("likeness", 0.0, 1.0)
+        if near == 1 and not self._live("theme", 0, _FAR):  # nobody has said anything
+            near = LIKENESS
+        came = max(self.rounds, self._live("visit", 1, _FAR))
+        return max(0.4, 1 - (1 - near) * min(1.3, 0.55 + 0.2 * came))
+
+    def _think(self) -> None:
+        """Go on with a development, no longer than one pull may take."""
+        if self.theme is None or (self.thinking is None and len(self.ideas) >= _KEPT):
+            return
+        if self.thinking is None:
+            self.thinking = self._idea(self.theme)
+        left = _WORK
+        for work in self.thinking:
+            left -= work
+            if left <= 0:
+                return
+        self.thinking = None
+
+    def _idea(self, theme: Motif) -> Generator[int, None, None]:
+        strength = min(1.0, (1 - self._wanted()) / 0.6 * self.thoughts.uniform(0.5, 1.3))
+        motif, done = develop(theme, self.thoughts, strength)
+        yield len(motif.notes) * 20
+        if done and (near := (yield from compare(theme, motif))) >= 0.35:
+            self.ideas.append(_Idea(motif, done, near))
