@@ -22,7 +22,7 @@ from engines.prefix import Chain, Choice, Link, Node, Reductions, Table, climb, 
 MOST_CELLS = 1_000_000
 
 #: Prepared choices that are kept.
-MOST_OPTIONS = 20_000
+MOST_OPTIONS = 40_000
 
 #: The two contexts a phrase may start from: where a piece begins, or else anywhere.
 AT_A_START, ANYWHERE = 0, 1
