@@ -35,6 +35,19 @@ def part_seed(seed: int, name: str) -> int:
     return value
 
 
+def setting_of(
+    scene: Scene,
+    begin: Fraction = Fraction(0),
+    before: Conductor | None = None,
+    moods: MoodLine | None = None,
+) -> Setting:
+    """The ground that a scene's parts are read against from a beat on; see `Conductor`."""
+    seats = [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts]
+    ground = (scene.seed, scene.key, scene.meters, begin, scene.phrase)
+    conductor = Conductor(scene.conductor, *ground, seats, scene.controls, before, moods)
+    return Setting(*ground, values=dict(scene.controls), conductor=conductor)
+
+
 class Playing:
     """A part at play: its number on the wires, its own seed, and where its notes go.
 
@@ -79,27 +92,8 @@ class Cast:
         kept = before is not None and before.scene.tempo == scene.tempo
         self.tempo: float | None = None if kept else scene.tempo
         self.instead: list[Pending] = []
-        conductor = Conductor(
-            scene.conductor,
-            scene.seed,
-            scene.key,
-            scene.meters,
-            begin,
-            scene.phrase,
-            [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts],
-            scene.controls,
-            before.setting.conductor if before is not None else None,
-            moods,
-        )
-        self.setting: Setting = Setting(
-            scene.seed,
-            scene.key,
-            scene.meters,
-            begin,
-            scene.phrase,
-            values=dict(scene.controls),
-            conductor=conductor,
-        )
+        heir_of = before.setting.conductor if before is not None else None
+        self.setting: Setting = setting_of(scene, begin, heir_of, moods)
         self.mixer = Mixer(scene.parts)
         if before is not None:
             self._inherit(before)

@@ -17,9 +17,10 @@ from typing import NamedTuple
 from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol
 from engines.grammar import Grammar
 
+from .cast import setting_of
 from .clock import JumpClock
 from .journal import Entry, Played, Said, Troubled, Turned
-from .part import Agenda, Part, PartSpec, Setting
+from .part import Agenda, Part, PartSpec
 from .player import Player
 from .recorder import Take
 from .scene import Scene, find_scene
@@ -133,8 +134,9 @@ def pulls(
     the part.  Errors: Mistake where the engine thinks without end.
     """
     heard: deque[Pull] = deque()
-    setting = Setting(scene.seed, scene.key, scene.meters, phrase=scene.phrase)
-    setting.values.update({**scene.controls, **live})
+    setting = setting_of(scene)
+    setting.values.update(live)
+    setting.conductor.fixed = live
     tapped = replace(spec, engine=_Tapped(spec.engine, heard.append))
     next_id = count(1).__next__
     needed = _needed(scene, spec)

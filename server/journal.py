@@ -107,6 +107,11 @@ class Ported(NamedTuple):
     why: str
     part: str = ""
 
+    @property
+    def port(self) -> str:
+        """What the port is called: by its output, and its part where it is one part's own."""
+        return f"{self.output} {self.part}".rstrip()
+
 
 Entry = Played | Ticked | Harmonised | Turned | Said | Marked | Felt | Moved | Troubled | Ported
 

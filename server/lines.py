@@ -128,7 +128,13 @@ def _fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
     if isinstance(entry, Moved):
         return {"event": "transport", **_moment(entry.moment), "state": entry.state}
     if isinstance(entry, Ported):
-        return {"event": "port", "output": entry.output, "state": entry.state, "why": entry.why}
+        return {
+            "event": "port",
+            "output": entry.output,
+            "part": entry.part,
+            "state": entry.state,
+            "why": entry.why,
+        }
     return {"event": "trouble", "source": entry.source, "text": entry.text}
 
 
@@ -163,13 +169,13 @@ class Warnings:
 
     def __call__(self, entry: Entry) -> None:
         if isinstance(entry, Ported):
-            before = self._states.get(entry.output)
+            before = self._states.get(entry.port)
             if entry.state == "open":
-                self._states.pop(entry.output, None)
-                line = f"{entry.output}: open again" if before else ""
+                self._states.pop(entry.port, None)
+                line = f"{entry.port}: open again" if before else ""
             else:
-                self._states[entry.output] = entry.state
-                line = f"{entry.output}: {entry.why}" if entry.why else ""
+                self._states[entry.port] = entry.state
+                line = f"{entry.port}: {entry.why}" if entry.why else ""
         elif isinstance(entry, Troubled):
             line = f"{entry.source}: {entry.text}"
         else:
@@ -192,7 +198,7 @@ class Deserted:
 
     def __call__(self, entry: Entry) -> None:
         if isinstance(entry, Ported):
-            (self._open.add if entry.state == "open" else self._open.discard)(entry.output)
+            (self._open.add if entry.state == "open" else self._open.discard)(entry.port)
         elif isinstance(entry, Ticked) and not (self._left or self._open) and self._unread():
             self._left = True
             self._leave()

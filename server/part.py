@@ -40,6 +40,7 @@ MOST_SOUNDS = 20_000  # of fragments, planned and still to come
 MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
+_BENT = 2.5  # semitones that a fitted note may be further away to keep the line's direction
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
 FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is looked for
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
@@ -232,6 +233,7 @@ class Part:
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
         self._last_pitch: int | None = None
+        self._fitting: tuple[int, int] | None = None  # the last pitch before and after its fit
         self._last_voicing: tuple[int, ...] | None = None
         self._failed: deque[Fraction] = deque(maxlen=FAILURES)
         self._crowd, self._calm_at = 0, self.cursor + _QUARTER  # counted to there at least
@@ -337,8 +339,8 @@ class Part:
         """Ask the engine until something can be laid out, which will land at this beat."""
         values, setting = self.controls.values, self.setting
         ground = setting.ground(at)
-        values.update(setting.conductor.bar(ground.place.bar).values)
         values.update(setting.values)
+        values.update(setting.conductor.bar(ground.place.bar).values)
         values["bar"], values["beat"] = ground.place.bar, ground.at
         heard = self._heard
         while heard and heard[0].beat < at:
@@ -596,7 +598,8 @@ class Part:
     def _placed(self, midi: int, beat: Fraction) -> int:
         spec = self.spec
         if spec.fit:
-            midi = self._fitted(midi, beat)
+            wanted, midi = midi, self._fitted(midi, beat)
+            self._fitting = wanted, midi
         if spec.nearest and self._last_pitch is not None:
             midi += 12 * round((self._last_pitch - midi) / 12)
         midi = folded(midi, *self._window(beat))
@@ -608,12 +611,20 @@ class Part:
         if self.spec.fit == "chord":
             chord = self.setting.harmonies.at(beat)
             if chord is not None and self.setting.ground(beat).weight >= STRONG:
-                classes = chord.pitch_classes
-                return min(
-                    range(midi - 6, midi + 7),
-                    key=lambda m: (m % 12 not in classes, abs(m - midi), m),
-                )
+                return self._in_chord(midi, chord)
         return key.nearest(midi)
+
+    def _in_chord(self, midi: int, chord: Chord) -> int:
+        """The nearest chord tone that keeps the line moving the way it wanted to."""
+        classes = chord.pitch_classes
+        wanted, last = self._fitting or (midi, midi)
+        move = midi - wanted
+
+        def cost(m: int) -> float:
+            return abs(m - midi) + (_BENT if move and (m - last) * move <= 0 else 0)
+
+        near = [m for m in range(midi - 6, midi + 7) if m % 12 in classes]
+        return min(near, key=cost) if near else midi
 
 
 def _leads_on(emission: Emission) -> bool:

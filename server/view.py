@@ -135,7 +135,7 @@ class View:
         elif isinstance(entry, Moved):
             self._state = entry.state
         elif isinstance(entry, Ported):
-            self._ports[entry.output] = entry.state, entry.why
+            self._ports[entry.port] = entry.state, entry.why
         elif isinstance(entry, Troubled):
             self._troubles.append((time.strftime("%H:%M:%S"), f"{entry.source}: {entry.text}"))
 

@@ -72,12 +72,12 @@ MAY: dict[str, set[str]] = {
         *("server.mixer", "server.part", "server.scene", "rich"),
     },
     "server.errands": {
-        *("engines.base", "engines.grammar", "server.clock", "server.journal"),
+        *("engines.base", "engines.grammar", "server.clock", "server.cast", "server.journal"),
         *("server.part", "server.player", "server.recorder", "server.scene"),
     },
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
-        *("server.journal", "server.encode", "server.baton", "server.conductor"),
+        *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
         *("server.music", "server.style", "server.when"),
     },
     "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from scripts.listening.predictor import Felt
-from server.scene import Scene, find_scene, load_scene, scenes_folder
+from server.scene import Scene, find_scene, load_scene, parse_scene, scenes_folder
 
 #: The nine words as valence and arousal, -1 to 1 (after Russell 1980).
 WORDS = {
@@ -34,7 +31,5 @@ def shipped(name: str, seed: int) -> Scene:
 
 def asked(style: str, word: str, seed: int) -> Scene:
     """A style in the mood of a word from its first bar on. Errors: Mistake."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{style}-{word}.toml"
-        path.write_text(f'style = "{style}"\nmood = "{word}"\n', encoding="utf-8")
-        return load_scene(path).with_seed(seed)
+    text = f'style = "{style}"\n[mood]\nstart = "{word}"\n[themes.theme]\nbars = 8\n'
+    return parse_scene(text, f"{style}-{word}").with_seed(seed)

@@ -20,7 +20,7 @@ from server.music.scale import Key
 
 from .form import Form, FormSpec, Section
 from .harmony import Planned, bridge, enrich
-from .mood import NEUTRAL, WORDS, Field, Mood, MoodLine
+from .mood import NAMES, NEUTRAL, WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
 
@@ -142,6 +142,7 @@ class Conductor:
         self.form = Form(spec.form, seed, controls or {})
         stated = spec.mood is not None and before is None
         self.moods: MoodLine = MoodLine(spec.mood or NEUTRAL)
+        self._own = frozenset(NAMES).intersection(controls or ())
         if moods is not None:
             self.moods = moods.step(self.moods.at(begin), begin) if stated else moods
         self.words: Mapping[str, Mood] = spec.words
@@ -150,6 +151,7 @@ class Conductor:
         self._themes: Line[int] = Line()
         self._going: dict[int, str] = {}  # sections that were asked for, by their first bar
         self._likeness: float | None = before._likeness if before is not None else None
+        self.fixed: Mapping[str, float] = {}  # live values that nothing here decides
         self._bars: dict[int, Bar] = {}
         self._feels: dict[tuple[str, int], Feel] = {}
         if before is not None:
@@ -223,6 +225,10 @@ class Conductor:
             "likeness": self._alike(section),
             **{f"in_{name}": float(name == section.spec.name) for name in self.spec.form.sections},
         }
+        if self._own and self.moods.still == NEUTRAL:
+            for name in self._own:  # until somebody speaks of mood, the scene's own controls do
+                del values[name]
+        values |= self.fixed
         bar = Bar(
             number, beat, end, section, phrase_bar, phrase_left,
             key, mood, phrase_mood, cues, energy, playing, values,

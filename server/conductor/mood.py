@@ -426,6 +426,11 @@ class MoodLine:
         last = self.segments[-1]
         return Target(last.end, last.beat)
 
+    @property
+    def still(self) -> Mood | None:
+        """The mood that has always been and will always be; None where it moves."""
+        return self.segments[0].end if len(self.segments) == 1 else None
+
     def _until(self, at: Fraction, more: Iterable[Segment]) -> MoodLine:
         index = bisect_left(self._beats, float(at))
         kept = self.segments[max(index - _KEPT, 0) : index]

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engines.base import Mistake
+from server.cast import setting_of
 from server.journal import Troubled
 from server.mixer import Strip
-from server.part import Agenda, Part, Setting
+from server.part import Agenda, Part
 from server.player import SCENE, SEED, Player, Receipt
 from server.scene import Scene, shipped_scenes
 from server.style import shipped
@@ -107,7 +108,7 @@ def plain(text: str) -> str:
 
 def rehearse(scene: Scene) -> None:
     """Plan a scene's first bar off stage. Errors: Mistake where a part fails in it."""
-    setting = Setting(scene.seed, scene.key, scene.meters, values=dict(scene.controls))
+    setting = setting_of(scene)
     ids = count(1)
     parts = [Part(spec, setting, ids.__next__) for spec in scene.parts]
     _, troubles = Agenda(parts).plan(scene.meters.beat_of_bar(2))

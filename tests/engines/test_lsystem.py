@@ -685,5 +685,5 @@ def test_it_says_which_live_values_it_reads_and_where() -> None:
 
 def test_its_structure_is_every_symbol_that_is_written() -> None:
     system = LSystem(axiom="X", rules='X -> F[+X]"turn"F\nF -> FF', depth=0)
-    assert system.structure() == {"X", "F", "+", "turn"}
-    assert system.alphabet() == {"X"}
+    assert system.structure() == frozenset({"X", "F", "+", "turn"})
+    assert system.alphabet() == frozenset({"X"})
