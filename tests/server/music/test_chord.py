@@ -39,7 +39,10 @@ OTHERS = "V65 V43 V42 ii65 viiø65 V7sus4 V7/V vii°7/vi V65/ii"
 NUMERALS = [*TRIADS.split(), *SEVENTHS.split(), *OTHERS.split()]
 tonics = st.builds(PitchClass, st.sampled_from("CDEFGAB"), st.integers(-1, 1))
 chords = st.builds(Chord, tonics, st.sampled_from(QUALITIES), st.none())
-keys = st.builds(Key, tonics, st.sampled_from(list(MODES)))
+# Keys whose own notes are written without double accidentals, as people write them.
+keys = st.builds(Key, tonics, st.sampled_from(list(MODES))).filter(
+    lambda key: all(abs(key.degree(n).alteration) <= 1 for n in range(1, len(key) + 1))
+)
 
 
 def spelled(chord: Chord) -> str:
