@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from engines.base import Mistake
 from server.music.chord import Chord
+from server.music.groove import noise
 from server.music.line import Line
 from server.music.meter import Meter, MeterMap
 from server.music.scale import Key
@@ -138,6 +139,7 @@ class Conductor:
     ) -> None:
         self.spec, self.key, self.meters, self.begin, self.phrase = spec, key, meters, begin, phrase
         self.seats = tuple(seats)
+        self._seed = seed & (2**64 - 1)
         self._roles = {seat.role for seat in self.seats}
         self.form = Form(spec.form, seed, controls or {})
         stated = spec.mood is not None and before is None
@@ -327,8 +329,10 @@ class Conductor:
         if here:
             return here[-1].chord, here[-1].words
         if free and self.spec.enrich:
-            cues = bar.cues
-            return enrich(chord, bar.key, cues.extension, cues.dissonance, bar.number), ""
+            # Now more, now less: what grows slowly over the moods is heard in ever more bars.
+            less = 0.5 + noise(self._seed, bar.number)
+            wide, rough = bar.cues.extension * less, bar.cues.dissonance * less
+            return enrich(chord, bar.key, wide, rough, bar.number), ""
         return chord, ""
 
     def feel(self, role: str, beat: Fraction) -> Feel:
