@@ -466,7 +466,6 @@ class Player:
         self.timeline = Timeline.starting(self._tempo, ns=now)
         self._pulses.begin(self.timeline, now)
         self._pulses.run(self.timeline, now, self.timeline.beat_at(now + self._reach))
-        self._give(self._casts[0].programs(now))
 
     def _stage(self, scene: Scene, before: Cast | None, now: int) -> None:
         """Have this scene at beat 0 and nothing else; faders stay as they were `before`."""
@@ -967,7 +966,12 @@ class Player:
         output, part = self.rack.labels.get((kind, port), (f"{kind} {port}", ""))
         self._enter(Ported(output, state, why, part))
         if state == "open" and kind == "midi" and self.cast is not None:
-            self._give(self.cast.programs(self.clock.now(), port))
+            now = self.clock.now()
+            self._give(self.cast.programs(now, port))
+            here = self.timeline.beat_at(now)
+            if self.playing and here > 0:  # whoever comes late is told where we are
+                beat = next_sixteenth(self.timeline.beat_at(now + 2 * MARGIN))
+                self._pulses.locate(self.timeline, now, beat, frozenset({port}))
 
     def wire_silenced(self, why: str) -> None:
         """A wire fell silent by itself; give it again what is still to come."""

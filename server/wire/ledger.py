@@ -103,6 +103,7 @@ class Output:
         self.latest: dict[bytes, bytes] = {}
         self.owed: dict[bytes, None] = {}
         self.swallowed = self.thinned = 0
+        self._since = 0  # when it was opened
         self.sensing = bool(settings.get("sensing"))
         self._rate = float(settings.get("rate") or 0)
         self._most = max(16.0, self._rate * _BURST)
@@ -117,6 +118,7 @@ class Output:
         try:
             self.port.open()
             self.up, self.state, self.why = True, OPEN, self.port.trouble
+            self._since = self._clock()
             self._pay()
             self.hush()
         except Dead:
@@ -157,7 +159,8 @@ class Output:
 
     def begin(self, entry: Entry) -> bool:
         """Send what starts `entry`; False where it did not leave, so that nothing is to end."""
-        if not self.up:
+        # What was due to a device before it was there would come to it in a burst.
+        if not self.up or (self.midi and entry.due < self._since):
             self.swallowed += 1
             return False
         on, key = entry.on, entry.key

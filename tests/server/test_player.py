@@ -478,10 +478,11 @@ def test_ports_that_only_the_old_scene_used_are_closed_afterwards() -> None:
 
 def test_programs_of_the_new_scene_come_with_it_and_not_before() -> None:
     stage = Stage(scene(row("a", "C", program=4, bank=129), output=MIDI))
+    assert not [data for _, data, _ in stage.wire.sent if data[0] & 0xF0 in (0xB0, 0xC0)]
+    stage.player.play()
     assert [data for _, data, _ in stage.wire.sent if data[0] == 0xB0] == [
         bytes((0xB0, 0, 1, 0xB0, 32, 1, 0xC0, 4))
     ]
-    stage.player.play()
     stage.go_to(1)
     stage.player.change_scene(scene(row("b", "E", program=7), output=MIDI), "bar")
     stage.go_to(5)
@@ -489,7 +490,8 @@ def test_programs_of_the_new_scene_come_with_it_and_not_before() -> None:
     assert programs == [stage.player.timeline.ns_at(F(4))]
     count = len(stage.wire.sent)
     stage.player.port_state("midi", 0, "open", "")
-    assert [data for _, data, _ in stage.wire.sent[count:]] == [bytes((0xC0, 7))]
+    # The program, and where we are.
+    assert [data for _, data, _ in stage.wire.sent[count:]] == [bytes((0xC0, 7)), b"\xf2\x15\x00"]
 
 
 # The transport --------------------------------------------------------------------------

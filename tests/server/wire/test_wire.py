@@ -198,16 +198,28 @@ class TestRecall:
 class TestLate:
     def test_more_than_100_ms_late_a_note_is_dropped_and_counted(self, stage: Stage) -> None:
         port = stage.open()
-        stage.play([note(1, 899, 2000), note(2, 901, 1100, pitch=61)])
+        stage.now += 1_000 * MS
+        stage.play([note(1, 1899, 3000), note(2, 1901, 2100, pitch=61)])
         stage.run(200)
         assert port.bytes == [on(61), off(61)]
         assert stage.wire.stats()["late"] == 1
 
     def test_what_must_be_sent_is_however_late(self, stage: Stage) -> None:
         port = stage.open()
-        stage.play([plain(1, 1, b"\xfc", rank=RANK_CLOCK, late=LATE_SEND)])
+        stage.now += 1_000 * MS
+        stage.play([plain(1, 1001, b"\xfc", rank=RANK_CLOCK, late=LATE_SEND)])
         stage.run(1)
         assert port.bytes == [b"\xfc"]
+
+    def test_what_was_due_before_a_device_was_there_does_not_come_to_it(self, stage: Stage) -> None:
+        pulses = [
+            plain(n, 960 + n * 20, b"\xf8", rank=RANK_CLOCK, late=LATE_SEND) for n in (1, 2, 3)
+        ]
+        port = stage.open()
+        stage.play([*pulses, note(4, 990, 1100)])
+        stage.run(200)
+        assert port.bytes == [b"\xf8", b"\xf8"]
+        assert stage.wire.stats()["swallowed"] == 2
 
     def test_after_a_stall_offs_are_sent_and_notes_are_not(self, stage: Stage) -> None:
         port = stage.open()
