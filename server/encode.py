@@ -39,6 +39,11 @@ def _string(text: str) -> bytes:
     return data + bytes(4 - len(data) % 4)
 
 
+def osc_name(name: str) -> str:
+    """A name as a part of an address, in which OSC 1.0 has no room for a space."""
+    return name.replace(" ", "_")
+
+
 _LETTERS = {int: "i", float: "f", str: "s"}
 
 
@@ -242,7 +247,7 @@ class OscEncoder:
                 *("cycle", float(note.beat / 4)),
             )
             return (self._event(identity, due, 0, part, RANK_NOTE, LATE_DROP, message, b""),)
-        address = f"{spec.prefix}/part/{name}"
+        address = f"{spec.prefix}/part/{osc_name(name)}"
         on = self._message(f"{address}/note", (note.pitch, note.velocity, seconds), due)
         off = self._message(f"{address}/off", (note.pitch,), end)
         played = self._event(identity, due, end, part, RANK_NOTE, LATE_DROP, on, off)
@@ -258,7 +263,9 @@ class OscEncoder:
         self, identity: int, part: int, act: Turn | Say, channel: int, due: int
     ) -> Iterable[Event]:
         if isinstance(act, Turn):
-            address = f"{self.spec.prefix}/part/{self.parts[part].name}/control"
+            if self.spec.preset:
+                return ()
+            address = f"{self.spec.prefix}/part/{osc_name(self.parts[part].name)}/control"
             message = self._message(address, (act.controller, act.value), due)
         else:
             message = self._message(act.address, act.args, due)

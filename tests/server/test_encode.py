@@ -247,3 +247,8 @@ def test_long_texts_are_cut_between_letters(text: str) -> None:
     (sent,) = said(osc_message("/x", text * 4))[1]
     assert (text * 4).startswith(sent)
     assert len(sent.encode()) > 1020
+
+
+def test_a_name_with_a_space_makes_an_address_that_osc_allows() -> None:
+    (event,) = osc().note(2, 9, note(part="low drums"), SECOND, 3 * SECOND)
+    assert said(event.on)[0] == "/componium/part/low_drums/note"
