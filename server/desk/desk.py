@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from engines.base import Mistake
 from server.cast import setting_of
+from server.encode import osc_name
 from server.journal import Troubled
 from server.mixer import Strip
 from server.part import Agenda, Part
@@ -253,7 +254,7 @@ class Desk:
             ("octave", Argument("octave", "i", "", -4, 4, "octaves"), "Octaves up or down."),
         ):
             yield Node(
-                f"{PREFIX}/part/{name}/{field_name}",
+                f"{PREFIX}/part/{osc_name(name)}/{field_name}",
                 about,
                 self._setting(name, field_name),
                 (argument, now),
