@@ -144,6 +144,7 @@ LIVE: dict[str, Live] = {
     "phrase_left": Live(1, "bars of the phrase still to play, this one included"),
     "section_bar": Live(1, "the bar of the section, from 1"),
     "section_left": Live(1, "bars of the section still to play, this one included"),
+    "fill": Live(0, "whether this bar leads over into what follows, 0 or 1"),
     "section_number": Live(1, "which section of the piece this is, from 1"),
     "visit": Live(1, "how often this section has come by now, from 1"),
     "theme": Live(0, "which of the scene's themes is due, from 1; 0 for each in turn"),

@@ -19,8 +19,8 @@ from server.music.line import Line
 from server.music.meter import Meter, MeterMap
 from server.music.scale import Key
 
-from .form import Form, FormSpec, Section
-from .harmony import Planned, bridge, enrich
+from .form import USUAL, Form, FormSpec, Rule, Section, Transitions
+from .harmony import Planned, bridge, cadence, enrich
 from .mood import NAMES, NEUTRAL, WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
@@ -28,6 +28,9 @@ from .moodmap import Cues, MoodMap, plain_map
 LEEWAY = 0.06  # of energy, past the ends of its layer, before a part that plays falls silent
 JUMP = 0.2  # of energy, from one bar to the next, that layers follow without waiting for a phrase
 DRIVE = 0.7  # how far arousal moves energy towards its ends
+CLOSING = 2  # bars of the last cadence and of the final ritard
+HALT, BEND = 0.6, 2.0  # of the tempo that is left at the end; how late it falls
+LOOK = 64  # bars within which a change to come is heard of
 _TICK = Fraction(1, 2**20)
 _FEELS, _KEPT = 4096, 128  # feels, and bars, remembered at least
 
@@ -41,6 +44,7 @@ class ConductorSpec:
     whether chords by number or function gain and lose tones with it.  themes: their names, in
     the order in which engines count them.  likeness: how near developments stay to their theme,
     0 to 1.  speed: of a mood that follows the listener's place, in units of distance a bar.
+    transitions: how it leads over into sections, keys and other scenes.
     """
 
     form: FormSpec = field(default_factory=FormSpec)
@@ -53,6 +57,7 @@ class ConductorSpec:
     themes: tuple[str, ...] = ()
     likeness: float = 0.8
     speed: float = 0.5
+    transitions: Transitions = USUAL
 
 
 UNCONDUCTED = ConductorSpec()
@@ -85,7 +90,10 @@ class Bar(NamedTuple):
 
     number: from 1.  beat, end: of the timeline.  phrase_bar: from 1.  phrase_left,
     section_left: bars left, this one included.  phrase_mood: as the phrase began.  energy: 0
-    to 1.  playing: parts that sound.  bridge: chords that lead to the next bar's key.
+    to 1.  playing: parts that sound.  bridge: chords that lead into another key, or close the
+    piece; `at` counts from the bar's line.  pace: factors on the tempo at its line and its end.
+    pause: quarter notes of silence at its end.  last: the piece ends with it.  wanted: who
+    would play if no texture gave way to another.
     """
 
     number: int
@@ -102,6 +110,10 @@ class Bar(NamedTuple):
     playing: frozenset[str]
     values: Mapping[str, float]
     bridge: tuple[Planned, ...] = ()
+    pace: tuple[float, float] = (1.0, 1.0)
+    pause: Fraction = Fraction(0)
+    last: bool = False
+    wanted: frozenset[str] = frozenset()
 
     @property
     def section_bar(self) -> int:
@@ -114,6 +126,27 @@ class Bar(NamedTuple):
         return self.section.after - self.number
 
 
+class Turn(NamedTuple):
+    """A change that is known to come.
+
+    bar: at whose line.  to: the section that begins, if one does.  key: of another scene.
+    """
+
+    bar: int
+    rule: Rule
+    to: Section | None = None
+    key: Key | None = None
+
+
+class Leave(NamedTuple):
+    """Another scene takes over. since: the bar from which this one gives way."""
+
+    bar: int
+    rule: Rule
+    key: Key
+    since: int
+
+
 class Conductor:
     """Decides bar by bar, as far as it is asked; what was decided stays until it is taken back.
 
@@ -121,7 +154,11 @@ class Conductor:
     seats: the parts.  before: the conductor of the same scene before, as in another style, whose
     theme and form go on.  moods: how the mood has been; it goes on too, unless a new scene states
     another.
-    Laws: same seed and same calls, same decisions; no call changes a bar that began before it.
+    arrives: how it thickens where it took over from another scene.  planned: the beat up to
+    which parts have played on what was decided.
+    Laws: same seed and same calls, same decisions, whatever else was asked; no call changes a
+    bar that began before it, nor one that began before `planned`, but for bridge chords that
+    are still to come; what is taken back was never there.
     """
 
     def __init__(
@@ -136,11 +173,12 @@ class Conductor:
         controls: Mapping[str, float] | None = None,
         before: Conductor | None = None,
         moods: MoodLine | None = None,
+        arrives: Rule | None = None,
     ) -> None:
         self.spec, self.key, self.meters, self.begin, self.phrase = spec, key, meters, begin, phrase
         self.seats = tuple(seats)
         self._seed = seed & (2**64 - 1)
-        self._roles = {seat.role for seat in self.seats}
+        self._by_layer = sorted(self.seats, key=lambda seat: seat.low)
         self.form = Form(spec.form, seed, controls or {})
         stated = spec.mood is not None and before is None
         self.moods: MoodLine = MoodLine(spec.mood or NEUTRAL)
@@ -151,7 +189,9 @@ class Conductor:
         self._map = spec.map
         self._keys: Line[Key] = Line()
         self._themes: Line[int] = Line()
-        self._going: dict[int, str] = {}  # sections that were asked for, by their first bar
+        self.planned = begin
+        self.arrives = arrives
+        self.leaves: Leave | None = None
         self._likeness: float | None = before._likeness if before is not None else None
         self.fixed: Mapping[str, float] = {}  # live values that nothing here decides
         self._bars: dict[int, Bar] = {}
@@ -160,8 +200,11 @@ class Conductor:
             self._take_over(before)
 
     def _take_over(self, before: Conductor) -> None:
-        """Go on with the theme, and where the form was, as far as they are here too."""
+        """Go on in the key, with the theme, and where the form was, as far as they are here too."""
         begin = self.begin
+        key = before._keys.at(begin)
+        if key is not None and self.key == before.key:
+            self._keys.begin(begin, key)
         if self.spec.themes == before.spec.themes:
             self._themes.begin(begin, before._themes.at(begin) or 0)
         if begin > before.begin:
@@ -199,9 +242,8 @@ class Conductor:
     def _decide(self, number: int, before: Bar | None) -> Bar:
         since = self.meters.beat_of_bar(number)
         beat, end = self.begin + since, self.begin + self.meters.beat_of_bar(number + 1)
-        if number in self._going:
-            self.form.go(self._going[number], number)
         section = self.form.at(number)
+        turns = self._turns(number, section)
         phrase_bar, phrase_left = self._phrase(number, section)
         mood = self.moods.at(beat)
         key = self._key(beat, section, mood, before, phrase_bar == 1)
@@ -209,9 +251,8 @@ class Conductor:
             key = before.key  # the same value, so that who remembers it need not compare
         phrase_mood = mood if before is None or phrase_bar == 1 else before.phrase_mood
         cues = self._map.cues(mood, self._home(beat))
-        energy = self._energy(section, number, mood)
-        playing = self._playing(energy, cues, section, before, phrase_bar == 1)
-        left = section.after - number
+        energy = self._energy(section, number, mood, turns)
+        wanted = self._playing(energy, section, before, phrase_bar == 1, turns)
         values = {
             "valence": mood.valence,
             "arousal": mood.arousal,
@@ -220,24 +261,73 @@ class Conductor:
             "phrase_bar": float(phrase_bar),
             "phrase_left": float(phrase_left),
             "section_bar": float(number - section.bar + 1),
-            "section_left": float(min(left, 1_000_000)),
+            "section_left": float(min(section.after - number, 1_000_000)),
             "section_number": float(section.number),
             "visit": float(section.visit),
             "theme": float(self._theme(beat, section)),
             "likeness": self._alike(section),
+            "fill": float(any(turn.bar - number <= turn.rule.fill for turn in turns)),
             **{f"in_{name}": float(name == section.spec.name) for name in self.spec.form.sections},
         }
         if self._own and self.moods.still == NEUTRAL:
             for name in self._own:  # until somebody speaks of mood, the scene's own controls do
                 del values[name]
         values |= self.fixed
+        pauses = [turn.rule.pause for turn in turns if turn.bar == number + 1]
         bar = Bar(
             number, beat, end, section, phrase_bar, phrase_left,
-            key, mood, phrase_mood, cues, energy, playing, values,
+            key, mood, phrase_mood, cues, energy,
+            self._thinned(wanted, number, section, turns), values,
+            pace=(self._pace(number, section, turns, 0), self._pace(number, section, turns, 1)),
+            pause=min(max(pauses, default=Fraction(0)), end - beat),
+            last=self._left(number, section) == 1, wanted=wanted,
         )  # fmt: skip
-        if phrase_left == 1:
-            bar = bar._replace(bridge=self._bridge(bar))
-        return bar
+        return bar._replace(bridge=self._bridge(bar, turns))
+
+    def _turns(self, number: int, section: Section) -> list[Turn]:
+        """The changes after a bar that it has to lead to."""
+        turns, between = [], self.spec.transitions.between
+        name, leaves = section.spec.name, self.leaves
+        if section.after - number <= LOOK:
+            after = self.form.at(section.after)
+            if after.bar == section.after:
+                turns.append(Turn(section.after, between(name, after.spec.name), after))
+        line = self.begin + self.meters.beat_of_bar(number)
+        if (found := self._keys.after(line)) is not None:
+            bar = self.meters.bar_at(found.beat - self.begin).bar
+            turns.append(Turn(bar, between(name, "key")))
+        if leaves is not None and number < leaves.bar:
+            turns = [turn for turn in turns if turn.bar < leaves.bar]
+            turns.append(Turn(leaves.bar, leaves.rule, key=leaves.key))
+        return [turn for turn in turns if number < turn.bar <= number + turn.rule.longest]
+
+    def _left(self, number: int, section: Section) -> int:
+        """Bars until the piece ends, the given one included; a large number where it goes on."""
+        if not self.spec.form.ends or section.after - number > CLOSING:
+            return LOOK
+        self.form.at(section.after)
+        ended = self.form.ended_at
+        return LOOK if ended is None or ended > section.after else ended - number
+
+    @property
+    def ends(self) -> Fraction | None:
+        """The beat at which nothing is left to play, once the last section has come."""
+        if not self.spec.form.ends or self.form.ended_at is None:
+            return None
+        return self.begin + self.meters.beat_of_bar(self.form.ended_at)
+
+    def _pace(self, number: int, section: Section, turns: list[Turn], end: int) -> float:
+        """The factor on the tempo at a bar's line (end 0) or at its end (1)."""
+        here = section.spec.tempo
+        for turn in turns:
+            if turn.to is not None and turn.bar - number <= turn.rule.ramp:
+                share = (turn.rule.ramp - (turn.bar - number) + end) / turn.rule.ramp
+                here += (turn.to.spec.tempo - here) * share
+        left = self._left(number, section)
+        if left <= CLOSING:  # as runners come to a halt: Friberg & Sundberg (1999)
+            place = min((CLOSING - left + end) / CLOSING, 1.0)
+            here *= (1.0 - (1.0 - HALT**BEND) * place) ** (1.0 / BEND)
+        return here
 
     def _phrase(self, number: int, section: Section) -> tuple[int, int]:
         place = (number - section.bar) % self.phrase
@@ -261,23 +351,33 @@ class Conductor:
     def _home(self, beat: Fraction) -> str:
         return (self._keys.at(beat) or self.key).mode
 
-    def _energy(self, section: Section, number: int, mood: Mood) -> float:
-        """The section's own energy at the middle of a bar, drawn to its ends by arousal."""
-        place = (number - section.bar + 0.5) / section.bars
-        energy, drive = section.spec.energy_at(place), DRIVE * mood.arousal
+    def _energy(self, section: Section, number: int, mood: Mood, turns: list[Turn]) -> float:
+        """The section's own energy in a bar, built up to what comes, drawn to an end by arousal."""
+        energy, drive = section.energy(number), DRIVE * mood.arousal
+        for turn in turns:
+            left = turn.bar - number
+            if left <= turn.rule.build:
+                there = max(energy, turn.to.energy(turn.bar) if turn.to is not None else 1.0)
+                energy += (there - energy) * (turn.rule.build - left + 1) / (turn.rule.build + 1)
         return energy + (1.0 - energy if drive > 0 else energy) * drive
 
     def _playing(
-        self, energy: float, cues: Cues, section: Section, before: Bar | None, may_turn: bool
+        self,
+        energy: float,
+        section: Section,
+        before: Bar | None,
+        may_turn: bool,
+        turns: list[Turn],
     ) -> frozenset[str]:
         """Layers come and go with energy, at phrases or when it jumps; somebody always plays."""
         only = section.spec.only
         seats = [seat for seat in self.seats if not only or seat.name in only] or [*self.seats]
-        if before is not None and not may_turn:
+        builds = any(turn.rule.build for turn in turns)
+        if before is not None and not may_turn and not builds:
             new = before.section.number != section.number
             if not new and abs(energy - before.energy) < JUMP:
-                return before.playing
-        was = before.playing if before is not None else frozenset()
+                return before.wanted
+        was = before.wanted if before is not None else frozenset()
 
         def distance(seat: Seat) -> float:
             leeway = LEEWAY if seat.name in was else 0.0
@@ -288,6 +388,61 @@ class Conductor:
             return playing
         nearest = min(distance(seat) for seat in seats)
         return frozenset(seat.name for seat in seats if distance(seat) == nearest)
+
+    def _thinned(
+        self, wanted: frozenset[str], number: int, section: Section, turns: list[Turn]
+    ) -> frozenset[str]:
+        """Those of the layers that play while one texture gives way to another.
+
+        Before another section those leave that it does not have; after it, those enter that the
+        one before had not. The layers of high energy leave first and enter last.
+        """
+        for turn in turns:
+            if turn.to is not None and (left := turn.bar - number) <= turn.rule.thin:
+                stay = self._members(turn.to.spec.only, turn.to.energy(turn.bar))
+                wanted = self._fewer(wanted, stay, left, turn.rule.thin)
+        played = number - section.bar
+        rule = self._entered(section) if played < LOOK else None
+        if rule is not None and played < rule.thin:
+            stay = frozenset[str]()
+            if section.bar > 1:
+                old = self.form.at(section.bar - 1)
+                stay = self._members(old.spec.only, old.energy(section.bar - 1))
+            wanted = self._fewer(wanted, stay, played + 1, rule.thin)
+        return wanted
+
+    def _entered(self, section: Section) -> Rule | None:
+        """How this section was led into."""
+        if section.bar > 1:
+            old = self.form.at(section.bar - 1).spec.name
+            return self.spec.transitions.between(old, section.spec.name)
+        return self.arrives
+
+    def _members(self, only: frozenset[str], energy: float) -> frozenset[str]:
+        return frozenset(
+            seat.name
+            for seat in self.seats
+            if (not only or seat.name in only) and seat.low <= energy <= seat.high
+        )
+
+    def _fewer(
+        self, wanted: frozenset[str], stay: frozenset[str], left: int, thin: int
+    ) -> frozenset[str]:
+        """As many of the layers as a bar has that lies so many bars away from where they change."""
+        going = [seat.name for seat in self._by_layer if seat.name in wanted - stay]
+        keep = len(going) * left // (thin + 1)
+        if not wanted & stay:
+            keep = max(keep, 1)
+        return wanted - frozenset(going[keep:])
+
+    def withdrawn(self, part: str, bar: Bar) -> bool:
+        """Whether a part that would play has left already, as another scene is to take over."""
+        leaves = self.leaves
+        if leaves is None or bar.number < leaves.since or bar.number >= leaves.bar:
+            return False
+        if (left := leaves.bar - bar.number) > leaves.rule.thin:
+            return False
+        return part not in self._fewer(bar.playing, frozenset(), left, leaves.rule.thin)
 
     def _theme(self, beat: Fraction, section: Section) -> int:
         if section.spec.theme in self.spec.themes:
@@ -303,16 +458,48 @@ class Conductor:
     def _meter(self, number: int) -> Meter:
         return self.meters.bar_at(self.meters.beat_of_bar(number)).meter
 
-    def _bridge(self, bar: Bar) -> tuple[Planned, ...]:
-        """Chords for the last bar of a phrase where the next one begins in another key."""
-        name = self._going.get(bar.number + 1)
-        section = self.form.at(bar.number + 1)
-        if name is not None:
-            section = section._replace(spec=self.spec.form.sections[name])
-        key = self._key(bar.end, section, self.moods.at(bar.end), bar, True)
-        if key == bar.key:
-            return ()
-        return tuple(bridge(bar.key, key, bar.end - bar.beat, self._meter(bar.number)))
+    def _bridge(self, bar: Bar, turns: list[Turn]) -> tuple[Planned, ...]:
+        """Chords that lead into another key, or to the end."""
+        left = self._left(bar.number, bar.section)
+        if 1 <= left <= CLOSING:
+            first = max(bar.number + left - CLOSING, bar.section.bar)
+            return self._slice(bar, first, bar.number + left, None)
+        for turn in turns:
+            if turn.bar - bar.number <= turn.rule.bridge:
+                key = turn.key or self._next_key(turn.bar, bar, turn.to)
+                if key != bar.key:
+                    return self._slice(bar, turn.bar - turn.rule.bridge, turn.bar, key)
+        after = bar.number + 1
+        if bar.phrase_left == 1 and self.form.at(after).bar != after and not self._left_at(after):
+            key = self._next_key(after, bar)  # its mode may follow the mood there
+            rule = self.spec.transitions.between(bar.section.spec.name, "key")
+            if key != bar.key and rule.bridge:
+                return self._slice(bar, bar.number, after, key)
+        return ()
+
+    def _left_at(self, number: int) -> bool:
+        return self.leaves is not None and self.leaves.bar == number
+
+    def _next_key(self, number: int, before: Bar, section: Section | None = None) -> Key:
+        beat = self.begin + self.meters.beat_of_bar(number)
+        section = section or self.form.at(number)
+        turns = self._phrase(number, section)[0] == 1
+        return self._key(beat, section, self.moods.at(beat), before, turns)
+
+    def _slice(self, bar: Bar, first: int, after: int, key: Key | None) -> tuple[Planned, ...]:
+        """What a bar has of the chords that fill bars, into a key or to the end (None)."""
+        line = self.begin + self.meters.beat_of_bar(max(first, 1))
+        beats = self.begin + self.meters.beat_of_bar(after) - line
+        meter = self._meter(after - 1)
+        if key is None:
+            chords = cadence(bar.key, "full", beats, meter)
+        else:
+            chords = bridge(bar.key, key, beats, meter)
+        return tuple(
+            each._replace(at=line + each.at - bar.beat)
+            for each in chords
+            if bar.beat <= line + each.at < bar.end
+        )
 
     # What parts ask ----------------------------------------------------------------------
 
@@ -359,7 +546,26 @@ class Conductor:
     def tempo_at(self, beat: Fraction) -> float:
         """The factor on the scene's own tempo, of mood and section."""
         bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
-        return self._map.cues(self.moods.at(beat)).tempo * bar.section.spec.tempo
+        (low, high), length = bar.pace, bar.end - bar.beat
+        if low != high:
+            low += (high - low) * float((beat - bar.beat) / length)
+        return self._map.cues(self.moods.at(beat)).tempo * low
+
+    def strikes(self, after: Fraction, until: Fraction) -> list[tuple[Fraction, Planned | None]]:
+        """Beats from `after` on and before `until` at which the harmony must turn, and to what.
+
+        None where another key begins, in which whatever chord it is means another one.
+        """
+        number = self.meters.bar_at(max(after - self.begin, Fraction(0))).bar
+        found: list[tuple[Fraction, Planned | None]] = []
+        while self.begin + self.meters.beat_of_bar(number) < until:
+            bar = self.bar(number)
+            turns = number > 1 and bar.key != self.bar(number - 1).key
+            if turns and not (bar.bridge and not bar.bridge[0].at):
+                found.append((bar.beat, None))
+            found += [(bar.beat + each.at, each) for each in bar.bridge]
+            number += 1
+        return [each for each in found if after <= each[0] < until]
 
     def explain(self, cue: str, beat: Fraction, base: float, role: str = "") -> str:
         """Why a cue is as it is at a beat. base: the tempo without mood, BPM. Errors: Mistake."""
@@ -393,28 +599,38 @@ class Conductor:
         lines = phrases if len(phrases) > 1 else bars_between
         beats = [self.begin + self.meters.beat_of_bar(number) for number in lines]
         self.moods = self.moods.toward(mood, at, arrive, beats)
-        self.retract(at)
+        self._anew()
 
     def slide(self, mood: Mood, at: Fraction, speed: float) -> None:
         """Move to this mood at so many units of distance a bar."""
         bar = self.meters.bar_at(at - self.begin).meter.length
         self.moods = self.moods.slide(mood, at, speed, bar)
-        self.retract(at)
+        self._anew()
 
     def change_key(self, key: Key, at: Fraction) -> None:
         """Another key from this beat on, a bar line."""
         self._keys.begin(at, key)
-        self.retract(at)
+        self._anew()
 
     def go(self, name: str, at: Fraction) -> None:
         """The section of this name begins at this beat, a bar line. Errors: Mistake."""
         if name not in self.spec.form.sections:
             there = ", ".join(self.spec.form.sections) or "none in this scene"
             raise Mistake(f"section {name}", f"no section has this name; there are: {there}")
+        self.form.go(name, self.meters.bar_at(at - self.begin).bar)
+        self._anew()
+
+    def leave(self, at: Fraction, rule: Rule, key: Key, since: Fraction) -> None:
+        """Another scene takes over at a beat; `since` is the first at which this may give way."""
         number = self.meters.bar_at(at - self.begin).bar
-        self._going = {bar: each for bar, each in self._going.items() if bar < number}
-        self._going[number] = name
-        self.retract(at)
+        first = self.meters.next_bar(max(since - self.begin, Fraction(0)))
+        self.leaves = Leave(number, rule, key, self.meters.bar_at(first).bar)
+        self._anew()
+
+    def stay(self) -> None:
+        """No other scene takes over after all."""
+        self.leaves = None
+        self._anew()
 
     def state(self, name: str, at: Fraction) -> None:
         """Another theme from this beat on. Errors: Mistake."""
@@ -422,12 +638,12 @@ class Conductor:
             there = ", ".join(self.spec.themes) or "none in this scene"
             raise Mistake(f"theme {name}", f"no theme has this name; there are: {there}")
         self._themes.begin(at, self.spec.themes.index(name) + 1)
-        self.retract(at)
+        self._anew()
 
     def stay_near(self, likeness: float, at: Fraction) -> None:
         """How near developments stay to their theme, 0 to 1."""
         self._likeness = likeness
-        self.retract(at)
+        self._anew()
 
     def take_back(self, what: str, after: Fraction) -> None:
         """Undo what was asked for of a "mood", "key", "theme" or "section" and is still to come.
@@ -443,16 +659,17 @@ class Conductor:
         elif what == "theme":
             self._themes.retract(later)
         elif what == "section":
-            here = self.meters.bar_at(after - self.begin).bar
-            self._going = {bar: each for bar, each in self._going.items() if bar <= here}
-        self.retract(later)
+            line = self.meters.next_bar(max(later - self.begin, Fraction(0)))
+            self.form.take_back(self.meters.bar_at(line).bar)
+        self._anew()
 
     def settle(self) -> None:
         """Be where everything was heading, for a piece that begins anew."""
         self.moods = MoodLine(self.moods.target.mood)
 
     def forget(self, before: Fraction) -> None:
-        """Drop what nobody will ask for again."""
+        """What begins before a beat is played: it stays as it is, and most of it is forgotten."""
+        self.planned = max(self.planned, before)
         self._keys.forget(before)
         self._themes.forget(before)
         if len(self._bars) > 2 * _KEPT:
@@ -461,14 +678,19 @@ class Conductor:
             for number in [each for each in self._bars if each < here]:
                 del self._bars[number]
 
-    def retract(self, beat: Fraction) -> None:
-        """Decide anew the bars that begin at this beat or later."""
+    def _anew(self) -> None:
+        """Decide anew what is not played yet."""
         self._feels.clear()
-        for number in [each for each, bar in self._bars.items() if bar.beat >= beat]:
+        since = self.planned
+        for number in [each for each, bar in self._bars.items() if bar.beat >= since]:
             del self._bars[number]
         last = max(self._bars, default=0)
-        if last and self._bars[last].phrase_left == 1:
-            self._bars[last] = self._bars[last]._replace(bridge=self._bridge(self._bars[last]))
+        if last:
+            bar = self._bars[last]
+            fresh = self._bridge(bar, self._turns(last, self.form.at(last)))
+            played = tuple(each for each in bar.bridge if bar.beat + each.at < since)
+            to_come = tuple(each for each in fresh if bar.beat + each.at >= since)
+            self._bars[last] = bar._replace(bridge=played + to_come)
 
 
 _STEPS = (0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6)  # letters for each number of semitones up

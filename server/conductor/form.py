@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice, pairwise
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engines.base import THINKING, Controls, Engine
 
@@ -48,6 +49,65 @@ class SectionSpec:
         return between(self.energy, place)
 
 
+class Rule(NamedTuple):
+    """How the music leads over from one thing to the next; all in bars, but for the pause.
+
+    fill: before the change, in which the live value `fill` is 1.  thin: in which layers leave
+    one by one before it, and enter one by one after it.  ramp: in which the tempo goes over.
+    pause: of silence just before it, in quarter notes.  bridge: with chords that lead into
+    another key.  build: in which energy rises before it.
+    """
+
+    fill: int = 1
+    thin: int = 0
+    ramp: int = 1
+    pause: Fraction = Fraction(0)
+    bridge: int = 1
+    build: int = 0
+
+    @property
+    def longest(self) -> int:
+        """Bars before the change that hear of it."""
+        return max(self.fill, self.thin, self.ramp, self.bridge, self.build, self.pause > 0)
+
+
+#: From, to, and what differs from `Rule()`; those of a scene stand below these.
+_USUAL: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("*", "scene *", {"thin": 2}),
+    ("*", "style *", {"thin": 1}),
+    ("*", "key", {"fill": 0}),
+)
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """Rules by what they lead from and to; see `between`.
+
+    rules: (from, to, values of a `Rule` by name).
+    """
+
+    rules: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
+
+    def between(self, old: str, new: str) -> Rule:
+        """How to lead over; of rules that match, the lowest counts, value by value.
+
+        old: a section's name, "" without one.  new: a section's, "scene NAME", "style NAME" or
+        "key". In rules `*` stands for every name, and "scene *" for every scene.
+        """
+        values: dict[str, Any] = {}
+        for first, second, given in (*_USUAL, *self.rules):
+            if _matches(first, old) and _matches(second, new):
+                values |= given
+        return Rule(**values)
+
+
+USUAL = Transitions()
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return pattern in ("*", name) or (pattern[-2:] == " *" and name.startswith(pattern[:-1]))
+
+
 @dataclass(frozen=True)
 class FormSpec:
     """Sections by name, and the engine whose symbols say in which order they come.
@@ -64,7 +124,7 @@ class Section(NamedTuple):
     """A section at its place.
 
     number: which of the piece, from 1.  visit: how often this one has come, from 1.
-    bar: its first.  bars: how many it has.
+    bar: its first.  bars: how many it has.  skipped: bars of it that were played elsewhere.
     """
 
     spec: SectionSpec
@@ -72,94 +132,141 @@ class Section(NamedTuple):
     visit: int
     bar: int
     bars: int
+    skipped: int = 0
 
     @property
     def after(self) -> int:
         """The bar after its last."""
         return self.bar + self.bars
 
+    def energy(self, bar: int) -> float:
+        """0 to 1, at the middle of a bar of it; the same if it is to end sooner."""
+        return self.spec.energy_at((bar - self.bar + self.skipped + 0.5) / self.spec.bars)
+
+
+class _Drawn(NamedTuple):
+    """A section, which name of the order follows it, and how many bars it has by itself."""
+
+    section: Section
+    following: int
+    bars: int
+
 
 class Form:
     """Which section each bar is in, for ever; sections are drawn as they are asked for.
 
     Laws: bars 1, 2, 3 … are each in one section; what `go` asks for begins at its bar and
-    changes nothing before; same seed and same calls of `go`, same sections.
+    changes nothing before; same seed and same calls of `go`, same sections, whatever else was
+    asked; what is taken back was never there.
     """
 
     def __init__(self, spec: FormSpec, seed: int, controls: Mapping[str, float]) -> None:
         self.spec, self._seed = spec, seed
         self._controls = Controls(controls)
-        self._sections: list[Section] = []
+        self._drawn: list[_Drawn] = []
         self._firsts: list[int] = []
         self._visits: dict[str, int] = {}
         self._number = 0
         self._starts = 0
         self._order = self._names()
+        self._known: list[str] = []  # names of the order, from …
+        self._from = 0  # … this one on
         self.ended_at: int | None = None  # the bar at which nothing is left to play
 
     def at(self, bar: int) -> Section:
         """The section of a bar, from 1; past the end of a piece that ends, its last."""
-        while not self._sections or self._sections[-1].after <= bar:
+        return self._at(bar).section
+
+    def _at(self, bar: int) -> _Drawn:
+        while not self._drawn or self._drawn[-1].section.after <= bar:
             if self.ended_at is not None:
-                return self._sections[-1]
+                return self._drawn[-1]
             self._draw()
-        return self._sections[max(bisect_right(self._firsts, bar) - 1, 0)]
+        return self._drawn[max(bisect_right(self._firsts, bar) - 1, 0)]
 
     def go(self, name: str, bar: int) -> None:
-        """Have the section of this name begin at this bar; the order goes on after it.
+        """Have the section of this name begin at this bar, in the place of the one there.
 
-        Errors: KeyError where no section has the name.
+        The order goes on after it.  Errors: KeyError where no section has the name.
         """
         spec = self.spec.sections[name]
-        self.at(bar)
-        while self._sections and self._sections[-1].bar >= bar:
-            gone = self._sections.pop()
-            self._firsts.pop()
-            self._visits[gone.spec.name] -= 1
-            self._number -= 1
-        self.ended_at = None
-        if self._sections:
-            last = self._sections[-1]
-            self._sections[-1] = last._replace(bars=bar - last.bar)
-        self._add(spec, bar)
+        following = self._at(bar).following
+        self._drop(bar)
+        if self._drawn:
+            last = self._drawn[-1]
+            cut = last.section._replace(bars=bar - last.section.bar)
+            self._drawn[-1] = last._replace(section=cut)
+        self._add(spec, bar, spec.bars, following)
+
+    def take_back(self, bar: int) -> None:
+        """Forget that sections were asked for that begin at this bar or later."""
+        self._drop(bar)
+        if self._drawn:
+            last = self._drawn[-1]
+            self._drawn[-1] = last._replace(section=last.section._replace(bars=last.bars))
 
     def carry_on(self, name: str, bars: int) -> None:
         """Begin inside the section of this name, with so many bars of it left, if there is one.
 
         The order goes on after it where it has it.
         """
-        if name not in self.spec.sections or self._sections:
+        if name not in self.spec.sections or self._drawn:
             return
-        for each in islice(self._order, _STRANGERS):
-            if each == name:
+        spec = self.spec.sections[name]
+        following = 0
+        for place in range(_STRANGERS):
+            found = self._name(place)
+            if found is None or found == name:
+                following = place + 1 if found == name else 0
                 break
-        else:
-            self._order = self._names()
-        self._add(self.spec.sections[name], 1)
-        self._sections[-1] = self._sections[-1]._replace(bars=bars)
+        self._add(spec, 1, bars, following, max(spec.bars - bars, 0))
 
     def forget(self, before: int) -> None:
         """Drop the sections that ended before this bar, from time to time."""
         index = bisect_right(self._firsts, before) - 1
         if index > _KEPT:
-            del self._sections[:index], self._firsts[:index]
+            del self._drawn[:index], self._firsts[:index]
+            gone = min(each.following for each in self._drawn) - self._from
+            if gone > 0:
+                del self._known[:gone]
+                self._from += gone
+
+    def _drop(self, bar: int) -> None:
+        while self._drawn and self._drawn[-1].section.bar >= bar:
+            gone = self._drawn.pop().section
+            self._firsts.pop()
+            self._visits[gone.spec.name] -= 1
+            self._number -= 1
+        self.ended_at = None
 
     def _draw(self) -> None:
-        bar = self._sections[-1].after if self._sections else 1
-        name = next(self._order, None)
-        if name is None:
-            if not self._sections:
-                self._add(SectionSpec("", _ENDLESS), bar)
-            else:
-                self.ended_at = bar
-            return
-        self._add(self.spec.sections[name], bar)
+        last = self._drawn[-1] if self._drawn else None
+        bar, place = (last.section.after, last.following) if last is not None else (1, 0)
+        name = self._name(place)
+        if name is not None:
+            spec = self.spec.sections[name]
+            self._add(spec, bar, spec.bars, place + 1)
+        elif last is None:
+            self._add(SectionSpec("", _ENDLESS), bar, _ENDLESS, 0)
+        else:
+            self.ended_at = bar
 
-    def _add(self, spec: SectionSpec, bar: int) -> None:
+    def _add(
+        self, spec: SectionSpec, bar: int, bars: int, following: int, skipped: int = 0
+    ) -> None:
         visit = self._visits[spec.name] = self._visits.get(spec.name, 0) + 1
         self._number += 1
-        self._sections.append(Section(spec, self._number, visit, bar, spec.bars))
+        section = Section(spec, self._number, visit, bar, bars, skipped)
+        self._drawn.append(_Drawn(section, following, bars))
         self._firsts.append(bar)
+
+    def _name(self, place: int) -> str | None:
+        """Which section the order has at a place, from 0; None past its end."""
+        missing = place - self._from - len(self._known) + 1
+        if missing > 0:
+            self._known += islice(self._order, missing)
+        index = place - self._from
+        return self._known[index] if index < len(self._known) else None
 
     def _names(self) -> Iterator[str]:
         """Section names, over and over unless the piece is to end."""
