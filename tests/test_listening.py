@@ -25,6 +25,7 @@ from scripts.listening.figures import (
     slopes,
     spearman,
 )
+from scripts.listening.recall import Recall, recalled, statements
 from scripts.listening.roll import draw
 from scripts.listening.score import (
     LADDER,
@@ -41,7 +42,7 @@ from scripts.listening.score import (
 )
 from server.music.meter import parse_meter
 from server.music.scale import parse_key
-from server.scene import find_scene, load_scene
+from server.scene import find_scene, load_scene, parse_scene
 
 Row = tuple[str, float, float, int, float]
 C_MAJOR = KeySpan(0.0, "C major", 0, frozenset(parse_key("C major").pitch_classes))
@@ -519,3 +520,14 @@ def test_strange_onsets_still_have_a_place() -> None:
         [("melody", float(Fraction(1, 3)), 0.3, 60, 0.5), ("melody", 0.999999, 1, 62, 0.5)]
     )
     assert [found.place(note) for note in found.line] == [16, 48]
+
+
+def test_a_theme_is_recalled_from_what_a_scene_plays_of_it() -> None:
+    text = (
+        '[themes.home]\nnotes = "5:1/4 3:1/8 2:1/8 1:1/2 | 2:1/4 3:1/4 5:1/2 | '
+        '6:1/4 5:1/8 3:1/8 2:1/4 3:1/4 | 1:1/2. Rest:1/4"\n'
+        '[parts.tune]\nengine = "theme"\nplan = "state state"\nrole = "melody"\n'
+    )
+    scene = parse_scene(text)
+    assert [name for name, _ in statements(scene, 8)] == ["home", "home"]
+    assert recalled(scene, 8) == Recall(2, 2)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engines.base import Mistake
 from scripts.listening import report, scenes
+from scripts.listening.recall import recall_report
 from scripts.listening.roll import draw
 from scripts.listening.score import Score, read_midi, score_of
 
@@ -24,15 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     scene.add_argument("names", nargs="+", metavar="SCENE")
     scene.add_argument("--parts", action="store_true", help="what each part does, too")
     moods = commands.add_parser("moods", help="styles × words × seeds against every bar")
-    moods.add_argument("--styles", nargs="+", default=[], metavar="STYLE", help="default: all")
-    moods.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
-    for each in (scene, moods):
+    recall = commands.add_parser("recall", help="whether themes are recognised in every style")
+    for each in (moods, recall):
+        each.add_argument("--styles", nargs="+", default=[], metavar="STYLE", help="default: all")
+        each.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
+    for each in (scene, moods, recall):
         each.add_argument("--seeds", type=int, default=5, help="how many, from 1 on")
     roll = commands.add_parser("roll", help="a piano roll of a scene, a style or a MIDI file")
     roll.add_argument("name", metavar="SCENE|STYLE:WORD|FILE.mid")
     roll.add_argument("--seed", type=int, default=1)
     roll.add_argument("-o", "--output", type=Path, required=True, help="a .svg or .png")
-    for each in (scene, moods, roll):
+    for each in (scene, moods, recall, roll):
         each.add_argument("--bars", type=int, default=64)
     options = ask.parse_args(argv)
     try:
@@ -44,12 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in options.names if options.parts else ():
                 print(f"\n{name}, seed 1:\n")
                 print(report.parts_report(name, 1, options.bars))
-        elif options.command == "moods":
+        elif options.command in ("moods", "recall"):
             styles = options.styles or scenes.styles()
             if not styles:
                 raise Mistake("config/styles", "there is no style to listen to")
             seeds = range(1, options.seeds + 1)
-            print(report.moods_report(styles, options.words, seeds, options.bars))
+            made = recall_report if options.command == "recall" else report.moods_report
+            print(made(styles, options.words, seeds, options.bars))
         else:
             _write(draw(_score(options.name, options.seed, options.bars)), options.output)
     except Mistake as mistake:
