@@ -31,6 +31,7 @@ STABLE = frozenset((0, 2, 4))
 
 _F = Fraction
 _HALF, _QUARTER, _WHOLE = Fraction(1, 2), Fraction(1), Fraction(4)
+_CUT = Fraction(1, 8)  # the quickest note there is
 
 
 class Note(NamedTuple):
@@ -430,6 +431,29 @@ def simplify(motif: Motif) -> Motif:
     return _made(motif, kept)
 
 
+def thin(motif: Motif, rng: Random, amount: float = 0.5) -> Motif:
+    """Some of its bars as in `simplify`, the first and the last ones last.
+
+    amount: share of the bars, 0 to 1. Law: at 0 nothing changes, and 1 leaves each bar's skeleton.
+    """
+    order = rng.sample(range(motif.bars), motif.bars)
+    order.sort(key=lambda bar: bar in (0, motif.bars - 1))
+    plain = set(order[: round(motif.bars * min(max(amount, 0.0), 1.0))])
+    skeleton = {note.at: note for note in simplify(motif).notes}
+    notes: list[Note] = []
+    for note in motif.notes:
+        if int(note.at // motif.bar) not in plain:
+            notes.append(note)
+        elif note.at in skeleton:
+            line = (note.at // motif.bar + 1) * motif.bar
+            notes.append(
+                note._replace(
+                    length=min(skeleton[note.at].length, max(line - note.at, note.length))
+                )
+            )
+    return _made(motif, notes)
+
+
 def _breathes(motif: Motif, number: int) -> bool:
     """Whether a rest, or the end, follows this note."""
     notes = motif.notes
@@ -481,6 +505,76 @@ def _figure(note: Note, following: int, rng: Random) -> list[Note]:
         made.append(Note(at, piece, each))
         at += piece
     return made
+
+
+def fill(motif: Motif, rng: Random, amount: float = 0.5, unit: Fraction = _HALF) -> Motif:
+    """Its longer notes in running ones of a unit, on the way to what comes next.
+
+    amount: share of those that run, 0 to 1.
+    Laws: every note still begins where it did, at its pitch, and on strong beats nothing new
+    sounds but the note itself, struck again; before a breath nothing changes.
+    """
+    strong = strong_beats(motif)
+    notes: list[Note] = []
+    for number, note in enumerate(motif.notes):
+        if _breathes(motif, number) or note.length < 2 * unit or rng.random() >= amount:
+            notes.append(note)
+            continue
+        cuts = [note.at, note.end]
+        at = -(-note.at // unit) * unit
+        while at < note.end:
+            if at > note.at and at % motif.bar in strong:
+                cuts.insert(-1, at)
+            at += unit
+        for begin, end in pairwise(cuts):
+            goal = motif.notes[number + 1].step if end == note.end else note.step
+            piece = note._replace(at=begin, length=end - begin)
+            notes += _running(piece, goal, unit, rng)
+    return _made(motif, notes[:MOST_NOTES])
+
+
+#: Ways of running on, as steps upwards from a note: by how many notes there is room for, then by
+#: how far up the next one of the tune lies (0 to 4, and beyond).
+_RUNS: dict[int, tuple[str, ...]] = {
+    1: ("1|-1", "-1|2|0", "1", "2|1", "2", "2"),
+    2: ("2 1|1 -1", "-1 0|2 0", "-1 1|0 1", "1 2", "1 3|2 3", "2 4"),
+    3: (
+        *("1 0 -1|2 0 1|-1 0 1", "2 1 0|-1 0 2|-1 -2 0", "-1 0 1|2 0 1|1 0 1"),
+        *("-1 0 2|0 1 2", "1 2 3|2 1 3", "2 3 4|2 4 4"),
+    ),
+}
+
+
+def _running(note: Note, following: int, unit: Fraction, rng: Random) -> list[Note]:
+    """A note and what runs on from it, in the same time; what is too long is held at first."""
+    room = min(int(note.length / unit) - 1, 3)
+    if room < 1:
+        return [note]
+    gap = following - note.step
+    way = 1 if gap > 0 or (gap == 0 and rng.random() < 0.5) else -1
+    made = [note._replace(length=note.length - room * unit)]
+    for by in rng.choice(_RUNS[room][min(abs(gap), 5)].split("|")).split():
+        made.append(Note(made[-1].end, unit, note.step + way * int(by)))
+    return made
+
+
+def grace(motif: Motif, rng: Random, amount: float = 0.3) -> Motif:
+    """Quick notes from the next step, at the very end of the note before: a fiddler's cuts.
+
+    amount: share of the notes on beats that get one, 0 to 1.
+    Law: every note still begins where it did, at its pitch.
+    """
+    notes: list[Note] = []
+    for note in motif.notes:
+        before = notes[-1] if notes else None
+        joined = before is not None and before.end == note.at and before.length >= _HALF
+        if joined and note.at.denominator == 1 and note.length >= _HALF and rng.random() < amount:
+            assert before is not None
+            step = note.step + (1 if before.step != note.step + 1 else -1)
+            notes[-1] = before._replace(length=before.length - _CUT)
+            notes.append(Note(note.at - _CUT, _CUT, step))
+        notes.append(note)
+    return _made(motif, notes[:MOST_NOTES])
 
 
 def in_meter(motif: Motif, bar: Fraction) -> Motif:

@@ -24,14 +24,17 @@ from engines.motif import (
     compare,
     develop,
     diminish,
+    fill,
     fragment,
     generate,
+    grace,
     in_meter,
     join,
     ornament,
     parse,
     sequence,
     simplify,
+    thin,
     transpose,
     value_name,
     words,
@@ -56,6 +59,9 @@ LIKENESS = 0.8
 #: Developments kept in mind, work for them in one pull, quavers to find a bar line in, and
 #: more than anybody counts to.
 _KEPT, _WORK, _LOST, _FAR = 4, 2_000, 64, 1e6
+
+#: Arousal, of either sign, up to which a statement is left at its own pace.
+_CALM = 0.15
 
 
 class Said(Origin):
@@ -85,6 +91,7 @@ class ThemeEngine:
     plan: what one statement after another does, round and round: state, answer, vary, sequence,
     fragment, simplify, ornament, rest; without one, plainly first, then ever further away.
     bar: quarter notes in a bar.
+    graces: share of the notes on beats that get a quick one before them, 0 to 1.
 
     Controls, read as each statement begins: theme (from 1; at 0 they take turns), likeness (how
     near developments stay, 0 to 1; 0.8 where neither is set), energy, arousal, valence, visit,
@@ -95,6 +102,7 @@ class ThemeEngine:
     themes: tuple[Motif | str, ...] | Motif | str = field(default=(), metadata={"reads": "themes"})
     plan: str = ""
     bar: float = field(default=4.0, metadata={"reads": "bar"})
+    graces: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.bar, (int, float, Fraction)) or not isfinite(self.bar):
@@ -102,6 +110,8 @@ class ThemeEngine:
         bar = Fraction(self.bar)
         if not 1 <= bar <= 16 or 8 % bar.denominator:
             raise Mistake("bar", f"expected 1 to 16 quarter notes, in eighths, got {self.bar}")
+        if not isinstance(self.graces, (int, float)) or not 0 <= self.graces <= 1:
+            raise Mistake("graces", f"expected a share from 0 to 1, got {self.graces!r}")
         if not isinstance(self.plan, str):
             raise Mistake("plan", f"expected words such as 'state vary rest', got {self.plan!r}")
         acts = self.plan.split()
@@ -141,6 +151,7 @@ class _Stream:
             generate(Random(rng.getrandbits(64)), bar=self.bar),
         )
         self.given = engine.plan.split()
+        self.graces = engine.graces
         self.acts: list[str] = []
         self.rounds = 0  # since this theme began
         self.theme: Motif | None = None
@@ -186,6 +197,22 @@ class _Stream:
         return theme
 
     def _act(self) -> str:
+        """What the plan has next; a section begins a round of its own, and never with a rest."""
+        left, whole = self._left("section")
+        opens = 0 < left == whole
+        if opens and not self.given:
+            self.acts = []
+        act = self._next()
+        while opens and act == "rest":
+            act = self._next()
+        energy = self._live("energy", 0.0, 1.0)
+        if opens or self.given or self.rng.random() > abs(energy - 0.5):
+            return act
+        if act == "rest" and energy > 0.6:  # no time to breathe
+            return "vary"
+        return "rest" if act != "state" and energy < 0.3 else act
+
+    def _next(self) -> str:
         if not self.acts:
             if self.given:
                 self.acts = list(self.given)
@@ -193,13 +220,7 @@ class _Stream:
                 came = max(self.rounds, int(self._live("visit", 1, _FAR)) - 1)
                 self.acts = self.rng.choice(_LATER if came else _FIRST).split()
             self.rounds += 1
-        act = self.acts.pop(0)
-        energy = self._live("energy", 0.0, 1.0)
-        if self.given or self.rng.random() > abs(energy - 0.5):
-            return act
-        if act == "rest" and energy > 0.6:  # no time to breathe
-            return "vary"
-        return "rest" if act != "state" and energy < 0.3 else act
+        return self.acts.pop(0)
 
     def _live(self, name: str, low: float, high: float) -> float:
         value = self.controls.get(name)
@@ -238,6 +259,9 @@ class _Stream:
             done += f", its last {room} bars" if room > 1 else ", its last bar"
         if self._last(motif.bars):
             motif, done = closed(motif), f"{done}, closes"
+        if self.graces:
+            arousal = self._live("arousal", -1.0, 1.0)
+            motif = grace(motif, self.rng, min(self.graces * (1 + arousal), 1.0))
         return motif, done, theme.name
 
     def _last(self, bars: int) -> bool:
@@ -306,23 +330,27 @@ class _Stream:
         return ornament(theme, self.rng, 0.7), "ornamented"
 
     def _moved_by_mood(self, motif: Motif, plain: bool) -> tuple[Motif, str]:
-        """Calm thins it out, excitement adorns it; what is changed already, half as often.
+        """Calm thins it out, excitement makes it run, a little more with each step of arousal.
 
-        Where it is plain, either may also change its pace.
+        At the ends of the scale what is plain may also change its pace.
         """
         arousal = self._live("arousal", -1.0, 1.0)
-        chance = self.rng.random() * (1 if plain else 2)
+        chance = self.rng.random()
         even = plain and motif.bars % 2 == 0
-        if arousal < -0.3 and chance < -arousal:
+        if arousal < -_CALM:
             half = motif.length / 2
             if even and arousal < -0.75 and chance < 0.3 and motif.notes[0].at < half:
                 return augment(fragment(motif, 1, motif.bars // 2)), ", half as fast"
-            return simplify(motif), ", simplified"
-        if arousal > 0.3 and chance < arousal:
+            thinner = thin(motif, self.rng, 1.3 * (-arousal - _CALM))
+            return (thinner, ", thinned") if thinner != motif else (motif, "")
+        if arousal > _CALM:
             quick = min(note.length for note in motif.notes) >= Fraction(1, 2)
             if even and arousal > 0.75 and chance < 0.3 and quick:
                 return sequence(diminish(motif), (0, 1)), ", twice as fast, and again a step up"
-            return ornament(motif, self.rng, 0.8 * arousal), ", ornamented"
+            fuller = fill(motif, self.rng, 1.2 * (arousal - _CALM))
+            if arousal > 0.75 and chance > 0.7:
+                fuller = ornament(fuller, self.rng, 0.3)
+            return (fuller, ", running") if fuller != motif else (motif, "")
         return motif, ""
 
     # Thinking ahead ----------------------------------------------------------------------------
