@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,16 +16,18 @@ from engines.base import Controls, Engine, Mistake, Symbol
 from engines.motif import Motif
 
 from .conductor.conductor import ConductorSpec
-from .conductor.form import STEADY, Curve, FormSpec, SectionSpec
+from .conductor.form import STEADY, USUAL, Curve, FormSpec, Rule, SectionSpec, Transitions
 from .conductor.mood import NEUTRAL, WORDS, Field, parse_field, parse_mood, parse_words
 from .conductor.moodmap import MoodMap, find_map, load_map
 from .music.meter import MeterMap
 from .music.scale import MODES, Key
+from .music.value import parse_value
 from .table import Table
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
 MOST_SECTIONS, MOST_THEMES = 64, 32
 LONGEST_SECTION = 1024  # bars
+MOST_LEADING = 64  # bars that a transition takes
 
 #: Makes the engine that a table describes; the table's other keys stay.
 MakeEngine = Callable[[Table], Engine | None]
@@ -134,6 +136,7 @@ def direction(
     mood = top.table("mood") or Table({}, "mood", [])
     names = tuple(each.name for each in motifs)
     form = _form(top.table("form"), names, make_engine)
+    transitions = _transitions(top.table("transitions"))
     name = mood.text("map", "default")
     moods: MoodMap | None = None
     try:
@@ -155,10 +158,10 @@ def direction(
         themes=names,
         likeness=top.number("likeness", 0.8, 0, 1),
         speed=mood.number("speed", 0.5, 0.01, 16),
-        **({"map": moods} if moods is not None else {}),
+        transitions=transitions,
     )
     mood.end()
-    return spec
+    return spec if moods is None else replace(spec, map=moods)
 
 
 def _form(table: Table | None, themes: tuple[str, ...], make_engine: MakeEngine) -> FormSpec:
@@ -191,6 +194,35 @@ def _form(table: Table | None, themes: tuple[str, ...], make_engine: MakeEngine)
         table.amiss("plan", "expected the name of at least one section", None)
     table.end()
     return FormSpec(sections, order, ends)
+
+
+_LED = re.compile(r"(\*|[A-Za-z][A-Za-z0-9_]*) -> (\*|key|(?:(?:scene|style) )?[^\s].*)\Z")
+
+
+def _transitions(table: Table | None) -> Transitions:
+    """From `[transitions]`: rules such as `"A -> B" = { fill = 1 }`, in the order of the file."""
+    if table is None:
+        return USUAL
+    rules = []
+    for name in list(table.values):
+        found, inner = _LED.match(name), table.table(name)
+        if found is None:
+            wanted = "expected such as 'A -> B', '* -> scene *', '* -> style jazz' or '* -> key'"
+            table.amiss(name, f"{wanted}, got {name!r}", None)
+        if inner is None:
+            continue
+        given: dict[str, Any] = {
+            each: inner.parsed(each, parse_value, Fraction(0))
+            if each == "pause"
+            else inner.whole(each, 0, 0, MOST_LEADING)
+            for each in Rule._fields
+            if each in inner.values
+        }
+        inner.end()
+        if found is not None:
+            rules.append((found[1], found[2], given))
+    table.end()
+    return Transitions(tuple(rules))
 
 
 def _section(name: str, table: Table, themes: tuple[str, ...]) -> SectionSpec:

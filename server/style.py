@@ -15,7 +15,7 @@ from .conductor.harmony import measured
 
 LARGEST = 1 << 20  # bytes of a file
 #: Tables of tables: what a scene says of one of them is laid over what the style says of it.
-NESTED = ("parts", "form", "themes", "stingers", "mood", "controls", "outputs")
+NESTED = ("parts", "form", "transitions", "themes", "stingers", "mood", "controls", "outputs")
 
 _MAIN = Path(__file__).resolve().parent
 

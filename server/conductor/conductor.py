@@ -31,6 +31,7 @@ DRIVE = 0.7  # how far arousal moves energy towards its ends
 CLOSING = 2  # bars of the last cadence and of the final ritard
 HALT, BEND = 0.6, 2.0  # of the tempo that is left at the end; how late it falls
 LOOK = 64  # bars within which a change to come is heard of
+FARTHEST = 256  # bars within which the next section is told
 _TICK = Fraction(1, 2**20)
 _FEELS, _KEPT = 4096, 128  # feels, and bars, remembered at least
 
@@ -228,10 +229,23 @@ class Conductor:
             assert found is not None
         return found
 
+    def bar_before(self, beat: Fraction) -> Bar:
+        """The bar that ends at a beat or has it within."""
+        place = self.meters.bar_at(beat - self.begin)
+        return self.bar(max(place.bar - (place.position == 0), 1))
+
     def opens(self, unit: str, number: int) -> bool:
         """Whether a "phrase" or a "section" begins with a bar, as far as is known now."""
         section = self.form.at(number)
         return number == section.bar or (unit == "phrase" and self._phrase(number, section)[0] == 1)
+
+    def next_section(self, number: int) -> Section | None:
+        """The section after that of a bar, where it is known to come and not too far away."""
+        section = self.form.at(number)
+        if section.after - number > FARTHEST:
+            return None
+        after = self.form.at(section.after)
+        return after if after.bar == section.after else None
 
     def cues(self, number: int) -> list[str]:
         """The names that the scene's author has given to a bar."""
@@ -403,12 +417,12 @@ class Conductor:
                 wanted = self._fewer(wanted, stay, left, turn.rule.thin)
         played = number - section.bar
         rule = self._entered(section) if played < LOOK else None
-        if rule is not None and played < rule.thin:
+        if rule is not None and played < rule.enter:
             stay = frozenset[str]()
             if section.bar > 1:
                 old = self.form.at(section.bar - 1)
                 stay = self._members(old.spec.only, old.energy(section.bar - 1))
-            wanted = self._fewer(wanted, stay, played + 1, rule.thin)
+            wanted = self._fewer(wanted, stay, played + 1, rule.enter)
         return wanted
 
     def _entered(self, section: Section) -> Rule | None:
@@ -666,6 +680,11 @@ class Conductor:
     def settle(self) -> None:
         """Be where everything was heading, for a piece that begins anew."""
         self.moods = MoodLine(self.moods.target.mood)
+
+    def heed(self, until: Fraction) -> None:
+        """Let what begins before a beat stay as it is."""
+        self.bar(self.meters.bar_at(max(until - self.begin, Fraction(0))).bar)
+        self.planned = max(self.planned, until)
 
     def forget(self, before: Fraction) -> None:
         """What begins before a beat is played: it stays as it is, and most of it is forgotten."""

@@ -53,9 +53,9 @@ class Rule(NamedTuple):
     """How the music leads over from one thing to the next; all in bars, but for the pause.
 
     fill: before the change, in which the live value `fill` is 1.  thin: in which layers leave
-    one by one before it, and enter one by one after it.  ramp: in which the tempo goes over.
-    pause: of silence just before it, in quarter notes.  bridge: with chords that lead into
-    another key.  build: in which energy rises before it.
+    one by one before it.  enter: in which layers enter one by one after it.  ramp: in which the
+    tempo goes over.  pause: of silence just before it, in quarter notes.  bridge: with chords
+    that lead into another key.  build: in which energy rises before it.
     """
 
     fill: int = 1
@@ -64,6 +64,7 @@ class Rule(NamedTuple):
     pause: Fraction = Fraction(0)
     bridge: int = 1
     build: int = 0
+    enter: int = 0
 
     @property
     def longest(self) -> int:
