@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from .conductor.conductor import Bar, Conductor, Seat
@@ -18,6 +19,7 @@ from .part import Agenda, Part, PartSpec, Setting, Trouble
 from .perform import perform
 from .rack import Rack
 from .scene import Scene
+from .stinger import Sting, StingerSpec
 from .wire.protocol import Event
 
 SHORTEST = 1_000_000  # ns that any note sounds
@@ -94,40 +96,43 @@ class Cast:
         self.instead: list[Pending] = []
         heir_of = before.setting.conductor if before is not None else None
         self.setting: Setting = setting_of(scene, begin, heir_of, moods)
-        self.mixer = Mixer(scene.parts)
-        if before is not None:
-            self._inherit(before)
+        self.mixer = Mixer(scene.ensemble)
         self.number, self._next_id = number(), rack.next_id
-        self.parts = [
+        everyone = [
             Playing(
                 Part(spec, self.setting, rack.next_id),
                 number(),
                 part_seed(scene.seed, spec.name),
                 self,
             )
-            for spec in scene.parts
+            for spec in scene.ensemble
         ]
+        self.everyone, self.parts = everyone, everyone[: len(scene.parts)]
+        self.named = {playing.spec.name: playing for playing in everyone}
+        self.stings: list[Sting] = []  # those that may still sound, or duck what does
+        if before is not None:
+            self._inherit(before)
         self._by_part = {id(playing.part): playing for playing in self.parts}
         self.agenda = Agenda([playing.part for playing in self.parts], begin)
         #: How far a note may come before its beat, in quarter notes and in nanoseconds.
-        grooves = [spec.groove for spec in scene.parts if spec.groove is not None]
+        grooves = [spec.groove for spec in scene.ensemble if spec.groove is not None]
         self.early_beats = max(
             (-min(groove.shifts) * groove.grid for groove in grooves), default=Fraction(0)
         )
         self.early_ns = round(
-            max(_STRAYS * LOOSEST * spec.human_time for spec in scene.parts) * 1e9
+            max(_STRAYS * LOOSEST * spec.human_time for spec in scene.ensemble) * 1e9
         )
         self._told = begin
         self._chord: Chord | None = None
         self._bar: Bar | None = None  # the one whose key and section were told last
         self._mood: Mood | None = None
         self._opened = False
-        self.patched = rack.patch(scene.outputs, {each.number: each.spec for each in self.parts})
+        self.patched = rack.patch(scene.outputs, {each.number: each.spec for each in everyone})
         self.outputs: list[tuple[int, str, Encoder]] = []
         for index, (name, output) in enumerate(self.patched.items()):
             way = (index, output.spec.kind, output.encoder)
             self.outputs.append(way)
-            for playing in self.parts:
+            for playing in everyone:
                 if name in playing.spec.outputs:
                     playing.outputs.append(way)
 
@@ -137,16 +142,19 @@ class Cast:
         Where the parts or the controls are the same ones, they are shared, so that what is
         asked of the scene before until it ends holds here too.
         """
-        old = {spec.name: spec for spec in before.scene.parts}
-        if set(old) == {spec.name for spec in self.scene.parts}:
+        old = {spec.name: spec for spec in before.scene.ensemble}
+        if set(old) == {spec.name for spec in self.scene.ensemble}:
             self.mixer = before.mixer
         else:
-            self.mixer = before.mixer.heir(self.scene.parts)
-        for spec in self.scene.parts:
+            self.mixer = before.mixer.heir(self.scene.ensemble)
+        for spec in self.scene.ensemble:
             for field in ("mute", "level", "density"):
                 wanted = getattr(spec, field)
                 if spec.name in old and wanted != getattr(old[spec.name], field):
                     self.mixer.set(spec.name, self.begin, field, wanted)
+        for name, playing in self.named.items():
+            if name in before.named:
+                playing.part.own = dict(before.named[name].part.own)
         if before.scene.controls == self.scene.controls:
             self.setting.values = before.setting.values
         else:
@@ -167,9 +175,54 @@ class Cast:
                 pending.append(PendingChord(self, step.beat, self._next_id(), step.chord))
             if step.tones or step.acts:
                 pending.append(PendingStep(self._by_part[id(part)], step))
+        for sting in self.stings:
+            more, wrong = self.plan_sting(sting, until)
+            pending += more
+            troubles += wrong
         self.setting.harmonies.forget(until)
         self.setting.conductor.forget(until)
         return pending, troubles
+
+    def sting(self, spec: StingerSpec, count: int, begin: Fraction, named: bool) -> Sting:
+        """One of a stinger, or of a part that is struck, yet to be planned; see `Sting.of`."""
+        return Sting.of(spec, count, begin, self.setting, self._next_id, named)
+
+    def cut_stings(self, beat: Fraction) -> list[PendingCue]:
+        """What tells of the stingers that still sound at a beat that they end there."""
+        return [
+            PendingCue(self, beat, self._next_id(), sting, "ended")
+            for sting in self.stings
+            if sting.named and sting.begun and sting.begin < beat
+            if sting.end is None or sting.end >= beat
+        ]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing new will come of itself."""
+        return self.agenda.finished and all(sting.end is not None for sting in self.stings)
+
+    def plan_sting(self, sting: Sting, until: Fraction) -> tuple[list[Pending], list[Trouble]]:
+        """All of a sting that begins before this beat and was not handed out before."""
+        if sting.end is not None or sting.begin >= until:
+            return [], []
+        pending: list[Pending] = []
+        if sting.named and not sting.begun:
+            pending.append(PendingCue(self, sting.begin, self._next_id(), sting, "began"))
+        sting.begun = True
+        steps, troubles = sting.plan(until)
+        playing = self.named[sting.name]
+        pending += [PendingSting(playing, s, sting) for s in steps if s.tones or s.acts]
+        if sting.named and sting.end is not None:
+            pending.append(PendingCue(self, sting.end, self._next_id(), sting, "ended"))
+        return pending, troubles
+
+    def ducked(self, beat: Fraction) -> float:
+        """What stingers make of the level of the parts at a beat: the strongest of them counts."""
+        return min((each.spec.duck for each in self.stings if each.sounds_at(beat)), default=1.0)
+
+    def forget_stings(self, before: Fraction) -> None:
+        """Drop those that ended before this beat, when nothing begun earlier is performed again."""
+        self.stings = [each for each in self.stings if each.end is None or each.end >= before]
 
     def forget_chord(self) -> None:
         """Have the next chord told even if it is the one that was told last."""
@@ -202,7 +255,7 @@ class Cast:
 
     def programs(self, due: int, port: int | None = None) -> Iterator[Sent]:
         """Banks and programs of all parts, or of those on one MIDI port."""
-        for playing in self.parts:
+        for playing in self.everyone:
             for _, kind, encoder in playing.outputs:
                 if isinstance(encoder, MidiEncoder) and port in (
                     None,
@@ -265,7 +318,7 @@ class PendingOpening(Pending):
     def sent(self) -> Iterator[Sent]:
         cast = self.cast
         if not cast.cued:
-            for nth, playing in enumerate(cast.parts):
+            for nth, playing in enumerate(cast.everyone):
                 for index, kind, encoder in playing.outputs:
                     if isinstance(encoder, MidiEncoder):
                         identity = self.id << 24 | nth << 10 | index << 2 | 2
@@ -374,12 +427,12 @@ class PendingMood(Pending):
 class PendingStep(Pending):
     """A step of a part. notes: (number in the step, note, begin, end in nanoseconds)."""
 
-    __slots__ = ("ground", "muted", "notes", "playing", "step")
+    __slots__ = ("ground", "muted", "notes", "playing", "seed", "step")
     rank = 3
 
     def __init__(self, playing: Playing, step: Step) -> None:
         super().__init__(playing.cast, step.beat, step.id)
-        self.playing, self.step = playing, step
+        self.playing, self.step, self.seed = playing, step, playing.seed
         self.ground = playing.cast.setting.ground(step.beat)  # while it is still known there
         self.notes: list[tuple[int, Note, int, int]] = []
         self.muted = False
@@ -388,13 +441,11 @@ class PendingStep(Pending):
         super().perform(line)
         self.notes.clear()
         playing, step, ends = self.playing, self.step, self.cast.ends
-        strip = playing.strip_at(step.beat)
-        setting = self.cast.setting
-        bar = setting.conductor.bar(self.ground.place.bar)
-        self.muted = strip.mute or playing.spec.name not in bar.playing
+        strip = self.strip()
+        self.muted = strip.mute or not self.called
         if not step.tones or self.muted:
             return
-        notes = perform(playing.spec, setting, strip, playing.seed, step)
+        notes = perform(playing.spec, self.cast.setting, strip, self.seed, step)
         if not notes:
             return
         first = notes[0][1]  # all notes of a step begin together
@@ -407,6 +458,19 @@ class PendingStep(Pending):
                 before, end = note.end, self._end(note, line, due)
             self.notes.append((number, note, due, end))
             self.over = max(self.over, end)
+
+    @property
+    def called(self) -> bool:
+        """Whether the form has the part play here."""
+        bar = self.cast.setting.conductor.bar(self.ground.place.bar)
+        return self.playing.spec.name in bar.playing
+
+    def strip(self) -> Strip:
+        """The part's strip here, under whatever ducks it."""
+        strip = self.playing.strip_at(self.beat)
+        if self.cast.stings and (factor := self.cast.ducked(self.beat)) < 1:
+            strip = replace(strip, level=strip.level * factor)
+        return strip
 
     def _end(self, note: Note, line: Timeline, due: int) -> int:
         end = line.ns_at(note.end) + note.nudge
@@ -451,3 +515,39 @@ class PendingStep(Pending):
                 )
             else:
                 yield Said(self._moment(began), spec.name, act)
+
+
+class PendingSting(PendingStep):
+    """A step of a stinger, or a note that a hand has struck."""
+
+    __slots__ = ("sting",)
+
+    def __init__(self, playing: Playing, step: Step, sting: Sting) -> None:
+        super().__init__(playing, step)
+        self.sting, self.seed = sting, sting.seed
+
+    @property
+    def called(self) -> bool:
+        return True
+
+    def strip(self) -> Strip:
+        return self.playing.strip_at(self.beat)
+
+
+class PendingCue(Pending):
+    """A stinger begins or ends. what: "began" or "ended"."""
+
+    __slots__ = ("sting", "what")
+    rank = 2
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, sting: Sting, what: str) -> None:
+        super().__init__(cast, beat, identity)
+        self.sting, self.what = sting, what
+
+    def sent(self) -> Iterator[Sent]:
+        bar = self.cast.setting.place(self.beat).bar
+        return self._tell("/stinger", (self.sting.name, self.what, bar))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        kind = "stinger" if self.what == "began" else "ended"
+        yield Marked(self._moment(began), kind, self.sting.name)

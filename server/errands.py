@@ -44,23 +44,20 @@ def tightened(scene: Scene) -> Scene:
 
     Accents of grooves, and what humanising does to velocities, stay.
     """
-    parts = [
-        replace(
-            part,
-            swing=PartSpec.swing,
-            groove=part.groove
-            and replace(part.groove, shifts=(Fraction(0),) * len(part.groove.shifts)),
-            human_time=PartSpec.human_time,
-        )
-        for part in scene.parts
-    ]
-    return replace(scene, parts=tuple(parts))
+
+    def straight(part: PartSpec) -> PartSpec:
+        groove = part.groove
+        if groove is not None:
+            groove = replace(groove, shifts=(Fraction(0),) * len(groove.shifts))
+        return replace(part, swing=PartSpec.swing, groove=groove, human_time=PartSpec.human_time)
+
+    return scene.changed(straight)
 
 
 def render(scene: Scene, bars: int, version: str, listener: Callable[[Entry], None]) -> bytes:
     """A standard MIDI file of so many bars; the same that a recorder would keep."""
     take = Take(scene.seed, version)
-    take.begin(scene.parts)
+    take.begin(scene.ensemble)
 
     def keep(entry: Entry) -> None:
         take.add(entry)

@@ -65,7 +65,7 @@ class Said(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """A new scene, key or section begins. kind: "scene", "key", "section"."""
+    """Something begins. kind: "scene", "key", "section", "stinger"; "ended" for that."""
 
     moment: Moment
     kind: str

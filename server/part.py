@@ -212,11 +212,17 @@ class Part:
         spec: PartSpec,
         setting: Setting,
         next_id: Callable[[], int],
+        begin: Fraction | None = None,
+        stream: str = "",
     ) -> None:
+        """begin: the beat where it and its grid begin, if not the scene's.  stream: of chance."""
         self.spec, self.setting = spec, setting
-        self.cursor = setting.beat_of_bar(spec.enters)
+        self.cursor = setting.beat_of_bar(spec.enters) if begin is None else begin
+        self._origin = setting.begin if begin is None else begin  # of its grid
+        self._chance = stream or spec.name
         self.leads = False  # whether its chords are the scene's; its agenda decides
         self.controls = Controls()  # what the engine may read and is told
+        self.own: dict[str, float] = {}  # live values that nobody else reads
         self._next_id = next_id
         self._number = 0
         try:
@@ -246,7 +252,7 @@ class Part:
         """Have a fresh stream, asked for when the first symbol is."""
         self._starts += 1
         again = f"/{self._starts}" if self._starts > 1 else ""
-        rng = Random(f"{self.setting.seed}/{self.spec.name}{again}")
+        rng = Random(f"{self.setting.seed}/{self._chance}{again}")
         self._stream = self._symbols(rng)
         self._reader = Reader(self.spec.reading, self._closes, self.spec.together)
 
@@ -341,6 +347,7 @@ class Part:
         ground = setting.ground(at)
         values.update(setting.values)
         values.update(setting.conductor.bar(ground.place.bar).values)
+        values.update(self.own)
         values["bar"], values["beat"] = ground.place.bar, ground.at
         heard = self._heard
         while heard and heard[0].beat < at:
@@ -386,7 +393,7 @@ class Part:
 
     def _snapped(self, beat: Fraction) -> Fraction:
         grid = self.spec.grid
-        return beat if grid is None else beat + -(beat - self.setting.begin) % grid
+        return beat if grid is None else beat + -(beat - self._origin) % grid
 
     def _count(self, beat: Fraction, more: int) -> None:
         self._crowd += more

@@ -6,7 +6,8 @@ Everything a performer can do to a playing scene is a method here; the desk only
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +16,9 @@ from itertools import count
 from math import isclose, isfinite
 from typing import NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, Origin
 
-from .cast import Cast, Pending, PendingBeat, PendingStep, Playing, Sent
+from .cast import Cast, Pending, PendingBeat, PendingCue, PendingStep, PendingSting, Playing, Sent
 from .clock import Clock, JumpClock
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
@@ -27,6 +28,7 @@ from .part import Setting, said
 from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
+from .stinger import Sting, grid_of
 from .when import beat_of, parse_when
 from .wire.protocol import Event
 
@@ -38,6 +40,7 @@ STALLED = 200_000_000  # ns past a planned look after which the wires may have f
 ASLEEP = 60 * 10**9  # ns of absence after which we go on where we were, not where we would be
 SETTLED = 10**9  # ns after which nobody needs the ports of the scene before
 MOST_WAITING = 256  # changes that may wait for their moment
+REMEMBERED = 2048  # steps that have begun
 SCENE, SEED = ("scene",), ("seed",)  # what such changes concern
 
 
@@ -75,6 +78,14 @@ class _Change:
     beat: Fraction
     undo: Callable[[Fraction], None] | None = None
     taken: bool = False
+
+
+class Begun(NamedTuple):
+    """A step that has sounded. due: when, in nanoseconds.  origin: of its symbol."""
+
+    due: int
+    part: str
+    origin: Origin
 
 
 class _Base(NamedTuple):
@@ -134,6 +145,11 @@ class Player:
         self._after_sleep = after_sleep
         self._sweep_at = 0
         self._joint = False
+        #: How often each stinger, and each part by hand, was asked for since the piece began; the
+        #: beats that the plan has taken them in for; and what has sounded of late.
+        self.asked: Counter[str] = Counter()
+        self.struck: dict[str, list[Fraction]] = {}
+        self.begun: deque[Begun] = deque(maxlen=REMEMBERED)
 
     # The loop ---------------------------------------------------------------------------
 
@@ -158,7 +174,7 @@ class Player:
         if not self.playing or self._sounding:
             return False
         reached = self._end is not None and self.timeline.beat_at(self.clock.now()) >= self._end
-        if not reached and (self._waiting or not self._casts[-1].agenda.finished):
+        if not reached and (self._waiting or not self._casts[-1].finished):
             return False
         return not any(isinstance(pending, PendingStep) for *_, pending in self._ahead)
 
@@ -315,13 +331,76 @@ class Player:
         if not self.playing or not self._casts:
             return
         now = self.clock.now()
-        for cast in self._casts:
-            for playing in cast.parts:
-                self.rack.recall(playing.number)
+        self._recall_all()
         for *_, pending in list(self._ahead):
             if isinstance(pending, PendingBeat) and pending.beat >= since:
                 self._pace(pending.cast, pending.beat)
         self._retime(now)
+
+    def _recall_all(self) -> None:
+        for cast in self._casts:
+            for playing in cast.everyone:
+                self.rack.recall(playing.number)
+
+    # Stingers ---------------------------------------------------------------------------
+
+    def cast_at(self, beat: Fraction) -> Cast:
+        """Whose music a beat to come is, as far as anybody knows. There must be a scene."""
+        return next((c for c in reversed(self._casts) if c.begin <= beat), self._casts[0])
+
+    def strike(self, sting: Sting) -> None:
+        """Have a sting from its beat on, also in what is planned already."""
+        cast = self.cast_at(sting.begin)
+        cast.stings.append(sting)
+        self.struck.setdefault(sting.name, []).append(sting.begin)
+        until = self._frontier if cast.ends is None else min(self._frontier, cast.ends)
+        fresh, troubles = cast.plan_sting(sting, until)
+        for trouble in troubles:
+            self._enter(Troubled(f"stingers.{trouble.part}", trouble.text))
+        self._perform(fresh)
+        self._send(fresh)
+        self._duck_anew(sting)
+
+    def unstrike(self, sting: Sting) -> None:
+        """Take back a sting that has not begun yet."""
+        self.struck[sting.name].remove(sting.begin)
+        for cast in self._casts:
+            if sting in cast.stings:
+                cast.stings.remove(sting)
+                self.rack.recall(cast.named[sting.name].number)
+        self._drop_stings(lambda other: other is sting)
+        self._reissue(self.clock.now())
+
+    def _duck_anew(self, sting: Sting) -> None:
+        if sting.spec.duck < 1 and sting.begin < self._frontier:
+            self._recall_all()
+            self._reissue(self.clock.now())
+
+    def _drop_stings(self, which: Callable[[Sting], bool]) -> None:
+        self._ahead = [
+            item
+            for item in self._ahead
+            if not (isinstance(item[2], PendingSting | PendingCue) and which(item[2].sting))
+        ]
+        heapify(self._ahead)
+
+    def _end_stings(self) -> None:
+        """The transport has halted: stingers end with it, and do not come back."""
+        here = self._stopped_at
+        cues = [
+            cue
+            for cast in self._casts
+            for cue in cast.cut_stings(min(here, cast.ends or here))
+            if cue.sting.end != here
+        ]
+        for cast in self._casts:
+            cast.stings.clear()
+        self._drop_stings(lambda sting: True)
+        for cue in cues:
+            cue.perform(self._halted)
+            for entry in cue.entries(self._start_ns):
+                self._enter(entry)
+        self._send(cues)
 
     def _perform(self, pendings: Iterable[Pending]) -> None:
         """Find out when these begin; what cannot be performed is left out, with a word."""
@@ -397,6 +476,9 @@ class Player:
                 self._enter(entry)
             if pending.over > now:
                 heappush(sounding, (pending.over, order, pending))
+            if isinstance(pending, PendingStep) and pending.notes:
+                begun = Begun(pending.due, pending.playing.spec.name, pending.step.symbol.origin)
+                self.begun.append(begun)
         while sounding and sounding[0][0] <= now:
             heappop(sounding)
 
@@ -412,6 +494,9 @@ class Player:
                     self._waiting.remove(change)
                     change.receipt.become("done")
         here = self.now_beat
+        if self._casts and self._casts[0].stings:
+            bound = min([here, *(p.beat for *_, p in self._ahead)])
+            self._casts[0].forget_stings(bound)
         while len(self._casts) > 1 and self._casts[1].begin <= here:
             del self._casts[0]
             self._casts[0].instead.clear()
@@ -479,6 +564,9 @@ class Player:
         self._ahead.clear()
         self._sounding.clear()
         self._frontier = self._stopped_at = Fraction(0)
+        self.asked.clear()
+        self.struck.clear()
+        self.begun.clear()
         self._end = None
         self._sweep_at = self._sweep_at or now + SETTLED
 
@@ -564,6 +652,7 @@ class Player:
         self._sounding.clear()
         self.rack.everywhere("silence")
         if was_playing:
+            self._end_stings()
             self._pulses.say(STOP, now)
         self._pulses.again(self.timeline, now)
         if was_playing:
@@ -649,14 +738,16 @@ class Player:
 
         unplanned: nothing that begins there has been planned yet.  Errors: Mistake.
         """
-        wanted = parse_when(when)
-        cast = self.cast
+        grid, cast = grid_of(when), self.cast
+        wanted = parse_when("beat" if grid else when)
         if wanted.frame == "now" or not self.playing or cast is None:
             return self.now_beat
         # What leaves early, as bundles do, cannot be had back.
         near = self.timeline.beat_at(self.clock.now() + MARGIN + self.rack.lead)
         if unplanned:
             near = max(near, self._frontier)
+        if grid:
+            return max(near, cast.begin) + (cast.begin - max(near, cast.begin)) % grid
         return beat_of(wanted, near, cast.setting)
 
     def at(
@@ -669,6 +760,7 @@ class Player:
         unplanned: bool = False,
         arrives: Callable[[Fraction], Fraction] = lambda beat: beat,
         undo: Callable[[Fraction], None] | None = None,
+        alongside: bool = False,
     ) -> Receipt:
         """Apply a change now, or when the plan comes to its beat.
 
@@ -676,7 +768,7 @@ class Player:
         reaches into the future by itself, so it can be applied at once.  unplanned: it can
         change nothing that is planned already, so its moment is the next one beyond that.
         arrives: the beat at which what begins at a beat is done.  undo: takes back what the
-        plan has taken in and is still to come after a beat.
+        plan has taken in and is still to come after a beat.  alongside: it takes nobody's place.
         """
         now = self._look()
         beat = self.boundary(when, unplanned)
@@ -686,7 +778,7 @@ class Player:
         if why := self.refusal([(topic, when)]):
             receipt.become("refused", why)
             return receipt
-        for change in list(self._waiting):
+        for change in () if alongside else list(self._waiting):
             if change.receipt.beat >= beat and topic in (change.topic, SCENE):
                 self._waiting.remove(change)
                 change.receipt.become("superseded", "by a newer command")
@@ -704,6 +796,17 @@ class Player:
             self._plan_ahead(now)
         return receipt
 
+    def armed(self, topic: tuple[str, ...]) -> list[Fraction]:
+        """The beats of what waits and begins with this topic, the plan not having taken it in."""
+        waiting = (change for change in self._waiting if not change.taken)
+        return [each.beat for each in waiting if each.topic[: len(topic)] == topic]
+
+    def stings(self) -> Iterator[Sting]:
+        """Those that sound, or are planned to."""
+        here = self.now_beat
+        stings = (sting for cast in self._casts for sting in cast.stings)
+        return (each for each in stings if each.end is None or each.end > here)
+
     def refusal(self, changes: Iterable[tuple[tuple[str, ...], str]]) -> str:
         """Why these, each what it concerns and when, cannot all be done; "" where they can."""
         scenes = [change.receipt.beat for change in self._waiting if change.topic == SCENE]
@@ -715,7 +818,7 @@ class Player:
                 continue
             if not room:
                 return f"{MOST_WAITING} changes are waiting already"
-            if topic[0] == "part" and begins is not None and begins <= beat:
+            if topic[0] in ("part", "stinger") and begins is not None and begins <= beat:
                 return "another scene begins before"
             room -= 1
             if topic == SCENE:
@@ -800,13 +903,13 @@ class Player:
         told: Callable[[Receipt], None] | None = None,
     ) -> Receipt:
         """Mute, solo, level, density or octave of a part, from a moment on."""
-        cast = self._part(name).cast
+        cast = self.part(name).cast
 
         def apply(beat: Fraction) -> None:
             now, here = self.clock.now(), beat <= self.now_beat
             if here:  # so that what swings or strays past this moment changes too
                 beat = min([beat, *(p.beat for *_, p in self._ahead if p.cast is cast)])
-            parts = [p for each in self._casts if each.mixer is cast.mixer for p in each.parts]
+            parts = [p for each in self._casts if each.mixer is cast.mixer for p in each.everyone]
             before = [playing.strip_at(beat) for playing in parts]
             cast.mixer.set(name, beat, field, value)
             for playing, old in zip(parts, before, strict=True):
@@ -829,8 +932,9 @@ class Player:
             self.rack.recall(playing.number)
         self._reissue(now, playing)
 
-    def _part(self, name: str) -> Playing:
-        parts = self.cast.parts if self.cast is not None else []
+    def part(self, name: str) -> Playing:
+        """A part or stinger of the scene that plays, by name. Errors: Mistake."""
+        parts = self.cast.everyone if self.cast is not None else []
         for playing in parts:
             if playing.spec.name == name:
                 return playing
@@ -840,7 +944,7 @@ class Player:
     def strips(self) -> dict[str, Strip]:
         """Every part's controls as they were last asked for."""
         cast = self.cast
-        parts = cast.parts if cast is not None else []
+        parts = cast.everyone if cast is not None else []
         return {each.spec.name: each.cast.mixer.asked(each.spec.name) for each in parts}
 
     def control(
@@ -861,6 +965,12 @@ class Player:
             values[name] = value
 
         return self.at(when, ("control", name), apply, told)
+
+    def gesture(self, name: str, values: Mapping[str, float]) -> None:
+        """Set live values that one part alone reads, from its next symbol on."""
+        for cast in self._casts:
+            if name in cast.named:
+                cast.named[name].part.own |= values
 
     def change_scene(
         self,
@@ -923,7 +1033,7 @@ class Player:
             cast.tempo = before.tempo
         for each in self._casts:
             self.rack.recall(each.number)
-            for playing in each.parts:
+            for playing in each.everyone:
                 self.rack.recall(playing.number)
         cast.instead = [
             pending
@@ -936,6 +1046,7 @@ class Player:
         old.ends = beat
         self._ahead = [item for item in self._ahead if item[2].beat < beat]
         heapify(self._ahead)
+        self._perform(old.cut_stings(beat))
         self._frontier = beat
         self._casts = [*kept, cast]
         for change in self._waiting:  # their casts have just been let go: they come again

@@ -234,7 +234,8 @@ class Take:
                 self._key = written
                 self._mark(tick, "key_signature", key=written)
             return
-        self._mark(tick, "marker", text=_latin(entry.name))
+        if entry.kind != "ended":
+            self._mark(tick, "marker", text=_latin(entry.name))
 
     def _moved(self, entry: Moved) -> None:
         tick = self._tick_of(entry.moment.beat)
@@ -324,7 +325,7 @@ class Recorder:
     ) -> None:
         self._path, self._told, self._now_playing = path, told, now_playing
         self._take = Take(scene.seed, version)
-        self._take.begin(scene.parts)
+        self._take.begin(scene.ensemble)
         self._changed = True
         self._wrong = ""
         self._save_after = 0.0
@@ -353,7 +354,7 @@ class Recorder:
 
     def _keep(self, item: Entry | Scene) -> None:
         if isinstance(item, Scene):
-            self._take.begin(item.parts)
+            self._take.begin(item.ensemble)
         else:
             self._take.add(item)
         self._changed = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle
@@ -27,6 +27,7 @@ from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
 from .part import PartSpec
 from .reading import Drum, Reading, Struck, Word
+from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, progression, styled, values
 from .table import Mistakes, Table, plainly, read, shown
 from .workshop import UNMADE, check_live, engine_class, make_engine
@@ -73,15 +74,26 @@ class Scene:
     conductor: ConductorSpec = UNCONDUCTED
     style: str = ""
     themes: Themes = NO_THEMES
+    stingers: tuple[StingerSpec, ...] = ()
+
+    @property
+    def ensemble(self) -> tuple[PartSpec, ...]:
+        """Everybody who may ever sound: the parts, then the stingers."""
+        return (*self.parts, *(each.part for each in self.stingers))
 
     def with_seed(self, seed: int) -> Scene:
         """The same scene from another seed, its invented themes included."""
         motifs = self.themes(seed)
         old = self.themes(self.seed)
-        parts = tuple(
-            replace(part, engine=_with_themes(part.engine, old, motifs)) for part in self.parts
+        return replace(
+            self.changed(lambda p: replace(p, engine=_with_themes(p.engine, old, motifs))),
+            seed=seed,
         )
-        return replace(self, seed=seed, parts=parts)
+
+    def changed(self, change: Callable[[PartSpec], PartSpec]) -> Scene:
+        """The same scene with everybody in it changed so."""
+        stingers = tuple(replace(each, part=change(each.part)) for each in self.stingers)
+        return replace(self, parts=tuple(map(change, self.parts)), stingers=stingers)
 
 
 def _with_themes(engine: Any, old: tuple[Motif, ...], new: tuple[Motif, ...]) -> Engine:
@@ -172,12 +184,13 @@ def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
     bar = meters.bar_at(Fraction(0)).meter.length
     shared = _Shared({*LIVE, *controls}, outputs, base, bar, motifs)
     conductor = direction(top, base, motifs, lambda table: _order(table, shared))
-    parts_table = top.table("parts")
+    parts_table, stings = top.table("parts"), top.table("stingers")
     top.end()
     parts = [] if parts_table is None else _parts(parts_table, feel, shared)
+    stingers = [] if stings is None else _stingers(stings, parts, feel, shared)
     return Scene(
         *(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars),
-        *(conductor, style, themes),
+        *(conductor, style, themes, tuple(stingers)),
     )
 
 
@@ -244,9 +257,31 @@ def _parts(table: Table, feel: Mapping[str, Any], shared: _Shared) -> list[PartS
     return _with_channels(parts)
 
 
-def _with_channels(parts: list[PartSpec]) -> list[PartSpec]:
+def _stingers(
+    table: Table, parts: Sequence[PartSpec], feel: Mapping[str, Any], shared: _Shared
+) -> list[StingerSpec]:
+    names, stingers = {part.name for part in parts}, []
+    if len(table.values) > MOST_STINGERS:
+        problem = f"expected at most {MOST_STINGERS} stingers, got {len(table.values)}"
+        table.note(Mistake(table.place, problem))
+    for name in list(table.values)[:MOST_STINGERS]:
+        if not NAME.match(name) or name in names:
+            wanted = "expected letters, digits, spaces and _ . - only, and no name of a part"
+            table.amiss(name, wanted, None)
+        inner = table.table(name)
+        if inner is not None:
+            inner.values = {**feel, **inner.values}
+            timing = read_timing(inner, shared.bar)
+            part = _part(name, inner, shared, read_words(inner, shared.themes))
+            stingers.append(StingerSpec(part, *timing))
+    taken = (part.channel for part in parts)
+    placed = _with_channels([each.part for each in stingers], taken)
+    return [replace(each, part=part) for each, part in zip(stingers, placed, strict=True)]
+
+
+def _with_channels(parts: list[PartSpec], others: Iterable[int] = ()) -> list[PartSpec]:
     """Those without a channel (0) on the next free one; else on shared ones, from 16 down."""
-    taken = {DRUMS, *(part.channel for part in parts)}
+    taken = {DRUMS, *others, *(part.channel for part in parts)}
     free = iter([channel for channel in range(1, 17) if channel not in taken])
     shared = cycle(channel for channel in range(16, 0, -1) if channel != DRUMS)
     return [
@@ -346,11 +381,17 @@ def check_target(text: str, place: str) -> str:
     return text
 
 
-def _part(name: str, table: Table, shared: _Shared) -> PartSpec:
-    """One part; its channel is 0 where it is to have one that is free."""
+def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None) -> PartSpec:
+    """One part; its channel is 0 where it is to have one that is free.
+
+    given: its engine, where the table names none.
+    """
     _harmonised(table, shared)
-    engine_name, known_class = engine_class(table)
-    engine = UNMADE if known_class is None else shared.engine(engine_name, known_class, table)
+    engine_name, known_class = ("", type(given)) if given is not None else engine_class(table)
+    if given is not None:
+        engine = given
+    else:
+        engine = UNMADE if known_class is None else shared.engine(engine_name, known_class, table)
     reading = _reading(table)
     alphabet = engine.alphabet()
     if reading is None:
@@ -373,7 +414,7 @@ def _part(name: str, table: Table, shared: _Shared) -> PartSpec:
         low=low,
         high=high,
         nearest=table.flag("nearest"),
-        fit=table.choice("fit", "", ("", "key", "chord")),
+        fit=table.choice("fit", getattr(engine, "fits", ""), ("", "key", "chord")),
         voices=table.whole("voices", 4, 1, 8),
         gate=table.number("gate", 0.9, 0.01, 2),
         velocity=table.number("velocity", 0.75, 0, 1),
@@ -652,13 +693,9 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = (), why: bool = 
         }
     if len(outputs) > MOST_OUTPUTS:
         raise Mistake("--osc", f"expected at most {MOST_OUTPUTS} outputs, got {len(outputs)}")
-    parts = tuple(
-        replace(
-            part,
-            outputs=tuple(
-                dict.fromkeys([name for name in part.outputs if name in outputs] + list(added))
-            ),
-        )
-        for part in scene.parts
-    )
-    return replace(scene, outputs=outputs, parts=parts)
+
+    def heard(part: PartSpec) -> PartSpec:
+        kept = [name for name in part.outputs if name in outputs]
+        return replace(part, outputs=tuple(dict.fromkeys(kept + list(added))))
+
+    return replace(scene.changed(heard), outputs=outputs)

@@ -167,7 +167,7 @@ class View:
         self._scene = scene
         self._rows = {
             spec.name: _Row(spec, COLOURS[number % len(COLOURS)])
-            for number, spec in enumerate(scene.parts)
+            for number, spec in enumerate(scene.ensemble)
         }
 
     # The picture ------------------------------------------------------------------------

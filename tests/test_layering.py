@@ -37,16 +37,24 @@ MAY: dict[str, set[str]] = {
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.table": {"engines.base"},
     "server.workshop": {"engines", "server.part", "server.table", "server.tunes"},
-    "server.when": {"engines.base", "server.part"},
+    "server.when": {"engines.base", "server.music", "server.part"},
     "server.style": {"engines.base", "server.conductor"},
     "server.direction": {
         *("engines.base", "engines.motif", "server.music", "server.conductor"),
         *("server.table", "server.tunes"),
     },
+    "server.stinger": {
+        *("engines.base", "engines.motif", "server.music", "server.part", "server.table"),
+        "server.when",
+    },
+    "server.hands": {
+        *("engines.base", "engines.performer", "server.cast", "server.music"),
+        *("server.player", "server.stinger"),
+    },
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
         *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
-        "server.workshop",
+        *("server.workshop", "server.stinger"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
@@ -54,13 +62,13 @@ MAY: dict[str, set[str]] = {
     "server.cast": {
         *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
         *("server.rack", "server.scene", "server.journal", "server.wire.protocol"),
-        "server.conductor",
+        *("server.conductor", "server.stinger"),
     },
     "server.baton": {"engines.base", "server.conductor", "server.music", "server.player"},
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        *("server.wire.protocol", "server.when"),
+        *("server.wire.protocol", "server.when", "server.stinger"),
     },
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),
@@ -78,7 +86,8 @@ MAY: dict[str, set[str]] = {
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
         *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
-        *("server.music", "server.style", "server.when"),
+        *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
+        "engines.performer",
     },
     "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},
     "server.survey": {"server.wire"},

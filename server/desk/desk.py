@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engines.base import Mistake
+from engines.performer import Playable
 from server.cast import setting_of
 from server.encode import osc_name
 from server.journal import Troubled
@@ -25,7 +26,8 @@ from server.style import shipped
 from server.when import parse_when
 
 from .conducting import conducting_nodes
-from .sent import is_sent
+from .playing import part_by_hand, playing_nodes
+from .sent import is_echo, is_sent
 from .tree import ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
 
 PREFIX = "/componium"
@@ -60,7 +62,7 @@ class _Order(NamedTuple):
     @property
     def change(self) -> tuple[tuple[str, ...], str]:
         """What it concerns and when, for the player to judge."""
-        return self.node.concerns, str(self.values[-1])
+        return self.node.concerns, self.node.moment(*self.values)
 
 
 class _Wish(NamedTuple):
@@ -156,10 +158,12 @@ class Desk:
 
     def _nodes(self) -> Iterator[Node]:
         yield from self.common_nodes()
-        scene = self.player.scene
+        player, scene = self.player, self.player.scene
         if scene is not None:
-            for part in scene.parts:
+            for part in scene.ensemble:
                 yield from self.part_nodes(part.name)
+                if isinstance(part.engine, Playable):
+                    yield from part_by_hand(player, part.name)
             for control in scene.controls:
                 yield self.control_node(control)
 
@@ -242,6 +246,7 @@ class Desk:
             ready=self._playable,
         )
         yield from conducting_nodes(player, moment)
+        yield from playing_nodes(player)
 
     def part_nodes(self, name: str) -> Iterator[Node]:
         """The strip of one part."""
@@ -329,7 +334,7 @@ class Desk:
             except Exception as error:
                 wrong = dict.fromkeys(range(len(messages)), f"went wrong: {error!r}")
         if wrong:
-            self._refuse_all([address for address, _ in messages], wrong, source)
+            self._refuse_all(messages, wrong, source)
 
     def _found_right(
         self, address: str, args: Sequence[object], source: Source
@@ -351,10 +356,19 @@ class Desk:
             return "a bundle takes one scene"
         return self.player.refusal(order.change for order in orders if order.node.quantum)
 
-    def _refuse_all(self, addresses: list[str], wrong: dict[int, str], source: Source) -> None:
-        whose = plain(addresses[next(iter(wrong))])
-        for nth, address in enumerate(addresses):
-            if is_sent(address):
+    def _refuse_all(
+        self,
+        messages: Sequence[tuple[str, Sequence[object]]],
+        wrong: dict[int, str],
+        source: Source,
+    ) -> None:
+        whose = plain(messages[next(iter(wrong))][0])
+        setting = self.player.setting
+        words = setting.conductor.words if setting is not None else ()
+        for nth, (address, args) in enumerate(messages):
+            if is_echo(address, args, words) or (
+                is_sent(address) and self.tree.get(address) is None
+            ):
                 # No answer: two Componiums must not send each other refusals for ever.
                 self.complaints.add(
                     "echoes",

@@ -9,6 +9,7 @@ from server.player import Player
 from server.scene import load_scene
 
 from .desk import Desk
+from .playing import part_by_hand
 from .sent import SENT
 from .tree import Argument, Node
 
@@ -31,7 +32,9 @@ RULES = """
   for another (`i`, `h`, `f`, `d`); on or off may be `T`, `F` or a number, on from 0.5.
 * A number outside its range is taken as the nearest inside it, and the receipt says so. NaN,
   infinities, wrong types and surplus arguments are refused, and then nothing is done.
-* `when` is `now`, `beat`, `bar`, `phrase`, or a multiple such as `2 beats` or `4 bars`.
+* `when` is `now`; the next `beat`, `bar`, `phrase` or `section`; a multiple since the scene
+  began, such as `2 beats` or `4 bars`; so many lines from now, `in 3 beats`; a place, `beat 3` or
+  `bar 17`; or `cue NAME`, the next bar that the scene's author has given that name.
 * A command without arguments takes one number, as buttons send it; 0, its release, does nothing.
 * `/stop` and `/panic` go before everything else and are never dropped; a start that came just
   before them does not happen.
@@ -65,7 +68,8 @@ With `timing = "stamp"` two integers stand before these arguments: wall time in 
 def reference() -> str:
     """Every address that is obeyed or sent, as Markdown."""
     desk = Desk(Player(JumpClock()), lambda path, style: load_scene(Path(path), style))
-    nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), desk.control_node("NAME")]
+    nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), *part_by_hand(desk.player, "NAME")]
+    nodes.append(desk.control_node("NAME"))
     obeyed = "".join(map(_row, nodes))
     sent = "".join(
         f"| `/componium{each.address}` | {each.arguments} | {each.when} |\n" for each in SENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 
@@ -21,11 +22,27 @@ SENT = (
     Sent("/part/NAME/why", "s symbol, s origin", "with each note, where the target asks for `why`"),
     Sent("/beat", "i bar, i beat (both from 1), f tempo", "every beat"),
     Sent("/chord", "s name, then i pitch classes, root first", "on change"),
+    Sent(
+        "/chord/next",
+        "s name, i bar, f beat at which it begins, then i pitch classes",
+        "as soon as it is known",
+    ),
+    Sent("/tension", "f tension of the chord in its key, 0..1", "with each chord"),
     Sent("/key", "s name", "on change"),
+    Sent("/scale", "s name of the key, then i pitch classes, tonic first", "with each key"),
+    Sent("/section", "s name, i bar", "on change"),
+    Sent(
+        "/section/next",
+        "s name, i bar, f seconds until then",
+        "in every bar, where another is to come within 256",
+    ),
+    Sent("/cue", "s name, i bar", "when a place is passed that the scene's author has named"),
+    Sent("/mood", "f valence, f arousal, s nearest word", "on change, at most once a beat"),
+    Sent("/stinger", "s name, s began or ended, i bar", "when a stinger begins and ends"),
     Sent("/transport", "s playing or stopped", "on change"),
     Sent(
         "/receipt",
-        "s address, s state (armed, done, refused, superseded), f bar at which it takes effect, "
+        "s address, s state (armed, then done, refused, superseded or cancelled), f bar at which it takes effect, "
         "s reason",
         "to the sender of a command",
     ),
@@ -36,6 +53,17 @@ _OWN = re.compile(
     + "|".join(re.escape(sent.address).replace("NAME", "[^/]+") for sent in SENT)
     + r")\Z"
 )
+
+
+def is_echo(address: str, args: Sequence[object], words: Collection[str]) -> bool:
+    """Whether this can only be our own message, though commands have the same address.
+
+    words: what moods are called.
+    """
+    kinds = "".join("s" if isinstance(arg, str) else "n" for arg in args)
+    if address == "/componium/mood":
+        return kinds == "nns" and args[2] in words
+    return (address, kinds) in (("/componium/section", "sn"), ("/componium/stinger", "ssn"))
 
 
 def is_sent(address: str) -> bool:

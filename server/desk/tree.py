@@ -120,6 +120,7 @@ class Node:
     once: doing it twice is not the same as once, so an immediate repetition is left out.
     loads: "scene" or "style" where its first argument names one; `act` is handed the scene itself.
     concerns: what it changes, as the player counts what waits for its moment.
+    moment: the words for that moment, out of its values.
     ready: raises Mistake while there is nothing that it could be done to.
     """
 
@@ -135,6 +136,7 @@ class Node:
     once: bool = False
     loads: Literal["", "scene", "style"] = ""
     concerns: tuple[str, ...] = ()
+    moment: Callable[..., str] = lambda *values: str(values[-1])
     ready: Callable[[], object] = lambda: None
 
     @property

@@ -8,6 +8,7 @@ from server.clock import JumpClock
 from server.desk.packet import decode
 from server.desk.reference import reference
 from server.desk.sent import SENT, is_sent
+from server.hands import Hands
 from server.player import Player
 from server.rack import Rack, Tape
 from server.scene import parse_scene
@@ -23,6 +24,8 @@ rules = "S -> I V7"
 engine = "grammar"
 rules = "S -> up down"
 reading = { up = "cc74=64", down = "C4 1/4" }
+[stingers.hit]
+notes = "c1:1/4"
 """
 
 
@@ -37,6 +40,7 @@ async def test_whatever_is_sent_stands_in_the_reference() -> None:
     player = Player(JumpClock(), lambda ids: Rack({"osc": tape}, ids), horizon=4 * 10**9)
     player.cue(parse_scene(SCENE))
     player.play(end_bar=4)
+    Hands(player).stinger("hit")
     await player.run()
     player.stop()
     seen = set()
@@ -47,7 +51,7 @@ async def test_whatever_is_sent_stands_in_the_reference() -> None:
             for message in messages:
                 assert is_sent(message.address)
                 address = message.address.removeprefix("/componium")
-                for part in ("low chords", "filter"):
+                for part in ("low_chords", "filter", "hit"):
                     address = address.replace(f"/{part}/", "/NAME/")
                 seen.add(address)
     assert seen == {sent.address for sent in SENT} - {"/receipt"}

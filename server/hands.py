@@ -1,0 +1,134 @@
+"""What a game or a player does with its own hands: stingers, gestures, single notes, praise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+from engines.base import Mistake
+from engines.performer import Playable
+
+from .cast import Playing
+from .music.value import value_name
+from .player import Player, Receipt
+from .stinger import MOST_SOUNDING, Sting, StingerSpec
+
+OWN, GRID = "own", "grid"  # moments: as the stinger says; the part's next grid line
+SIXTEENTH = Fraction(1, 4)  # of a part without a grid
+LONGEST_HIT = Fraction(4)  # quarter notes
+KEPT = 64  # beats of one stinger that are remembered
+
+Told = Callable[[Receipt], None] | None
+
+
+class Hands:
+    """Plays a player's stingers and playable parts.
+
+    All methods raise Mistake where something is not there or not allowed now.
+    """
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    # Stingers ---------------------------------------------------------------------------
+
+    def stinger(self, name: str, when: str = OWN, told: Told = None) -> Receipt:
+        """Have a stinger sound at a moment; it may be called off until then."""
+        player, spec = self._player, self._stinger(name)
+        self._playing("stinger")
+        moment = self.moment_of(name, when)
+        begin = player.boundary(moment)
+        if why := self._hindrance(spec, begin):
+            raise Mistake("stinger", why)
+        return self._strike(spec, ("stinger", name), moment, told, named=True)
+
+    def moment_of(self, name: str, when: str) -> str:
+        """The words for the moment at which a stinger begins that is asked for so."""
+        scene = self._player.scene
+        known = {each.part.name: each.when for each in scene.stingers} if scene else {}
+        return known.get(name, "beat") if when == OWN else when
+
+    def _stinger(self, name: str) -> StingerSpec:
+        scene = self._player.scene
+        stingers = scene.stingers if scene is not None else ()
+        for spec in stingers:
+            if spec.part.name == name:
+                return spec
+        there = ", ".join(spec.part.name for spec in stingers) or "none in this scene"
+        raise Mistake("name", f"no stinger has this name; there are: {there}")
+
+    def _hindrance(self, spec: StingerSpec, begin: Fraction) -> str:
+        """Why it may not begin there; "" where it may."""
+        player, name = self._player, spec.part.name
+        sounding = sum(sting.named for sting in player.stings())
+        if sounding + len(player.armed(("stinger",))) >= MOST_SOUNDING:
+            return f"{MOST_SOUNDING} stingers sound or wait already"
+        others = (*player.armed(("stinger", name)), *player.struck.get(name, ()))
+        if isinstance(spec.again, Fraction):
+            away, unit = [float(abs(begin - other)) for other in others], "quarter notes"
+        else:
+            ns_at, unit = player.timeline.ns_at, "s"
+            away = [abs(ns_at(begin) - ns_at(other)) / 1e9 for other in others]
+        left = float(spec.again) - min(away, default=float(spec.again))
+        return f"it may sound again {left:.3g} {unit} later" if left > 0 else ""
+
+    # Playable parts ---------------------------------------------------------------------
+
+    def gesture(self, name: str, pulse: float, height: float, energy: float) -> None:
+        """Set what the hand of a part does, from its next symbol on; see `Performer`."""
+        self._playable(name)
+        self._player.gesture(name, {"pulse": pulse, "height": height, "energy": energy})
+
+    def hit(
+        self, name: str, height: float, energy: float, when: str = GRID, told: Told = None
+    ) -> Receipt:
+        """One note of a part that its hand plays, at the next line of a grid or another moment."""
+        playing, playable = self._playable(name)
+        self._playing("hit")
+        part = replace(playing.spec, engine=playable.struck(height, energy))
+        spec = StingerSpec(part, length=LONGEST_HIT)
+        return self._strike(spec, ("part", name, "hit"), self.grid_of(name, when), told)
+
+    def grid_of(self, name: str, when: str) -> str:
+        """The words for the moment of a hit that is asked for so."""
+        playing, _ = self._playable(name)
+        return value_name(playing.spec.grid or SIXTEENTH) if when == GRID else when
+
+    def _playable(self, name: str) -> tuple[Playing, Playable]:
+        playing = self._player.part(name)
+        engine = playing.spec.engine
+        if not isinstance(engine, Playable):
+            raise Mistake(f"part {name}", "it cannot be played; give it engine = 'performer'")
+        return playing, engine
+
+    # What both are ----------------------------------------------------------------------
+
+    def _playing(self, what: str) -> None:
+        if not self._player.playing:
+            raise Mistake(what, "the transport is stopped; play first")
+
+    def _strike(
+        self,
+        spec: StingerSpec,
+        topic: tuple[str, ...],
+        when: str,
+        told: Told,
+        named: bool = False,
+    ) -> Receipt:
+        player, name = self._player, spec.part.name
+        number = player.asked[name] + 1
+        struck: list[Sting] = []
+
+        def apply(beat: Fraction) -> None:
+            struck.append(player.cast_at(beat).sting(spec, number, beat, named))
+            player.strike(struck[-1])
+            del player.struck[name][:-KEPT]
+
+        def undo(beat: Fraction) -> None:
+            player.unstrike(struck.pop())
+
+        receipt = player.at(when, topic, apply, told, undo=undo, alongside=True)
+        if receipt.state != "refused":
+            player.asked[name] = number
+        return receipt
