@@ -475,7 +475,9 @@ def ornament(motif: Motif, rng: Random, amount: float = 0.5) -> Motif:
                 notes += figure
                 continue
         notes.append(note)
-    return _made(motif, notes[:MOST_NOTES])
+    adorned = _made(motif, notes[:MOST_NOTES])
+    # New onsets may make a bar of three read as two threes; then other beats would be strong.
+    return adorned if _compound(adorned) == _compound(motif) else motif
 
 
 def _figure(note: Note, following: int, rng: Random) -> list[Note]:
