@@ -37,8 +37,9 @@ SETTLED = 2_000 * MS
 UNSURE = 50 * MS
 MOST_REMEMBERED = 200_000
 #: How long a wire may take to end; a healthy one that holds nothing back needs some ms.
-LEAVING = 600 * MS
-#: How long another may take, from its start, to pay what a wire that died at the end still owed.
+LEAVING = 500 * MS
+#: How long it may take until another has paid what a wire that died at the end still owed: whoever
+#: ends the program is not to wait for a second.
 PAYING = 900 * MS
 #: Closed ports whose ends are remembered, for as long as they might not have left.
 MOST_PARTED = 256
@@ -200,11 +201,11 @@ class Link:
         self._unqueue(ALL, cut=True)
 
     async def close(self) -> None:
-        """End everything, let it out, and wait for the process to end: for 0.6 s at most.
+        """End everything, let it out, and wait for the process to end: for 0.5 s at most.
 
-        Where it has died or hangs and may owe something, another pays: 0.9 s more at most.
+        Where it has died or hangs and may owe something, another pays: 0.9 s for both at most.
         """
-        self._closing = True
+        self._closing, limit = True, self._clock() + PAYING
         for task in self._tasks:
             task.cancel()
         if self._again is not None:
@@ -218,7 +219,7 @@ class Link:
                 with contextlib.suppress(OSError):
                     self._spawn()
                     self._introduce()
-                    left = await self._end(PAYING)
+                    left = await self._end(limit - self._clock())
         self._bury(kill=not left)  # one that still closes its ports ends by itself, in 2 s at most
 
     async def _end(self, patience: int) -> bool:
