@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from random import Random
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from engines.taste import Taste
 
 
 class Mistake(ValueError):  # noqa: N818  (a word a musician understands)
@@ -170,13 +173,15 @@ class Controls:
 
     values: by name; those of `LIVE` are always there, `bar` and `beat` as they are where the
     next symbol will land, others where the scene has them among its [controls].
+    taste: what listeners have made of the engine's choices, where anybody keeps it.
     """
 
-    __slots__ = ("_news", "values")
+    __slots__ = ("_news", "taste", "values")
 
     def __init__(self, values: Mapping[str, float] | None = None) -> None:
         self.values: dict[str, float] = _NEUTRAL | dict(values or {})
         self._news: deque[News] = deque(maxlen=1024)
+        self.taste: Taste | None = None
 
     def get(self, name: str, default: float = 0.0) -> float:
         """A value, the neutral one of `LIVE` where nothing has set it."""

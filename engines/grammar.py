@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol, Use
 from engines.expression import Expression, parse_expression
+from engines.taste import LEAST_SHARE, Lesson, Taste
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -228,6 +229,23 @@ class _Choice:
         self.thresholds = None if live else list(accumulate(chances))[:-1]
         self._last: tuple[list[float], list[float], list[float], dict[int, _Option]]
         self._last = [], [], [], {}
+
+    def bent(
+        self,
+        random: float,
+        values: Mapping[str, float],
+        taste: Taste,
+        praised: Mapping[str, tuple[float, float]],
+    ) -> _Option:
+        """The alternative that a random number chooses where some of them have been praised."""
+        weights = [None if weight is None else weight(values) for weight in self.weights]
+        chances = [
+            chance * taste.factor(praised, option.alternative.text)
+            for chance, option in zip(_chances(weights), self.options, strict=True)
+        ]
+        ends = list(accumulate(chances))
+        index = bisect_right(ends, random * ends[-1], 0, len(ends) - 1)
+        return self.options[index]._replace(chance=chances[index] / ends[-1])
 
     def now(self, random: float, values: Mapping[str, float]) -> _Option:
         """The alternative that a random number (0 to 1) chooses under these live values."""
@@ -708,6 +726,8 @@ def _derive(
     learning: list[_Learnt] = []
     tape: list[Symbol] = []
     rule, parent = start, cast("Step | None", None)
+    taste = controls.taste
+    bent = taste.bent if taste is not None else {}
     idle = 0  # work since the last symbol
     while True:
         idle += 1
@@ -716,7 +736,11 @@ def _derive(
             yield THINKING
         choice = rule.choice if len(calls) <= max_depth else rule.way_out
         thresholds = choice.thresholds
-        if thresholds is None:
+        if bent and thresholds != [] and (praised := bent.get(rule.name)):
+            assert taste is not None
+            idle += len(choice.options)
+            option = choice.bent(random(), controls.values, taste, praised)
+        elif thresholds is None:
             idle += len(choice.options)  # weighing them is work too
             option = choice.now(random(), controls.values)
         elif thresholds:
@@ -945,6 +969,17 @@ class Grammar:
     def alphabet(self) -> frozenset[str]:
         """Every terminal that the start leads to."""
         return self._alphabet
+
+    def lessons(self, origin: Origin) -> Iterator[Lesson]:
+        """The alternatives along the derivation, each with half the share of the one below."""
+        origin = origin.first if isinstance(origin, Recalled) else origin
+        step, share = origin if isinstance(origin, Step) else None, 1.0
+        while step is not None and share >= LEAST_SHARE:
+            alternative = step._option.alternative
+            if len(alternative.rule.alternatives) > 1:
+                yield Lesson(alternative.rule.name, alternative.text, share)
+                share /= 2
+            step = step.parent
 
     def reads(self) -> Iterator[Use]:
         """The live values in the weights of what the start leads to."""

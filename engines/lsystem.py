@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engines.base import THINKING, WORK_PER_PULL, Controls, Mistake, Origin, Symbol, Use
 from engines.expression import Expression, parse_expression
+from engines.taste import LEAST_SHARE, Lesson, Taste
 from engines.turtle import CLOSE, DRAWING, OPEN, PAUSE, Run, nested_time, turtle_path
 
 if TYPE_CHECKING:
@@ -210,6 +211,16 @@ class LSystem:
                 depth = min(depth + 1, self._deepest)
             first = WORK_PER_PULL
 
+    def lessons(self, origin: Origin) -> Iterator[Lesson]:
+        """The productions that chance chose, each with half the share of the one it led to."""
+        share, made = 1.0, origin
+        while isinstance(made, Rewriting) and share >= LEAST_SHARE:
+            rule = made.production.rule
+            if len(rule.productions) > 1:
+                yield Lesson(rule.head, made.production.option, share)
+                share /= 2
+            made = made.parent or AXIOM
+
     @property
     def closes(self) -> bool:
         """Whether each symbol's note value comes after it, as a symbol of its own."""
@@ -346,6 +357,11 @@ class Production:
         fixed = [template.fixed for template in templates if template.fixed is not None]
         self.fixed = tuple(fixed) if len(fixed) == len(templates) else None
 
+    @property
+    def option(self) -> str:
+        """Its right side as it is written."""
+        return self.words.partition(" -> ")[2]
+
     def successor(self, args: tuple[float, ...], values: Mapping[str, float]) -> Sequence[Module]:
         if self.fixed is not None:
             return self.fixed
@@ -440,9 +456,29 @@ class Rule:
         ends, successors = outcome
         if len(ends) == 1:
             return self.productions[0], 1.0, successors[0]
+        taste = controls.taste
+        if taste is not None and taste.bent and (praised := taste.bent.get(self.head)):
+            ends = self._bent(ends, taste, praised)
         taken = bisect_right(ends, rng.random(), 0, len(ends) - 1)
         chance = ends[taken] - ends[taken - 1] if taken else ends[0]
         return self.productions[taken], chance, successors[taken]
+
+    @property
+    def head(self) -> str:
+        """Its left side as it is written."""
+        return self.productions[0].words.partition(" -> ")[0]
+
+    def _bent(
+        self, ends: list[float], taste: Taste, praised: Mapping[str, tuple[float, float]]
+    ) -> list[float]:
+        """The shares where some productions have been praised."""
+        shares = [end - before for before, end in zip([0.0, *ends], ends, strict=False)]
+        bent = [
+            share * taste.factor(praised, made.option)
+            for share, made in zip(shares, self.productions, strict=True)
+        ]
+        total = sum(bent)
+        return list(accumulate(share / total for share in bent))
 
     def _work_out(self, args: tuple[float, ...], live: tuple[float, ...]) -> Outcome | None:
         values = dict(zip(self.parameters + self.reads, args + live, strict=True))

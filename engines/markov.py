@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import isfinite
 from random import Random
 from typing import Any, cast
@@ -32,6 +32,7 @@ from engines.items import (
 )
 from engines.phrases import Plan
 from engines.prefix import COLDEST, HOTTEST, MAX_ORDER, Chain, Choice, Link, Turn, Way
+from engines.taste import Lesson, Taste
 
 #: What a description may learn, in items and ends of pieces.
 MOST_ITEMS = 1_000_000
@@ -248,6 +249,13 @@ class Markov:
         pitches = dict.fromkeys(item.pitch for item in pitch)
         return frozenset(_joint_name(each, value) for each in pitches for value in durations)
 
+    def lessons(self, origin: Origin) -> Iterator[Lesson]:
+        """The continuation in its context; of several views, of each."""
+        choices = origin.choices if isinstance(origin, Joint) else (origin,)
+        for view, choice in enumerate(choices):
+            if isinstance(choice, Choice) and choice.probability < 1:
+                yield Lesson(choice.node.key(view), choice.label)
+
     def _wander(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         random, get = rng.random, controls.get
         own_order, own_temperature = self.order, self.temperature
@@ -255,7 +263,7 @@ class Markov:
         if self.remember:
             chains = tuple(chain.listening(self.remember + 1) for chain in chains)
             ear = _Ear(self._grain, chains)
-        strands = [_Strand(chain) for chain in chains]
+        strands = [_Strand(chain, view, controls.taste) for view, chain in enumerate(chains)]
         weave = _Weave(self.views) if len(strands) > 1 else None
         while True:
             if ear is not None:
@@ -285,7 +293,7 @@ class Markov:
         """Phrase after phrase; a plan for another order is made bit by bit between symbols."""
         random, get = rng.random, controls.get
         own_order, own_temperature = self.order, self.temperature
-        chain = self._chains[0]
+        chain, taste = self._chains[0], controls.taste
         plan = ready = fresh = self._plan
         growing: Iterator[None] | None = None
         while True:
@@ -293,7 +301,7 @@ class Markov:
             state = plan.start
             for step in range(self.phrase):
                 temperature = get("temperature", own_temperature)
-                link, choice, state = plan.draw(state, step, temperature, random)
+                link, choice, state = plan.draw(state, step, temperature, random, taste)
                 item = link.item
                 yield _new(Symbol, (item.name, choice, (), item.fragment))
                 order = get("order", own_order)
@@ -379,10 +387,12 @@ class _Learner:
 class _Strand:
     """A walk along one chain: what it has handed out last."""
 
-    __slots__ = ("_chain", "_last", "_past", "_turn")
+    __slots__ = ("_bent", "_chain", "_last", "_past", "_taste", "_turn", "_view")
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, view: int, taste: Taste | None) -> None:
         self._chain, self._past = chain, deque([chain.link(BREAK)], MAX_ORDER)
+        self._view, self._taste = view, taste
+        self._bent = taste.bent if taste is not None else {}
         self._last: Way | None = None
         self._turn: Turn | None = None
 
@@ -403,7 +413,13 @@ class _Strand:
                 way = self._look_up(last, turn, whole)
                 if way is None:
                     return None
-            link, turn = way.draw(temperature, random)
+            bent = self._bent
+            if bent and (praised := bent.get(way.node.key(self._view))):
+                assert self._taste is not None
+                factor = partial(self._taste.factor, praised)
+                link, turn = way.draw_bent(temperature, random, factor)
+            else:
+                link, turn = way.draw(temperature, random)
             self._past.append(link)
             last = way
             if turn.choice is not None:

@@ -12,11 +12,25 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from engines.base import WORK_PER_PULL, Mistake
 from engines.items import BREAK
-from engines.prefix import Chain, Choice, Link, Node, Reductions, Table, climb, heights, share
+from engines.prefix import (
+    COLDEST,
+    HOTTEST,
+    Chain,
+    Choice,
+    Link,
+    Node,
+    Reductions,
+    Table,
+    climb,
+    heights,
+    share,
+)
+from engines.taste import Taste
 
 #: Contexts times steps that a plan may hold.
 MOST_CELLS = 1_000_000
@@ -77,6 +91,23 @@ class _Option:
                 choices[which] = choice
             else:
                 self._choices = {}
+        return link, choice, source.following[which]
+
+    def draw_bent(
+        self,
+        temperature: float,
+        random: Callable[[], float],
+        reductions: Reductions,
+        factor: Callable[[str], float],
+    ) -> tuple[Link, Choice, int]:
+        """The same where labels have been praised. factor: on the weight of a label."""
+        source, power = self.source, min(HOTTEST, max(COLDEST, temperature))
+        labels = zip(source.table.labels, self._weights, strict=True)
+        sums = heights([weight * factor(label) ** power for label, weight in labels], temperature)
+        which = climb(sums, random)
+        link, node = source.table.one(which, random), source.node
+        label = link.labels[node.level]
+        choice = Choice(node, label, share(sums, which), source.asked, reductions)
         return link, choice, source.following[which]
 
 
@@ -164,14 +195,26 @@ class Plan:
         self._arcs.clear()  # what is drawn needs the sources alone
 
     def draw(
-        self, state: int, step: int, temperature: float, random: Callable[[], float]
+        self,
+        state: int,
+        step: int,
+        temperature: float,
+        random: Callable[[], float],
+        taste: Taste | None = None,
     ) -> tuple[Link, Choice, int]:
         """The link at a step, why, and the context it leads to."""
+        bent = taste.bent if taste is not None else None
         while True:
             found = self._options.get((state, step))
             options, sums = found or self._options_at(state, step)
             option = options[climb(sums, random)] if len(options) > 1 else options[0]
-            link, choice, state = option.draw(temperature, random, self._chain.reductions)
+            reductions = self._chain.reductions
+            if bent and (praised := bent.get(option.source.node.key(0))):
+                assert taste is not None
+                factor = partial(taste.factor, praised)
+                link, choice, state = option.draw_bent(temperature, random, reductions, factor)
+            else:
+                link, choice, state = option.draw(temperature, random, reductions)
             if link.item is not BREAK:
                 return link, choice, state
 

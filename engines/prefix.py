@@ -122,6 +122,10 @@ class Node:
         self.tables: dict[int, Table] = {}
         self.ways: dict[int, Way] = {}
 
+    def key(self, view: int) -> str:
+        """What praise of what follows is kept under. view: the number of the chain."""
+        return " ".join((f"{view}.{self.level}:", *self.context()))
+
     def context(self) -> tuple[str, ...]:
         """The labels that precede, oldest first; empty for a root."""
         labels: list[str] = []
@@ -381,6 +385,23 @@ class Way:
         self._reductions = reductions
         self._bounds, self._links = table.bounds, table.links
         self._heat, self._turns = 1.0, dict[int, Turn]()
+
+    def draw_bent(
+        self,
+        temperature: float,
+        random: Callable[[], float],
+        factor: Callable[[str], float],
+    ) -> tuple[Link, Turn]:
+        """The same where labels have been praised. factor: on the weight of a label."""
+        table, power = self.table, min(HOTTEST, max(COLDEST, temperature))
+        counts = zip(table.labels, table.counts(), strict=True)
+        sums = heights([count * factor(label) ** power for label, count in counts], temperature)
+        which = climb(sums, random)
+        link, choice = table.one(which, random), None
+        if link.item is not BREAK:
+            label, chance = link.labels[self.node.level], share(sums, which)
+            choice = Choice(self.node, label, chance, self.order, self._reductions)
+        return link, Turn(choice)
 
     def draw(self, temperature: float, random: Callable[[], float]) -> tuple[Link, Turn]:
         """A link, and the turn that it is."""

@@ -185,7 +185,9 @@ class Cast:
 
     def sting(self, spec: StingerSpec, count: int, begin: Fraction, named: bool) -> Sting:
         """One of a stinger, or of a part that is struck, yet to be planned; see `Sting.of`."""
-        return Sting.of(spec, count, begin, self.setting, self._next_id, named)
+        sting = Sting.of(spec, count, begin, self.setting, self._next_id, named)
+        sting.part.controls.taste = self.named[sting.name].part.controls.taste
+        return sting
 
     def cut_stings(self, beat: Fraction) -> list[PendingCue]:
         """What tells of the stingers that still sound at a beat that they end there."""

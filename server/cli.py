@@ -157,6 +157,10 @@ def play(
             show_default="1821",
         ),
     ] = None,
+    taste: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Begin with what feedback taught; keep it there."),
+    ] = None,
     horizon_ms: Annotated[
         int, typer.Option(metavar="MS", min=20, max=2000, help="How far to plan ahead.")
     ] = 100,
@@ -177,6 +181,7 @@ def play(
         horizon=horizon_ms * 1_000_000,
         control=CONTROL_PORT if control is None else control,
         insisted=bool(control),
+        taste=taste,
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why)
     if why and not any(spec.why for spec in chosen.outputs.values()):

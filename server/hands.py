@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
-from engines.base import Mistake
+from engines.base import Mistake, Origin
 from engines.performer import Playable
+from engines.taste import FORMAT, Taste
 
 from .cast import Playing
 from .music.value import value_name
@@ -19,7 +21,20 @@ SIXTEENTH = Fraction(1, 4)  # of a part without a grid
 LONGEST_HIT = Fraction(4)  # quarter notes
 KEPT = 64  # beats of one stinger that are remembered
 
+#: Seconds between a note and a listener's key: the soonest, the likeliest, the latest.
+SOONEST, LIKELIEST, LATEST = 0.3, 1.0, 4.0
+
 Told = Callable[[Receipt], None] | None
+
+
+def reaction(age: float) -> float:
+    """How likely praise is meant for a note that began so many seconds ago, 0 to 1.
+
+    After the reaction delay of GenJam's mentor (Biles 1994); the triangle is ours.
+    """
+    if age < LIKELIEST:
+        return max((age - SOONEST) / (LIKELIEST - SOONEST), 0.0)
+    return max((LATEST - age) / (LATEST - LIKELIEST), 0.0)
 
 
 class Hands:
@@ -101,6 +116,53 @@ class Hands:
         if not isinstance(engine, Playable):
             raise Mistake(f"part {name}", "it cannot be played; give it engine = 'performer'")
         return playing, engine
+
+    # Praise -----------------------------------------------------------------------------
+
+    def feedback(self, amount: float, part: str = "") -> str:
+        """A listener likes (1) or dislikes (-1) what has just sounded, of one part or of all.
+
+        Each part's notes of the last seconds share the praise, by how likely it is meant for them.
+        """
+        player = self._player
+        if part:
+            player.part(part)
+        now, shares = player.clock.now(), dict[str, list[tuple[Origin, float]]]()
+        for begun in player.begun:
+            weight = reaction((now - begun.due) / 1e9)
+            if weight and part in ("", begun.part):
+                shares.setdefault(begun.part, []).append((begun.origin, weight))
+        known = player.cast.named if player.cast is not None else {}
+        heard = {name: notes for name, notes in shares.items() if name in known}
+        if not heard:
+            raise Mistake("feedback", f"nothing has sounded in the last {LATEST:g} s")
+        for name, notes in heard.items():
+            whole = sum(weight for _, weight in notes)
+            for origin, weight in notes:
+                known[name].part.praise(origin, amount * weight / whole)
+        return f"to {', '.join(heard)}"
+
+    def tastes(self) -> dict[str, Any]:
+        """What was learnt, by scene and part, as JSON has it."""
+        scenes: dict[str, dict[str, Any]] = {}
+        for (scene, part), taste in self._player.tastes.items():
+            if data := taste.to_data():
+                scenes.setdefault(scene, {})[part] = data
+        return {"format": FORMAT, "scenes": scenes}
+
+    def load_tastes(self, data: Any) -> None:
+        """Take over what `tastes` gave. Errors: Mistake, and then nothing is taken over."""
+        scenes = data.get("scenes") if isinstance(data, Mapping) else None
+        if not isinstance(scenes, Mapping) or data.get("format") != FORMAT:
+            raise Mistake("taste", f"expected what was saved, with format {FORMAT!r}")
+        for parts in scenes.values():
+            if not isinstance(parts, Mapping):
+                raise Mistake("taste", "expected each scene's parts")
+            for content in parts.values():
+                Taste().load(content)
+        for scene, parts in scenes.items():
+            for part, content in parts.items():
+                self._player.taste(scene, part).load(content)
 
     # What both are ----------------------------------------------------------------------
 

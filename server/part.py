@@ -11,7 +11,18 @@ from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
-from engines.base import THINKING, Controls, Engine, Fragment, Heard, Origin, Sound, Symbol
+from engines.base import (
+    THINKING,
+    Controls,
+    Engine,
+    Fragment,
+    Heard,
+    Origin,
+    Praise,
+    Sound,
+    Symbol,
+)
+from engines.taste import Teachable
 
 from .conductor.conductor import Bar, Conductor, ConductorSpec
 from .music.chord import Chord, approach, chord_tone, colours, roman, voice
@@ -341,6 +352,20 @@ class Part:
             )
             self._heard.append(Heard(step.beat, Fragment(step.length, sounds)))
 
+    def praise(self, origin: Origin, amount: float) -> None:
+        """Have the engine know that a symbol of this origin was liked (above 0) or not."""
+        taste, engine = self.controls.taste, self.spec.engine
+        if taste is None or not isinstance(engine, Teachable):
+            self.controls.tell(Praise(origin, amount))
+            return
+        taste.now = self._bars(self.cursor)
+        for lesson in engine.lessons(origin):
+            taste.add(lesson, amount)
+
+    def _bars(self, beat: Fraction) -> float:
+        """Bars since the timeline began, as long as the scene's first one."""
+        return float(beat / self.setting.meters.bar_at(Fraction(0)).meter.length)
+
     def _pull(self, at: Fraction) -> None:
         """Ask the engine until something can be laid out, which will land at this beat."""
         values, setting = self.controls.values, self.setting
@@ -349,6 +374,9 @@ class Part:
         values.update(setting.conductor.bar(ground.place.bar).values)
         values.update(self.own)
         values["bar"], values["beat"] = ground.place.bar, ground.at
+        taste = self.controls.taste
+        if taste is not None and taste.bent:
+            taste.now = self._bars(at)
         heard = self._heard
         while heard and heard[0].beat < at:
             self.controls.tell(heard.popleft())

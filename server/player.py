@@ -17,6 +17,7 @@ from math import isclose, isfinite
 from typing import NamedTuple
 
 from engines.base import Mistake, Origin
+from engines.taste import Taste
 
 from .cast import Cast, Pending, PendingBeat, PendingCue, PendingStep, PendingSting, Playing, Sent
 from .clock import Clock, JumpClock
@@ -150,6 +151,8 @@ class Player:
         self.asked: Counter[str] = Counter()
         self.struck: dict[str, list[Fraction]] = {}
         self.begun: deque[Begun] = deque(maxlen=REMEMBERED)
+        #: What listeners have made of each scene's parts, by their names; it outlives them.
+        self.tastes: dict[tuple[str, str], Taste] = {}
 
     # The loop ---------------------------------------------------------------------------
 
@@ -341,6 +344,16 @@ class Player:
         for cast in self._casts:
             for playing in cast.everyone:
                 self.rack.recall(playing.number)
+
+    # Praise -----------------------------------------------------------------------------
+
+    def taste(self, scene: str, part: str) -> Taste:
+        """What listeners have made of a part so far."""
+        return self.tastes.setdefault((scene, part), Taste())
+
+    def _season(self, cast: Cast) -> None:
+        for name, playing in cast.named.items():
+            playing.part.controls.taste = self.taste(cast.scene.name, name)
 
     # Stingers ---------------------------------------------------------------------------
 
@@ -560,6 +573,9 @@ class Player:
             before.setting.conductor.settle()
         moods = before.setting.conductor.moods if before is not None else None
         cast = Cast(scene, Fraction(0), self.rack, self._number, before, moods=moods)
+        for taste in self.tastes.values():
+            taste.begin()
+        self._season(cast)
         self._casts = [cast]
         self._ahead.clear()
         self._sounding.clear()
@@ -1028,6 +1044,7 @@ class Player:
         before = heir_of or old
         moods = before.setting.conductor.moods
         cast = Cast(scene, beat, self.rack, self._number, before if keep else None, False, moods)
+        self._season(cast)
         tempo = cast.tempo
         if before not in kept:  # it takes the place of one that was to begin here
             cast.tempo = before.tempo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import os
 import selectors
 import signal
@@ -21,6 +22,7 @@ from typing import TypeVar, TypeVarTuple
 from engines.base import Mistake
 
 from .clock import RealClock
+from .hands import Hands
 from .health import Health
 from .journal import Journal, Troubled
 from .player import HORIZON, Player
@@ -31,6 +33,7 @@ from .wire.link import Link
 #: What `play` may wait for its ports to open before the first beat.
 OPENING = 0.5
 CONTROL_PORT = 1821
+LARGEST_TASTE = 16 << 20  # bytes of a file with what was learnt
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -43,7 +46,8 @@ class Wish:
     folder: where the scene lies, whose other scenes may be called for.
     horizon: nanoseconds to plan ahead.  bars, seconds: when to end; 0 for never.
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
-    was asked for, so that playing without it would be wrong.
+    was asked for, so that playing without it would be wrong.  taste: the file that keeps what
+    feedback teaches.
     """
 
     midi: str = ""
@@ -55,6 +59,7 @@ class Wish:
     horizon: int = HORIZON
     control: int = CONTROL_PORT
     insisted: bool = False
+    taste: Path | None = None
 
 
 class Stage:
@@ -74,6 +79,7 @@ class Stage:
         self.player = Player(
             RealClock(), lambda ids: Rack({}, ids), journal, wish.horizon, boot=_boottime()
         )
+        self._hands = Hands(self.player)
         self._links = {kind: self._link(kind) for kind in self._kinds()}
         self.player.rack.wires.update(self._links)
 
@@ -105,6 +111,7 @@ class Stage:
         close_desk: Callable[[], None] = lambda: None  # noqa: E731
         try:
             await self._start_wires()
+            self._recall_taste()
             self.player.cue(self._scene)
             close_desk = await self._open_desk()
             await self._ports_open()
@@ -115,10 +122,40 @@ class Stage:
                 async with asyncio.timeout_at(self._until()):
                     await self.player.run(lambda: bool(self._left))
             self.player.stop()
+            if self.wish.taste is not None:
+                self._keep_taste()
         finally:
             close_desk()
             await asyncio.gather(*(link.close() for link in self._links.values()))
         return 128 + self._left if self._left else 0
+
+    def _recall_taste(self) -> None:
+        """Begin with what was learnt before. Errors: Mistake."""
+        path = self.wish.taste
+        if path is None or not path.exists():
+            return
+        try:
+            if path.stat().st_size > LARGEST_TASTE:
+                raise Mistake("--taste", f"{path} is larger than {LARGEST_TASTE >> 20} MiB")
+            data = json.loads(path.read_text(encoding="utf-8"))
+            self._hands.load_tastes(data)
+        except (OSError, ValueError, RecursionError) as error:
+            if isinstance(error, Mistake):
+                raise
+            raise Mistake("--taste", f"{path} cannot be read: {error}") from None
+
+    def _keep_taste(self) -> str:
+        """Save what was learnt, whole or not at all; where."""
+        path = self.wish.taste
+        assert path is not None
+        fresh = path.with_name(f"{path.name}.new")
+        try:
+            fresh.write_text(json.dumps(self._hands.tastes(), indent=1), encoding="utf-8")
+            fresh.replace(path)
+        except OSError as error:
+            self.journal.enter(Troubled("taste", f"{path} cannot be written: {error}"))
+            raise Mistake("taste", f"{path.name} cannot be written") from None
+        return f"to {path.name}"
 
     def _until(self) -> float | None:
         """When so many seconds of music are over, by the loop's clock; None for never."""
@@ -164,7 +201,8 @@ class Stage:
         from .desk.desk import Desk
         from .desk.osc import serve
 
-        desk = Desk(self.player, self.load, self.wish.folder)
+        keep = self._keep_taste if self.wish.taste is not None else None
+        desk = Desk(self.player, self.load, self.wish.folder, keep)
         try:
             door = await serve(desk, port=self.wish.control)
         except Mistake as mistake:

@@ -30,7 +30,9 @@ MAY: dict[str, set[str]] = {
     "server.journal": {"server.music"},
     "server.tunes": {"engines.base", "mido"},
     "server.reading": {"server.music", "engines.base"},
-    "server.part": {"server.music", "server.conductor", "server.reading", "engines.base"},
+    "server.part": {
+        *("server.music", "server.conductor", "server.reading", "engines.base", "engines.taste"),
+    },
     "server.mixer": {"server.part"},
     "server.perform": {"server.music", "server.part", "server.mixer"},
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
@@ -48,7 +50,7 @@ MAY: dict[str, set[str]] = {
         "server.when",
     },
     "server.hands": {
-        *("engines.base", "engines.performer", "server.cast", "server.music"),
+        *("engines.base", "engines.performer", "engines.taste", "server.cast", "server.music"),
         *("server.player", "server.stinger"),
     },
     "server.scene": {
@@ -68,7 +70,7 @@ MAY: dict[str, set[str]] = {
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        *("server.wire.protocol", "server.when", "server.stinger"),
+        *("server.wire.protocol", "server.when", "server.stinger", "engines.taste"),
     },
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),
@@ -93,7 +95,7 @@ MAY: dict[str, set[str]] = {
     "server.survey": {"server.wire"},
     "server.stage": {
         *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
-        *("server.rack", "server.scene", "server.wire.link", "server.desk"),
+        *("server.rack", "server.scene", "server.wire.link", "server.desk", "server.hands"),
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -130,12 +130,18 @@ class Desk:
 
     load: reads and checks a scene's file, given its path and a style or "", and patches it as
     the command line wants; it is called off the loop.  folder: where the started scene lies; its
-    scenes may be asked for by name, besides the shipped ones.
+    scenes may be asked for by name, besides the shipped ones.  keep: saves what feedback has
+    taught, and says where; None where it is not to be saved.
     """
 
     def __init__(
-        self, player: Player, load: Callable[[str, str], Scene], folder: Path | None = None
+        self,
+        player: Player,
+        load: Callable[[str, str], Scene],
+        folder: Path | None = None,
+        keep: Callable[[], str] | None = None,
     ) -> None:
+        self._saving = keep
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
@@ -246,7 +252,7 @@ class Desk:
             ready=self._playable,
         )
         yield from conducting_nodes(player, moment)
-        yield from playing_nodes(player)
+        yield from playing_nodes(player, self._keep)
 
     def part_nodes(self, name: str) -> Iterator[Node]:
         """The strip of one part."""
@@ -450,6 +456,11 @@ class Desk:
         """Every scene that may be asked for, by name; the started one's folder goes first."""
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
         return shipped_scenes() | {path.stem: path for path in beside}
+
+    def _keep(self) -> str:
+        if self._saving is None:
+            raise Mistake("", "no file is named; play with --taste FILE.json")
+        return self._saving()
 
     def _change_scene(self, told: Told, scene: Scene, when: str) -> None:
         playing = self.player.scene

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from server.encode import osc_name
 from server.hands import GRID, OWN, Hands
@@ -14,8 +14,8 @@ from .tree import Argument, Node
 PREFIX = "/componium"
 
 
-def playing_nodes(player: Player) -> Iterator[Node]:
-    """What is there whatever the scene."""
+def playing_nodes(player: Player, keep: Callable[[], str]) -> Iterator[Node]:
+    """What is there whatever the scene. keep: saves what was learnt, and says where."""
     hands = Hands(player)
     yield Node(
         f"{PREFIX}/stinger",
@@ -24,6 +24,21 @@ def playing_nodes(player: Player) -> Iterator[Node]:
         (Argument("name", "s"), _moment(OWN)),
         concerns=("stinger",),
         moment=hands.moment_of,
+    )
+    yield Node(
+        f"{PREFIX}/feedback",
+        "What has just sounded was liked or not: the engines behind it bend to that, for a while.",
+        lambda told, amount, part: hands.feedback(amount, part),
+        (
+            Argument("amount", "i", "liked or disliked", -1, 1),
+            Argument("part", "s", "one part alone", default=""),
+        ),
+    )
+    yield Node(
+        f"{PREFIX}/feedback/save",
+        "Write what feedback has taught into a file, which `--taste` names.",
+        lambda told: keep(),
+        role="edit",
     )
 
 
