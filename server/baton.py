@@ -67,8 +67,19 @@ class Baton:
         return self._feel(change, "beat", told, lambda beat: beat)
 
     def key(self, key: Key, when: str = "phrase", told: Told = None) -> Receipt:
-        """Turn to another key, over a bridge where there is time for one."""
+        """Turn to another key, over a bridge where there is time for one.
+
+        Where that is the key already, as when our own word comes back to us, nothing is done.
+        """
         self._on_bar(when)
+        player = self._player
+        if player.setting is not None and player.playing:
+            beat = player.boundary(when, unplanned=True)
+            waits = any(topic == "key" for topic, _ in player.waiting())
+            if not waits and player.setting.bar(beat).key == key:
+                receipt = player.receipt(player.now_beat, told)
+                receipt.become("done", "the music is in this key already")
+                return receipt
         return self._plan(("key",), when, told, lambda c, beat: c.change_key(key, beat), ahead=True)
 
     def section(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
@@ -99,14 +110,15 @@ class Baton:
         arrives: Callable[[Fraction], Fraction],
     ) -> Receipt:
         player = self._player
-        conductor = self.conductor
 
         def apply(beat: Fraction) -> None:
-            change(conductor, beat)
+            for each in player.conductors:  # one that is to follow feels the same
+                change(each, max(beat, each.begin))
             player.feel_anew(beat)
 
         def undo(beat: Fraction) -> None:
-            conductor.take_back("mood", beat)
+            for each in player.conductors:
+                each.take_back("mood", max(beat, each.begin))
             player.feel_anew(beat)
 
         return player.at(when, ("mood",), apply, told, planned=True, arrives=arrives, undo=undo)
@@ -123,15 +135,17 @@ class Baton:
 
         ahead: the bar before hears of it as soon as it is asked for, to lead over.
         """
-        conductor = self.conductor
+        conductor, player = self.conductor, self._player
 
         def apply(beat: Fraction) -> None:
             change(conductor, beat)
+            player.feel_anew(beat)
 
         def undo(beat: Fraction) -> None:
             conductor.take_back(topic[0], beat)
+            player.feel_anew(beat)
 
-        return self._player.at(when, topic, apply, told, planned=ahead, unplanned=True, undo=undo)
+        return player.at(when, topic, apply, told, planned=ahead, unplanned=True, undo=undo)
 
     def _on_bar(self, when: str) -> None:
         if when == "now" or "beat" in when:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from fractions import Fraction
 
 from .conductor.conductor import Bar, Conductor, Seat
+from .conductor.form import Rule, Section
+from .conductor.harmony import tension
 from .conductor.mood import NEUTRAL, Mood, MoodLine
 from .encode import Arg, Encoder, MidiEncoder
 from .journal import Entry, Felt, Harmonised, Marked, Moment, Played, Said, Ticked, Turned
 from .mixer import Mixer, Strip
 from .music.chord import Chord
+from .music.line import Begun, Line
 from .music.note import Note, Step, Turn
 from .music.scale import Key
 from .music.timeline import Timeline
@@ -42,11 +45,12 @@ def setting_of(
     begin: Fraction = Fraction(0),
     before: Conductor | None = None,
     moods: MoodLine | None = None,
+    arrives: Rule | None = None,
 ) -> Setting:
     """The ground that a scene's parts are read against from a beat on; see `Conductor`."""
     seats = [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts]
     ground = (scene.seed, scene.key, scene.meters, begin, scene.phrase)
-    conductor = Conductor(scene.conductor, *ground, seats, scene.controls, before, moods)
+    conductor = Conductor(scene.conductor, *ground, seats, scene.controls, before, moods, arrives)
     return Setting(*ground, values=dict(scene.controls), conductor=conductor)
 
 
@@ -88,6 +92,7 @@ class Cast:
         before: Cast | None = None,
         cued: bool = True,
         moods: MoodLine | None = None,
+        arrives: Rule | None = None,
     ) -> None:
         self.scene, self.begin, self.cued = scene, begin, cued
         self.ends: Fraction | None = None
@@ -95,7 +100,7 @@ class Cast:
         self.tempo: float | None = None if kept else scene.tempo
         self.instead: list[Pending] = []
         heir_of = before.setting.conductor if before is not None else None
-        self.setting: Setting = setting_of(scene, begin, heir_of, moods)
+        self.setting: Setting = setting_of(scene, begin, heir_of, moods, arrives)
         self.mixer = Mixer(scene.ensemble)
         self.number, self._next_id = number(), rack.next_id
         everyone = [
@@ -124,7 +129,12 @@ class Cast:
         )
         self._told = begin
         self._chord: Chord | None = None
+        self._next: Begun[Chord] | None = None  # that was told last
         self._bar: Bar | None = None  # the one whose key and section were told last
+        #: Beats at which pitched notes end that sound on: all of them, or those that are not in
+        #: the chord that begins there.
+        self._cuts: Line[frozenset[int]] = Line()
+        self._checked = begin  # for cuts, up to here
         self._mood: Mood | None = None
         self._opened = False
         self.patched = rack.patch(scene.outputs, {each.number: each.spec for each in everyone})
@@ -164,6 +174,7 @@ class Cast:
     def plan(self, until: Fraction) -> tuple[list[Pending], list[Trouble]]:
         """All that begins before this beat and was not handed out before."""
         steps, troubles = self.agenda.plan(until)
+        self._cut(until)
         pending: list[Pending] = []
         if not self._opened:
             self._opened = True
@@ -171,8 +182,10 @@ class Cast:
         pending += self._beats(until)
         for part, step in steps:
             if step.chord is not None and part.leads and step.chord != self._chord:
-                self._chord = step.chord
+                before, self._chord = self._chord, step.chord
                 pending.append(PendingChord(self, step.beat, self._next_id(), step.chord))
+                tense = tension(step.chord, self.setting.bar(step.beat).key, before)
+                pending.append(PendingWord(self, step.beat, self._next_id(), "/tension", (tense,)))
             if step.tones or step.acts:
                 pending.append(PendingStep(self._by_part[id(part)], step))
         for sting in self.stings:
@@ -226,6 +239,44 @@ class Cast:
         """Drop those that ended before this beat, when nothing begun earlier is performed again."""
         self.stings = [each for each in self.stings if each.end is None or each.end >= before]
 
+    def _cut(self, until: Fraction) -> None:
+        """Find the beats at which what sounds on would clash with what begins."""
+        if until <= self._checked:
+            return
+        since, self._checked = self._checked, until
+        conductor, place = self.setting.conductor, self.setting.place
+        for beat, planned in conductor.strikes(since, until):
+            if beat > self.begin:
+                stays = planned.chord.pitch_classes if planned is not None else ()
+                self._cuts.begin(beat, frozenset(stays))
+        number = place(since).bar
+        while self.setting.beat_of_bar(number) < until:
+            bar = conductor.bar(number)
+            if bar.pause and since <= bar.end - bar.pause < until:
+                self._cuts.begin(bar.end - bar.pause, frozenset())
+            number += 1
+        self._cuts.forget(since)
+
+    def cut_after(self, note: Note) -> Fraction | None:
+        """The beat before its own end at which a pitched note has to end."""
+        found = self._cuts.after(note.start)
+        while found is not None and found.beat < note.end:
+            if note.pitch % 12 not in found.value:
+                return found.beat
+            found = self._cuts.after(found.beat)
+        return None
+
+    @property
+    def turned(self) -> Fraction:
+        """The newest beat at which sounding notes have to end; before the scene where none."""
+        last = self._cuts.last
+        return last.beat if last is not None else self.begin - 1
+
+    @property
+    def ends_itself(self) -> Fraction | None:
+        """The beat at which the piece is over, where its form ends, as far as that is known."""
+        return self.setting.conductor.ends
+
     def forget_chord(self) -> None:
         """Have the next chord told even if it is the one that was told last."""
         self._chord = None
@@ -238,12 +289,17 @@ class Cast:
             yield from self._turns(beat)
 
     def _turns(self, beat: Fraction) -> Iterator[Pending]:
-        """What the conductor has changed by this beat: key, section, mood."""
+        """What the conductor has changed by this beat: key, section, mood; and what is to come."""
         bar, before = self.setting.bar(beat), self._bar
-        if bar is not before:
+        if before is None or bar.number != before.number:
             self._bar = bar
             if before is not None and bar.key != before.key:
                 yield PendingKey(self, beat, self._next_id(), bar.key)
+            for name in self.setting.conductor.cues(bar.number):
+                yield PendingPlace(self, beat, self._next_id(), name, bar.number)
+            following = self.setting.conductor.next_section(bar.number)
+            if following is not None:
+                yield PendingNext(self, beat, self._next_id(), following)
             if bar.section.spec.name and (
                 before is None or bar.section.number != before.section.number
             ):
@@ -254,6 +310,22 @@ class Cast:
                 word = self.setting.conductor.word(mood)
                 yield PendingMood(self, beat, self._next_id(), mood, word)
             self._mood = mood
+        yield from self._chord_next(beat)
+
+    def _chord_next(self, beat: Fraction) -> Iterator[Pending]:
+        leader = next((each.part for each in self.parts if each.part.leads), None)
+        if leader is None:
+            return
+        try:
+            found = self.setting.harmonies.after(beat) or leader.next_chord()
+        except Exception:  # its stream will tell what is wrong, when it comes to that
+            return
+        if found is not None and found != self._next:
+            self._next = found
+            moment, chord = self.moment(found.beat, 0.0), found.value
+            args: tuple[Arg, ...] = (chord.name, moment.bar, moment.position)
+            args += tuple(chord.pitch_classes)
+            yield PendingWord(self, beat, self._next_id(), "/chord/next", args)
 
     def programs(self, due: int, port: int | None = None) -> Iterator[Sent]:
         """Banks and programs of all parts, or of those on one MIDI port."""
@@ -306,10 +378,53 @@ class Pending:
     def _moment(self, began: int) -> Moment:
         return self.cast.moment(self.beat, (self.due - began) / 1e9)
 
-    def _tell(self, address: str, args: tuple[Arg, ...]) -> Iterator[Sent]:
+    def _tell(self, address: str, args: tuple[Arg, ...], nth: int = 0) -> Iterator[Sent]:
         for index, kind, encoder in self.cast.outputs:
-            identity = self.id << 24 | index << 2
+            identity = self.id << 24 | nth << 10 | index << 2
             yield kind, encoder.tell(identity, self.cast.number, address, args, self.due)
+
+
+class PendingWord(Pending):
+    """Something is told to whoever listens, and to nobody else."""
+
+    __slots__ = ("address", "args")
+    rank = 2
+
+    def __init__(
+        self, cast: Cast, beat: Fraction, identity: int, address: str, args: tuple[Arg, ...]
+    ) -> None:
+        super().__init__(cast, beat, identity)
+        self.address, self.args = address, args
+
+    def sent(self) -> Iterator[Sent]:
+        return self._tell(self.address, self.args)
+
+
+class PendingNext(PendingWord):
+    """The section that comes next, and in how many seconds."""
+
+    __slots__ = ("section",)
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, section: Section) -> None:
+        super().__init__(cast, beat, identity, "/section/next", ())
+        self.section = section
+
+    def perform(self, line: Timeline) -> None:
+        super().perform(line)
+        until = line.ns_at(self.cast.setting.beat_of_bar(self.section.bar)) - self.due
+        self.args = (self.section.spec.name, self.section.bar, until / 1e9)
+
+
+class PendingPlace(PendingWord):
+    """Playback passes a place that the scene's author has named."""
+
+    __slots__ = ()
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, name: str, bar: int) -> None:
+        super().__init__(cast, beat, identity, "/cue", (name, bar))
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        yield Marked(self._moment(began), "cue", str(self.args[0]))
 
 
 class PendingOpening(Pending):
@@ -328,7 +443,9 @@ class PendingOpening(Pending):
                             kind,
                             encoder.program(identity, playing.number, playing.spec, self.due),
                         )
-        yield from self._tell("/key", (cast.setting.bar(self.beat).key.name,))
+        key = cast.setting.bar(self.beat).key
+        yield from self._tell("/key", (key.name,))
+        yield from self._tell("/scale", (key.name, *key.pitch_classes), 1)
 
     def entries(self, began: int) -> Iterator[Entry]:
         moment, scene = self._moment(began), self.cast.scene
@@ -385,7 +502,8 @@ class PendingKey(Pending):
         self.key = key
 
     def sent(self) -> Iterator[Sent]:
-        return self._tell("/key", (self.key.name,))
+        yield from self._tell("/key", (self.key.name,))
+        yield from self._tell("/scale", (self.key.name, *self.key.pitch_classes), 1)
 
     def entries(self, began: int) -> Iterator[Entry]:
         yield Marked(self._moment(began), "key", self.key.name)
@@ -448,6 +566,7 @@ class PendingStep(Pending):
         if not step.tones or self.muted:
             return
         notes = perform(playing.spec, self.cast.setting, strip, self.seed, step)
+        notes = self._led(notes)
         if not notes:
             return
         first = notes[0][1]  # all notes of a step begin together
@@ -464,8 +583,27 @@ class PendingStep(Pending):
     @property
     def called(self) -> bool:
         """Whether the form has the part play here."""
-        bar = self.cast.setting.conductor.bar(self.ground.place.bar)
-        return self.playing.spec.name in bar.playing
+        conductor = self.cast.setting.conductor
+        bar, name = conductor.bar(self.ground.place.bar), self.playing.spec.name
+        return name in bar.playing and not conductor.withdrawn(name, bar)
+
+    def _led(self, notes: list[tuple[int, Note]]) -> list[tuple[int, Note]]:
+        """The notes as what comes next has them: silent in a pause, held in the last bar."""
+        setting = self.cast.setting
+        bar = setting.conductor.bar(self.ground.place.bar)
+        if bar.pause:
+            return [(number, note) for number, note in notes if note.start < bar.end - bar.pause]
+        if not bar.last:
+            return notes
+        if self.beat != bar.beat:
+            return []
+        chord = setting.harmonies.at(self.beat)
+        return [
+            (number, note if tone.fixed else note._replace(end=bar.end))
+            for number, note in notes
+            for tone in (self.step.tones[number],)
+            if tone.fixed or chord is None or note.pitch % 12 in chord.pitch_classes
+        ]
 
     def strip(self) -> Strip:
         """The part's strip here, under whatever ducks it."""
@@ -475,7 +613,8 @@ class PendingStep(Pending):
         return strip
 
     def _end(self, note: Note, line: Timeline, due: int) -> int:
-        end = line.ns_at(note.end) + note.nudge
+        cut = None if self.step.tones[0].fixed else self.cast.cut_after(note)
+        end = line.ns_at(note.end) + note.nudge if cut is None else line.ns_at(cut)
         if self.cast.ends is not None:
             end = min(end, line.ns_at(self.cast.ends))
         return max(end, due + SHORTEST)

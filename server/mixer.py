@@ -69,6 +69,12 @@ class Mixer:
         self._keep(self._edits[: bisect_right(self._beats, after)], 0)
         self._newest = self._all_asked(len(self._edits))
 
+    def take_back(self, name: str, field: str, after: Fraction) -> None:
+        """Drop the edits of one field that were to hold from a later beat than this one."""
+        kept = [edit for edit in self._edits if edit[0] <= after or edit[1:3] != (name, field)]
+        self._keep(kept, 0)
+        self._newest = self._all_asked(len(self._edits))
+
     def _keep(self, edits: list[_Edit], settled: int) -> None:
         for _, name, field, value in edits[:settled]:
             self._base[name] = replace(self._base[name], **{field: value})  # type: ignore[arg-type]

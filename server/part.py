@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from heapq import heappop, heappush
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
 _FINEST = 10**6  # denominator of a length that an engine hands out
 _QUARTER = Fraction(1)
+_TICK = Fraction(1, 2**20)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
 #: Roles whose degrees move by `_lifted`; scale steps and about how many semitones they are.
 MELODIC = frozenset({"melody", "counter", "lead"})
@@ -254,6 +256,9 @@ class Part:
         self._last_voicing: tuple[int, ...] | None = None
         self._failed: deque[Fraction] = deque(maxlen=FAILURES)
         self._crowd, self._calm_at = 0, self.cursor + _QUARTER  # counted to there at least
+        self._held: tuple[Symbol, Harmony, float] | None = None  # the chord it handed out last
+        self._sounds = False  # whether it sounds rather than rests
+        self._turned = self.cursor  # up to here its chords have followed the conductor
         self._on_grid: Fraction | None = None  # the cursor, where it is known to be on the grid
         self._starts = 0
         self._ended = False
@@ -283,6 +288,8 @@ class Part:
             try:
                 if self.cursor is not self._on_grid:
                     self._snap()
+                if self.leads:
+                    self._turn(min(self.cursor, until), steps)
                 if self.cursor >= until:
                     break
                 if not self._ready:
@@ -299,6 +306,8 @@ class Part:
             except Exception as error:
                 troubles.append(self._fail(error))
         if self.leads:
+            if self._ended:
+                self._turn(until, steps)
             try:
                 self._foresee(self._harmony, self.cursor + FORESIGHT)
             except Exception as error:
@@ -328,10 +337,44 @@ class Part:
     def next_chord(self) -> Begun[Chord] | None:
         """The chord that this part hands out next, in the key it then finds; None if unknown."""
         found = self._foresee(self._harmony, self.cursor)
+        until = found[0] if found is not None else self.cursor
+        if self._held is not None:
+            for beat, _ in self.setting.conductor.strikes(self._turned, until):
+                return Begun(beat, self._resolved(self._held[1], beat)[0])
         harmony = self._harmony(found[1]) if found is not None else None
         if found is None or harmony is None:
             return None
         return Begun(found[0], self._resolved(harmony, found[0])[0])
+
+    def _turn(self, until: Fraction, steps: list[Step]) -> None:
+        """Strike again where the conductor has the harmony turn while a chord is held."""
+        if until <= self._turned:
+            return
+        turned, self._turned = self._turned, until
+        if self._held is None:
+            return
+        symbol, harmony, velocity = self._held
+        beats = [beat for beat, _ in self.setting.conductor.strikes(turned, until)]
+        for beat, after in pairwise([*beats, max(self.cursor, until)]):
+            if beat > self.setting.begin:
+                self._strike(beat, after - beat, symbol, harmony, velocity, steps)
+
+    def _strike(
+        self,
+        beat: Fraction,
+        length: Fraction,
+        symbol: Symbol,
+        harmony: Harmony,
+        velocity: float,
+        steps: list[Step],
+    ) -> None:
+        chord, why = self._resolved(harmony, beat)
+        self.setting.harmonies.begin(beat, chord)
+        if why:
+            symbol = symbol._replace(origin=Because(why))
+        pitches = self._pitches(harmony, beat, chord) if self._sounds else ()
+        tones = tuple(Tone(pitch, velocity, None, 0, False, name) for pitch, name in pitches)
+        self._append(beat, length, tones, (), symbol, chord, steps)
 
     def _harmony(self, emission: Emission) -> Harmony | None:
         for atom in emission.hit.atoms:
@@ -443,10 +486,13 @@ class Part:
             self._sound(beat, steps)
             return
         chord, harmony = None, self._harmony(emission)
+        self._sounds = bool(hit.atoms)
         if harmony is not None:
             chord, why = self._resolved(harmony, beat)
             if self.leads:
                 self.setting.harmonies.begin(beat, chord)
+                self._held = symbol, harmony, hit.velocity
+                self._turned = max(self._turned, beat + _TICK)
             if why:
                 symbol = symbol._replace(origin=Because(why))
         velocity = hit.velocity

@@ -19,8 +19,20 @@ from typing import NamedTuple
 from engines.base import Mistake, Origin
 from engines.taste import Taste
 
-from .cast import Cast, Pending, PendingBeat, PendingCue, PendingStep, PendingSting, Playing, Sent
+from .cast import (
+    Cast,
+    Pending,
+    PendingBeat,
+    PendingCue,
+    PendingStep,
+    PendingSting,
+    Playing,
+    Sent,
+    setting_of,
+)
 from .clock import Clock, JumpClock
+from .conductor.conductor import Conductor
+from .conductor.form import Rule
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
 from .music.line import Line
@@ -30,7 +42,7 @@ from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
 from .stinger import Sting, grid_of
-from .when import beat_of, parse_when
+from .when import When, beat_of, parse_when
 from .wire.protocol import Event
 
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock
@@ -43,6 +55,8 @@ SETTLED = 10**9  # ns after which nobody needs the ports of the scene before
 MOST_WAITING = 256  # changes that may wait for their moment
 REMEMBERED = 2048  # steps that have begun
 SCENE, SEED = ("scene",), ("seed",)  # what such changes concern
+OF_SCENE = frozenset({"part", "stinger", "key", "section", "theme", "likeness"})  # gone with it
+_TICK = Fraction(1, 2**20)
 
 
 @dataclass
@@ -70,7 +84,8 @@ class Receipt:
 class _Change:
     """A command that waits for its moment. taken: the plan has taken it in.
 
-    beat: at which it takes effect; the receipt's is the one at which that is done.
+    beat: at which it takes effect; the receipt's is the one at which that is done.  leads_to:
+    the change that this one only leads over to.
     """
 
     topic: tuple[str, ...]
@@ -79,6 +94,7 @@ class _Change:
     beat: Fraction
     undo: Callable[[Fraction], None] | None = None
     taken: bool = False
+    leads_to: _Change | None = None
 
 
 class Begun(NamedTuple):
@@ -176,10 +192,19 @@ class Player:
         """Whether nothing more will ever sound: a limit is reached, or every engine has ended."""
         if not self.playing or self._sounding:
             return False
-        reached = self._end is not None and self.timeline.beat_at(self.clock.now()) >= self._end
+        limit = self._limit
+        reached = limit is not None and self.timeline.beat_at(self.clock.now()) >= limit
         if not reached and (self._waiting or not self._casts[-1].finished):
             return False
         return not any(isinstance(pending, PendingStep) for *_, pending in self._ahead)
+
+    @property
+    def _limit(self) -> Fraction | None:
+        """The beat at which the music is over: told to `play`, or where the form ends."""
+        own = self._casts[-1].ends_itself if self._casts else None
+        if own is None or self._end is None:
+            return self._end if own is None else own
+        return min(own, self._end)
 
     def _look(self) -> int:
         """See what time it is, and what has become of us since we looked last."""
@@ -267,11 +292,9 @@ class Player:
         silent: as far as now, for the engines' and the listeners' sake only.
         """
         while True:
-            until = self.timeline.beat_at(now if silent else now + self._reach)
-            if not silent:
-                until += max(cast.early_beats for cast in self._casts)
-            if self._end is not None:
-                until = min(until, self._end)
+            until = self.timeline.beat_at(now) if silent else self._reached(now, self._reach)
+            if (limit := self._limit) is not None:
+                until = min(until, limit)
             change = min(
                 (change for change in self._waiting if not change.taken),
                 key=lambda change: change.beat,
@@ -283,6 +306,11 @@ class Player:
             self._take_in(change)
         self._plan(until, silent)
 
+    def _reached(self, now: int, reach: int) -> Fraction:
+        """The beat that a plan comes to which goes so many nanoseconds ahead."""
+        early = max((cast.early_beats for cast in self._casts), default=Fraction(0))
+        return self.timeline.beat_at(now + reach) + early
+
     def _take_in(self, change: _Change) -> None:
         """Apply a change. One that fails is refused, and the music goes on as it was."""
         change.taken = True
@@ -291,6 +319,7 @@ class Player:
         except Exception as error:
             if change in self._waiting:
                 self._waiting.remove(change)
+            self._drop_leads(change)
             self._enter(Troubled("/".join(change.topic), f"refused: {said(error)}"))
             change.receipt.become("refused", said(error))
 
@@ -299,10 +328,11 @@ class Player:
             return
         self._frontier = until
         cast = self._casts[-1]
+        cut = cast.turned
         fresh, troubles = cast.plan(until)
         for trouble in troubles:
             self._enter(Troubled(f"parts.{trouble.part}", trouble.text))
-        turned = False
+        turned = cast.turned != cut  # what sounds on may have to end there
         for pending in fresh:
             if isinstance(pending, PendingBeat):
                 turned |= self._pace(cast, pending.beat)
@@ -536,6 +566,11 @@ class Player:
         return None if self.cast is None else self.cast.scene
 
     @property
+    def conductors(self) -> Iterator[Conductor]:
+        """Of the scene on stage, and of those that are to follow and are there already."""
+        return (cast.setting.conductor for cast in self._casts)
+
+    @property
     def setting(self) -> Setting | None:
         """The musical ground of the scene that plays at this moment."""
         return None if self.cast is None else self.cast.setting
@@ -637,7 +672,7 @@ class Player:
         self._pulses.begin(self.timeline, now)
         self._pulses.locate(self.timeline, now, beat)
         self._begin(now, beat)
-        self._tell("/key", (self._casts[0].scene.key.name,), now)
+        self._tell("/key", (self._casts[0].setting.bar(beat).key.name,), now)
 
     def _begin(self, now: int, beat: Fraction) -> None:
         self.playing = True
@@ -710,18 +745,16 @@ class Player:
 
     def cancel(self, topic: str = "") -> int:
         """Call off what is armed, all of it or what concerns one topic; how many changes."""
-        here = self.now_beat
         gone = [
             change
             for change in self._waiting
             if not topic or topic in (change.topic[0], "/".join(change.topic))
-            if not (change.taken and change.undo is None)
+            if change.leads_to is None and not (change.taken and change.undo is None)
         ]
         for change in gone:
-            self._waiting.remove(change)
-            if change.taken and change.undo is not None:
-                change.undo(here)
-            change.receipt.become("cancelled")
+            if change in self._waiting:  # whoever is told may command again
+                self._let_go(change)
+                change.receipt.become("cancelled")
         return len(gone)
 
     @property
@@ -761,10 +794,19 @@ class Player:
         # What leaves early, as bundles do, cannot be had back.
         near = self.timeline.beat_at(self.clock.now() + MARGIN + self.rack.lead)
         if unplanned:
-            near = max(near, self._frontier)
+            near = max(near, self._heard_of)
         if grid:
             return max(near, cast.begin) + (cast.begin - max(near, cast.begin)) % grid
         return beat_of(wanted, near, cast.setting)
+
+    @property
+    def _heard_of(self) -> Fraction:
+        """The beat up to which a change of what the music is like comes too late.
+
+        It is the same whatever the horizon, up to the usual one.
+        """
+        reach = self._reach + max(HORIZON - self.horizon, 0)
+        return max(self._frontier, self._reached(self.clock.now(), reach))
 
     def at(
         self,
@@ -777,6 +819,7 @@ class Player:
         arrives: Callable[[Fraction], Fraction] = lambda beat: beat,
         undo: Callable[[Fraction], None] | None = None,
         alongside: bool = False,
+        lead: Callable[[_Change], None] = lambda change: None,
     ) -> Receipt:
         """Apply a change now, or when the plan comes to its beat.
 
@@ -785,18 +828,23 @@ class Player:
         change nothing that is planned already, so its moment is the next one beyond that.
         arrives: the beat at which what begins at a beat is done.  undo: takes back what the
         plan has taken in and is still to come after a beat.  alongside: it takes nobody's place.
+        lead: has the music lead over to it, once it is armed.
         """
         now = self._look()
+        if self.playing and (unplanned or topic[0] == "mood"):
+            self._plan_ahead(now)  # so that it does not matter when we were woken last
+            for cast in self._casts:
+                cast.setting.conductor.heed(self._heard_of)
         beat = self.boundary(when, unplanned)
         end = arrives(beat) if self.playing else beat
-        receipt = Receipt(end, self._bar(end), told=self._guarded(told))
+        receipt = self.receipt(end, told)
         waits = self._waits(when, beat) or end > beat
         if why := self.refusal([(topic, when)]):
             receipt.become("refused", why)
             return receipt
         for change in () if alongside else list(self._waiting):
-            if change.receipt.beat >= beat and topic in (change.topic, SCENE):
-                self._waiting.remove(change)
+            if change in self._waiting and self._superseded(change, topic, beat):
+                self._let_go(change)
                 change.receipt.become("superseded", "by a newer command")
         change = _Change(topic, receipt, apply, beat, undo)
         if not waits:
@@ -807,10 +855,38 @@ class Player:
             return receipt
         self._waiting.append(change)
         receipt.become("armed")
+        if change in self._waiting:
+            lead(change)
         if change in self._waiting and (planned or beat <= self._frontier):
             self._take_in(change)
             self._plan_ahead(now)
         return receipt
+
+    def _superseded(self, change: _Change, topic: tuple[str, ...], beat: Fraction) -> bool:
+        """Whether one that waits gives way; a mood goes on through changes of scene."""
+        if change.receipt.beat < beat or change.leads_to is not None:
+            return False
+        return topic == change.topic or (topic == SCENE and change.topic[0] != "mood")
+
+    def _let_go(self, change: _Change, undo: bool = True) -> None:
+        """Have one that waits never happen, and nothing left of what the plan has of it."""
+        self._waiting.remove(change)
+        if undo and change.taken and change.undo is not None:
+            change.undo(max(self.now_beat, change.beat - _TICK))
+        self._drop_leads(change)
+
+    def _drop_leads(self, change: _Change) -> None:
+        """Have nothing lead over to a change that does not come."""
+        for lead in [each for each in self._waiting if each.leads_to is change]:
+            self._waiting.remove(lead)
+            if lead.undo is not None:
+                lead.undo(self.now_beat)
+
+    def waiting(self) -> Iterator[tuple[str, float]]:
+        """What is armed: what it concerns, such as "part/bass/mute", and at which bar."""
+        for change in self._waiting:
+            if change.leads_to is None:
+                yield "/".join(change.topic), change.receipt.bar
 
     def armed(self, topic: tuple[str, ...]) -> list[Fraction]:
         """The beats of what waits and begins with this topic, the plan not having taken it in."""
@@ -834,7 +910,7 @@ class Player:
                 continue
             if not room:
                 return f"{MOST_WAITING} changes are waiting already"
-            if topic[0] in ("part", "stinger") and begins is not None and begins <= beat:
+            if topic[0] in OF_SCENE and begins is not None and begins <= beat:
                 return "another scene begins before"
             room -= 1
             if topic == SCENE:
@@ -852,12 +928,17 @@ class Player:
             yield
             return
         clock, now = self.clock, self._look()
+        self._plan_ahead(now)
         self.clock, self._joint = JumpClock(now), True
         try:
             yield
         finally:
             self.clock, self._joint = clock, False
         self._plan_ahead(now)
+
+    def receipt(self, beat: Fraction, told: Callable[[Receipt], None] | None) -> Receipt:
+        """A receipt for a beat, whoever is told failing at it or not."""
+        return Receipt(beat, self._bar(beat), told=self._guarded(told))
 
     def _guarded(self, told: Callable[[Receipt], None] | None) -> Callable[[Receipt], None] | None:
         """Whoever wants to be told may fail at it; the music must not."""
@@ -933,7 +1014,11 @@ class Player:
                 if self.playing and new != old:
                     self._restrip(playing, here and new.mute and not old.mute, now)
 
-        return self.at(when, ("part", name, field), apply, told, planned=True)
+        def undo(beat: Fraction) -> None:
+            cast.mixer.take_back(name, field, beat)
+            self.feel_anew(beat)
+
+        return self.at(when, ("part", name, field), apply, told, planned=True, undo=undo)
 
     def _restrip(self, playing: Playing, cut: bool, now: int) -> None:
         if cut:
@@ -1004,7 +1089,59 @@ class Player:
         def apply(beat: Fraction) -> None:
             self._hand_over(scene, beat, keep)
 
-        return self.at(when, SCENE, apply, told)
+        def lead(change: _Change) -> None:
+            self._lead_over(scene, change, keep)
+
+        return self.at(when, SCENE, apply, told, lead=lead)
+
+    def _rule(self, cast: Cast, scene: Scene, beat: Fraction) -> Rule | None:
+        """How a cast is to lead over into a scene; None where it is only read again."""
+        old, conductor = cast.scene, cast.setting.conductor
+        if scene.name == old.name and scene.style == old.style:
+            return None
+        to = f"scene {scene.name}" if scene.name != old.name else f"style {scene.style}"
+        section = conductor.bar_before(beat).section.spec.name
+        return conductor.spec.transitions.between(section, to)
+
+    def _lead_over(self, scene: Scene, change: _Change, keep: bool) -> None:
+        """Have the music before a change of scene give way to it, as far as there is time."""
+        beat, now = change.beat, self.clock.now()
+        cast = self.cast_at(beat - _TICK)
+        rule = self._rule(cast, scene, beat)
+        if rule is None:
+            return
+        conductor = cast.setting.conductor
+        conductor.heed(self._heard_of)
+        heir_of = conductor if keep else None
+        coming = setting_of(scene, beat, heir_of, conductor.moods).conductor
+        near = self.timeline.beat_at(now + MARGIN + self.rack.lead)
+        conductor.leave(beat, rule, coming.bar(1).key, near)
+        begin = cast.setting.beat_of_bar(max(conductor.bar_before(beat).number + 1 - rule.ramp, 1))
+        begin = max(begin, beat_of(When("line", "beat"), near, cast.setting))
+        base = self._bases.at(begin)
+        stays = keep and cast.scene.tempo == scene.tempo and base is not None
+        bpm = base.bpm if stays and base is not None else scene.tempo
+        bpm *= coming.tempo_at(beat)
+
+        def ramp(begin: Fraction) -> None:
+            if rule.ramp and begin < beat:
+                self._bases.begin(begin, _Base(bpm, beat))
+                self.timeline = self.timeline.with_tempo(bpm, begin, beat - begin)
+                self._retime(self.clock.now())
+
+        def undo(here: Fraction) -> None:
+            conductor.stay()
+            if lead.taken and base is not None and begin < beat:
+                self._bases.begin(here, base)
+                self.timeline = self.timeline.with_tempo(base.bpm, here)
+            self.feel_anew(here)
+
+        receipt = Receipt(beat, self._bar(beat))
+        lead = _Change((*SCENE, "approach"), receipt, ramp, begin, undo, leads_to=change)
+        self._waiting.append(lead)
+        self.feel_anew(near)
+        if begin <= self._frontier:
+            self._take_in(lead)
 
     def reseed(
         self, seed: int, when: str = "bar", told: Callable[[Receipt], None] | None = None
@@ -1025,7 +1162,7 @@ class Player:
         changing = any(change.topic in (SCENE, SEED) for change in self._waiting)
         if self.cast.scene.seed == seed and not changing:
             beat = self.now_beat
-            receipt = Receipt(beat, self._bar(beat), told=self._guarded(told))
+            receipt = self.receipt(beat, told)
             receipt.become("done", "the scene has this seed already")
             return receipt
         return self.at(when, SEED, apply, told)
@@ -1043,7 +1180,9 @@ class Player:
         followers = self._pulses.clocked()
         before = heir_of or old
         moods = before.setting.conductor.moods
-        cast = Cast(scene, beat, self.rack, self._number, before if keep else None, False, moods)
+        rule = self._rule(old, scene, beat)
+        heir = before if keep else None
+        cast = Cast(scene, beat, self.rack, self._number, heir, False, moods, rule)
         self._season(cast)
         tempo = cast.tempo
         if before not in kept:  # it takes the place of one that was to begin here

@@ -3,7 +3,7 @@
 now                       at once
 beat  bar  phrase  section  the next line of that kind
 4 bars  2 beats           the next multiple, counted from the scene's beginning
-in 3 beats  in 2 bars     so long from now, on the next line of that kind
+in 3 beats  in 2 bars     the third, the second line of that kind from now
 beat 3                    the next third beat of a bar
 bar 17                    the line of that bar, which must be to come
 cue exit                  the next bar line that the scene's author has given that name
@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from engines.base import Mistake
 
+from .music.meter import MeterMap
 from .part import Setting
 
 UNITS = ("beat", "bar", "phrase", "section")
@@ -87,8 +88,6 @@ def beat_of(when: When, near: Fraction, setting: Setting) -> Fraction:
 
 def _beat(when: When, since: Fraction, setting: Setting) -> Fraction:
     meters = setting.meters
-    if when.frame == "line" and when.number == 1:
-        return meters.next_beat(since)
     if when.frame == "place":
         place = meters.bar_at(since)
         for bar in range(place.bar, place.bar + SEEN):
@@ -98,10 +97,40 @@ def _beat(when: When, since: Fraction, setting: Setting) -> Fraction:
             if when.number <= meter.beats and beat >= since:
                 return beat
         raise Mistake("when", f"no bar to come has a beat {when.number}")
-    length = meters.bar_at(since).meter.beat_length
+    first = meters.next_beat(since)
+    count = _beats_to(meters, first)
     if when.frame == "ahead":
-        return meters.next_beat(since + (when.number - 1) * length)
-    return -(-since // (length * when.number)) * length * when.number
+        return _beat_number(meters, count + when.number - (first > since))
+    return _beat_number(meters, -(-count // when.number) * when.number)
+
+
+def _beats_to(meters: MeterMap, beat: Fraction) -> int:
+    """How many beats of their bars lie before this one, itself on one."""
+    place, count = meters.bar_at(beat), 0
+    for (bar, cycle), after in zip(meters.changes, [*meters.changes[1:], None], strict=True):
+        end = place.bar if after is None else min(after[0], place.bar)
+        rounds, rest = divmod(max(end - bar, 0), len(cycle))
+        count += rounds * sum(meter.beats for meter in cycle)
+        count += sum(meter.beats for meter in cycle[:rest])
+    return count + int(place.position / place.meter.beat_length)
+
+
+def _beat_number(meters: MeterMap, count: int) -> Fraction:
+    """The beat before which so many beats of their bars lie."""
+    for (bar, cycle), after in zip(meters.changes, [*meters.changes[1:], None], strict=True):
+        beats = sum(meter.beats for meter in cycle)
+        rounds, rest = divmod(count, beats)
+        number = bar + rounds * len(cycle)
+        for meter in cycle:
+            if rest < meter.beats:
+                break
+            rest, number = rest - meter.beats, number + 1
+        if after is None or number < after[0]:
+            line = meters.beat_of_bar(number)
+            return line + rest * meters.bar_at(line).meter.beat_length
+        here = meters.beat_of_bar(after[0])
+        count -= _beats_to(meters, here) - _beats_to(meters, meters.beat_of_bar(bar))
+    raise AssertionError("the last metre goes on for ever")
 
 
 def _line(when: When, bar: int, setting: Setting) -> int:

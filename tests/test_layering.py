@@ -70,7 +70,7 @@ MAY: dict[str, set[str]] = {
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        *("server.wire.protocol", "server.when", "server.stinger", "engines.taste"),
+        *("server.wire.protocol", "server.when", "server.stinger", "engines.taste", "server.conductor"),
     },
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),

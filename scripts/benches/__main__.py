@@ -17,6 +17,7 @@ BENCHES = {
     "render": ("render", "rendering against real time"),
     "faults": ("faults", "kills and stops of planner, wire and JACK; stuck notes"),
     "fuzz": ("fuzz", "mutated OSC datagrams"),
+    "landing": ("landing", "transitions in virtual time: each on its tick, nothing old after it"),
     "soak": ("soak", "a long mix of faults"),
 }
 

@@ -14,6 +14,16 @@ from .tree import Argument, Node, Value
 PREFIX = "/componium"
 
 
+#: What commands concern that are called otherwise.
+_CONCERNS = {"emotion": "mood", "tension": "mood", "listener": "mood", "style": "scene"}
+
+
+def concern(what: str) -> str:
+    """What an address below the prefix, or a word for the same, concerns."""
+    name = what.removeprefix(f"{PREFIX}/")
+    return _CONCERNS.get(name, name)
+
+
 def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Iterator[Node]:
     """Every address of the conductor's. moment: the argument `when`, given its default."""
     baton = Baton(player)
@@ -37,6 +47,9 @@ def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Itera
             return (what(setting.bar(player.now_beat)) if setting is not None else "",)
 
         return value
+
+    def armed() -> tuple[Value, ...]:
+        return tuple(f"{what} at bar {bar:g}" for what, bar in player.waiting())
 
     def ready() -> object:
         return baton.conductor
@@ -126,9 +139,17 @@ def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Itera
     )
     yield Node(
         f"{PREFIX}/cancel",
-        "Call off what is armed: all of it, or what concerns one thing, such as `key` or `scene`.",
-        lambda told, what: f"{player.cancel(what)} called off",
+        "Call off what is armed: all of it, what concerns one thing, such as `key` or `scene`, or "
+        "what was sent to one address, such as `/componium/part/bass/mute`.",
+        lambda told, what: f"{player.cancel(concern(what))} called off",
         (Argument("what", "s", default=""),),
+    )
+    yield Node(
+        f"{PREFIX}/armed",
+        "Answer to the sender what is armed, and for which bar.",
+        lambda told: "; ".join(map(str, armed())) or "nothing is armed",
+        role="view",
+        value=armed,
     )
     yield Node(
         f"{PREFIX}/explain",

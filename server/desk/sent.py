@@ -42,8 +42,8 @@ SENT = (
     Sent("/transport", "s playing or stopped", "on change"),
     Sent(
         "/receipt",
-        "s address, s state (armed, then done, refused, superseded or cancelled), f bar at which it takes effect, "
-        "s reason",
+        "s address, s state (armed, then done, refused, superseded or cancelled), f bar at which "
+        "it takes effect, s reason",
         "to the sender of a command",
     ),
 )
