@@ -736,17 +736,19 @@ def _derive(
             yield THINKING
         choice = rule.choice if len(calls) <= max_depth else rule.way_out
         thresholds = choice.thresholds
-        if bent and thresholds != [] and (praised := bent.get(rule.name)):
+        if thresholds and not bent:
+            option = choice.options[bisect_right(thresholds, random())]
+        elif thresholds == []:
+            option = choice.options[0]
+        elif bent and (praised := bent.get(rule.name)):
             assert taste is not None
             idle += len(choice.options)
             option = choice.bent(random(), controls.values, taste, praised)
         elif thresholds is None:
             idle += len(choice.options)  # weighing them is work too
             option = choice.now(random(), controls.values)
-        elif thresholds:
-            option = choice.options[bisect_right(thresholds, random())]
         else:
-            option = choice.options[0]
+            option = choice.options[bisect_right(thresholds, random())]
         if trace is not None:
             trace.append(option)
         body, tail, _, _ = option
