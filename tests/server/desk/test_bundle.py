@@ -122,8 +122,8 @@ async def test_all_of_a_bundle_has_one_bar_line_however_near(stage: Stage) -> No
     await stage.pass_time(2 * SECOND + 60 * MS - 10 * MS)  # 10 ms before bar 2
     stage.player.clock = Creeping(stage, 100_000)
     changes = [("/part/melody/level", 0.5, "bar"), ("/tempo", 90, "bar")]
-    changes += [("/part/low drums/octave", 1, "bar"), ("/control/arousal", 1, "bar")]
-    changes += [(f"/part/{part}/density", 0.5, "bar") for part in ("melody", "low drums")]
+    changes += [("/part/low_drums/octave", 1, "bar"), ("/control/arousal", 1, "bar")]
+    changes += [(f"/part/{part}/density", 0.5, "bar") for part in ("melody", "low_drums")]
     receipts = bundle(stage, *changes * 3)
     armed = [bar for _, state, bar, _ in receipts if state == "armed"]
     assert armed == [2.0] * 18
@@ -266,7 +266,7 @@ CHANGES: list[tuple[object, ...]] = [
     ("/part/melody/solo", 1),
     ("/part/melody/level", 0.5),
     ("/part/melody/density", 0.5),
-    ("/part/low drums/octave", 1),
+    ("/part/low_drums/octave", 1),
     ("/control/arousal", 0.9),
 ]
 
@@ -279,7 +279,7 @@ async def test_every_change_is_armed_and_then_done_at_its_bar(
 ) -> None:
     stage.send("/play")
     await stage.pass_time(60 * MS + 1250 * MS)  # two and a half beats of the first bar
-    companion: list[tuple[object, ...]] = [("/part/low drums/density", 0.5)] if bundled else []
+    companion: list[tuple[object, ...]] = [("/part/low_drums/density", 0.5)] if bundled else []
     bundle(stage, (*change, when), *companion)
     await stage.loaded()
     assert (change[0], "armed", bar, "") in heard(stage)

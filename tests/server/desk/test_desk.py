@@ -92,7 +92,7 @@ async def test_a_clamped_value_is_applied_and_said(stage: Stage) -> None:
 async def test_strips_are_set_and_read_back(
     stage: Stage, field: str, sent: object, kept: object
 ) -> None:
-    for name in ("melody", "low drums"):
+    for name in ("melody", "low_drums"):
         for _ in range(2):  # setting twice is setting once
             stage.send(f"/part/{name}/{field}", sent)
             value = stage.desk.tree.nodes[f"/componium/part/{name}/{field}"].value
@@ -112,7 +112,7 @@ async def test_live_controls_are_set_and_read_back(stage: Stage) -> None:
 async def test_refusals_say_why_and_change_nothing(stage: Stage) -> None:
     before = stage.player.strips()
     for address, args, words in [
-        ("/part/lead/mute", (1,), "/componium/part has melody, low drums"),
+        ("/part/lead/mute", (1,), "/componium/part has melody, low_drums"),
         ("/part/melody/volume", (1,), "melody has mute, solo, level, density, octave"),
         ("/part/melody/level", (float("nan"),), "expected a number from 0 to 2, got nan"),
         ("/part/melody/mute", (1, "yesterday"), "got 'yesterday'"),
@@ -335,7 +335,7 @@ async def test_a_part_that_fails_in_rehearsal_is_refused(
 
 
 async def test_componiums_own_messages_are_not_answered(stage: Stage) -> None:
-    for address in ("/receipt", "/beat", "/part/low drums/note", "/transport"):
+    for address in ("/receipt", "/beat", "/part/low_drums/note", "/transport"):
         assert stage.send(address, 1) == []
     assert "does an output lead back" in stage.troubles[0]
 

@@ -63,8 +63,8 @@ async def test_a_client_is_obeyed_and_answered(player: Player, door: OscIn) -> N
     with closing(SimpleUDPClient("127.0.0.1", door.port)) as client:
         client.send_message("/componium/play", [])
         assert await heard(client) == ["/componium/play", "done", 1.0, ""]
-        client.send_message("/componium/part/low drums/mute", True)
-        assert (await heard(client))[:2] == ["/componium/part/low drums/mute", "done"]
+        client.send_message("/componium/part/low_drums/mute", True)
+        assert (await heard(client))[:2] == ["/componium/part/low_drums/mute", "done"]
         client.send_message("/componium/stop", [])
         await until(lambda: not player.playing)
     assert player.strips()["low drums"].mute
