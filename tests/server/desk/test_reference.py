@@ -26,6 +26,15 @@ rules = "S -> up down"
 reading = { up = "cc74=64", down = "C4 1/4" }
 [stingers.hit]
 notes = "c1:1/4"
+[mood]
+start = "happy"
+[form]
+plan = "A B"
+[form.sections.A]
+bars = 2
+cues = { exit = 2 }
+[form.sections.B]
+bars = 2
 """
 
 
