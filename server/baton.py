@@ -11,6 +11,7 @@ from .conductor.conductor import Conductor
 from .conductor.mood import Mood, parse_mood
 from .music.scale import Key
 from .player import Player, Receipt
+from .when import parse_when
 
 Told = Callable[[Receipt], None] | None
 
@@ -90,6 +91,7 @@ class Baton:
 
     def theme(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
         """State another theme."""
+        self._on_bar(when)
         self._named(name, self.conductor.spec.themes, "theme")
         return self._plan(("theme",), when, told, lambda c, beat: c.state(name, beat))
 
@@ -148,7 +150,8 @@ class Baton:
         return player.at(when, topic, apply, told, planned=ahead, unplanned=True, undo=undo)
 
     def _on_bar(self, when: str) -> None:
-        if when == "now" or "beat" in when:
+        wanted = parse_when(when)
+        if wanted.frame == "now" or wanted.unit == "beat":
             raise Mistake("when", f"expected a moment on a bar line, such as bar, got {when!r}")
 
     def _named(self, name: str, there: object, kind: str) -> None:

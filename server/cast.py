@@ -26,6 +26,8 @@ from .stinger import Sting, StingerSpec
 from .wire.protocol import Event
 
 SHORTEST = 1_000_000  # ns that any note sounds
+FORESEEN = 64  # quarter notes within which the end of a long note is foreseen
+_TICK = Fraction(1, 2**20)
 _STRAYS = 2.5  # standard deviations that humanising strays at most
 LOOSEST = 2  # factor by which a mood may widen it
 
@@ -257,13 +259,26 @@ class Cast:
             number += 1
         self._cuts.forget(since)
 
-    def cut_after(self, note: Note) -> Fraction | None:
-        """The beat before its own end at which a pitched note has to end."""
+    def cut_after(self, note: Note, leads: bool) -> Fraction | None:
+        """The beat before its own end at which a pitched note has to end.
+
+        leads: it is of the part whose chords they are, which strikes them all again.
+        """
         found = self._cuts.after(note.start)
         while found is not None and found.beat < note.end:
-            if note.pitch % 12 not in found.value:
+            if leads or note.pitch % 12 not in found.value:
                 return found.beat
             found = self._cuts.after(found.beat)
+        setting = self.setting
+        ground = setting.ground(note.start)
+        if note.end <= note.start - ground.place.position + ground.place.meter.length:
+            return None
+        # What is to come, as far as it is known; if it comes otherwise, this is asked again.
+        until = min(note.end, note.start + FORESEEN)
+        for beat, planned in setting.conductor.strikes(note.start + _TICK, until):
+            stays = planned.chord.pitch_classes if planned is not None else ()
+            if leads or note.pitch % 12 not in stays:
+                return beat
         return None
 
     @property
@@ -613,7 +628,9 @@ class PendingStep(Pending):
         return strip
 
     def _end(self, note: Note, line: Timeline, due: int) -> int:
-        cut = None if self.step.tones[0].fixed else self.cast.cut_after(note)
+        cut = (
+            None if self.step.tones[0].fixed else self.cast.cut_after(note, self.playing.part.leads)
+        )
         end = line.ns_at(note.end) + note.nudge if cut is None else line.ns_at(cut)
         if self.cast.ends is not None:
             end = min(end, line.ns_at(self.cast.ends))
@@ -673,6 +690,9 @@ class PendingSting(PendingStep):
 
     def strip(self) -> Strip:
         return self.playing.strip_at(self.beat)
+
+    def _led(self, notes: list[tuple[int, Note]]) -> list[tuple[int, Note]]:
+        return notes
 
 
 class PendingCue(Pending):

@@ -66,11 +66,19 @@ MAY: dict[str, set[str]] = {
         *("server.rack", "server.scene", "server.journal", "server.wire.protocol"),
         *("server.conductor", "server.stinger"),
     },
-    "server.baton": {"engines.base", "server.conductor", "server.music", "server.player"},
+    "server.baton": {
+        *("engines.base", "server.conductor", "server.music", "server.player", "server.when"),
+    },
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        *("server.wire.protocol", "server.when", "server.stinger", "engines.taste", "server.conductor"),
+        *(
+            "server.wire.protocol",
+            "server.when",
+            "server.stinger",
+            "engines.taste",
+            "server.conductor",
+        ),
     },
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),

@@ -1,0 +1,134 @@
+"""Form: every bar in one section; what is asked for, and taken back, leaves no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.base import Controls, Symbol
+from server.conductor.form import Form, FormSpec, Rule, Section, SectionSpec, Transitions
+
+
+class Order:
+    """Sections by chance, for ever or so many."""
+
+    def __init__(self, names: str, times: int = 0) -> None:
+        self.names, self.times = names, times
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        count = 0
+        while not self.times or count < self.times:
+            yield Symbol(rng.choice(self.names))
+            count += 1
+
+    def alphabet(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+
+SECTIONS = {name: SectionSpec(name, bars) for name, bars in (("A", 5), ("B", 3), ("C", 8))}
+
+
+def form(seed: int = 1, times: int = 0, ends: bool = False) -> Form:
+    return Form(FormSpec(SECTIONS, Order("ABC", times), ends), seed, {})
+
+
+def bars(made: Form, last: int = 120) -> list[Section]:
+    return [made.at(bar) for bar in range(1, last)]
+
+
+gos = st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 60)), max_size=5)
+
+
+@given(st.integers(0, 99), gos, st.lists(st.integers(1, 200), max_size=5))
+def test_every_bar_is_in_one_section_whatever_is_asked_in_between(
+    seed: int, commands: list[tuple[str, int]], looks: list[int]
+) -> None:
+    plain, curious = form(seed), form(seed)
+    for name, bar in commands:
+        before = bars(plain, bar)
+        plain.go(name, bar)
+        for look in looks:
+            curious.at(look)
+        curious.go(name, bar)
+        assert plain.at(bar).spec.name == name
+        assert plain.at(bar).bar == bar
+        for old, new in zip(before, bars(plain, bar), strict=True):
+            assert new._replace(bars=old.bars) == old, "nothing before is another section"
+    assert bars(plain) == bars(curious)
+    for bar, section in enumerate(bars(plain), 1):
+        assert section.bar <= bar < section.after
+
+
+@given(st.integers(0, 99), st.sampled_from("ABC"), st.integers(2, 60), st.integers(1, 200))
+def test_what_is_taken_back_was_never_there(seed: int, name: str, bar: int, look: int) -> None:
+    one, other = form(seed), form(seed)
+    one.go(name, bar)
+    one.at(look)
+    one.take_back(bar)
+    assert bars(one) == bars(other)
+
+
+def test_visits_count_each_section() -> None:
+    made, seen, number = form(), dict[str, int](), 0
+    for section in {each.number: each for each in bars(made)}.values():
+        number += 1
+        seen[section.spec.name] = seen.get(section.spec.name, 0) + 1
+        assert (section.visit, section.number) == (seen[section.spec.name], number)
+
+
+def test_it_carries_on_inside_a_section() -> None:
+    made = form()
+    made.carry_on("C", 3)
+    first = made.at(1)
+    assert (first.spec.name, first.bars, first.skipped) == ("C", 3, 5)
+    assert made.at(4).bar == 4
+    made.carry_on("A", 1)  # too late
+    assert made.at(1) == first
+
+
+def test_it_ends_where_its_order_does() -> None:
+    made = form(times=3, ends=True)
+    end = next(bar for bar in range(1, 100) if made.at(bar).after <= bar)
+    assert made.ended_at == end
+    made.go("A", end + 2)
+    assert made.at(end + 2).spec.name == "A"
+    made.take_back(end + 2)
+    made.at(end)
+    assert made.ended_at == end
+
+
+def test_memory_is_bounded_over_a_hundred_thousand_bars() -> None:
+    made = form()
+    for bar in range(1, 100_000):
+        made.at(bar)
+        if bar % 64 == 0:
+            made.forget(bar - 128)
+    assert len(made._drawn) < 300
+    assert len(made._known) < 300
+
+
+def test_energy_does_not_jump_where_a_section_is_to_end_sooner() -> None:
+    rising = SectionSpec("A", 8, ((0.0, 0.0), (1.0, 1.0)))
+    made = Form(FormSpec({"A": rising}, Order("A")), 1, {})
+    before = [made.at(bar).energy(bar) for bar in range(1, 5)]
+    made.go("A", 5)
+    assert [made.at(bar).energy(bar) for bar in range(1, 5)] == before
+
+
+def test_the_lowest_rule_counts_value_by_value() -> None:
+    rules = Transitions(
+        (
+            ("*", "*", {"fill": 2}),
+            ("A", "B", {"pause": Fraction(1), "thin": 1}),
+            ("A", "*", {"fill": 0}),
+            ("*", "scene *", {"ramp": 4}),
+        )
+    )
+    assert rules.between("A", "B") == Rule(fill=0, thin=1, pause=Fraction(1))
+    assert rules.between("B", "A") == Rule(fill=2)
+    assert rules.between("A", "scene boss") == Rule(fill=0, thin=2, ramp=4)
+    assert Transitions().between("", "key").fill == 0
