@@ -73,9 +73,9 @@ def test_what_is_taken_back_was_never_there(seed: int, name: str, bar: int, look
 
 
 def test_visits_count_each_section() -> None:
-    made, seen, number = form(), dict[str, int](), 0
-    for section in {each.number: each for each in bars(made)}.values():
-        number += 1
+    made, seen = form(), dict[str, int]()
+    each_once = {each.number: each for each in bars(made)}.values()
+    for number, section in enumerate(each_once, 1):
         seen[section.spec.name] = seen.get(section.spec.name, 0) + 1
         assert (section.visit, section.number) == (seen[section.spec.name], number)
 
