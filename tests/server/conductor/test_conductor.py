@@ -1,4 +1,4 @@
-"""The conductor's laws: decided once, the past stays, nothing leaves a trace that did not happen."""
+"""The laws: decided once, the past stays, what did not happen leaves no trace."""
 
 from __future__ import annotations
 

@@ -1,0 +1,183 @@
+"""Commands of the conductor while a scene plays: receipts, bridges, endings, moments."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from engines.base import Mistake
+from scripts.benches.landing import known, trial
+from server.baton import Baton
+from server.conductor.mood import Mood
+from server.journal import Harmonised, Marked, Played
+from server.music.scale import parse_key
+from server.scene import Scene, parse_scene
+from tests.server.model import MS, SECOND, Stage
+
+F = Fraction
+LONG = """
+tempo = 120
+[form]
+plan = "A A"
+[form.sections.A]
+bars = 4
+cues = { exit = 3 }
+[outputs.game]
+osc = "127.0.0.1:9000"
+[parts.chords]
+engine = "grammar"
+rules = "S -> I:4/1 IV:4/1"
+[parts.bass]
+engine = "grammar"
+rules = "S -> c1"
+grid = "1/4"
+octave = 2
+"""
+
+
+def playing(text: str = LONG, wait: int = 100) -> tuple[Stage, Baton, list[str]]:
+    stage = Stage(parse_scene(text))
+    stage.player.play()
+    stage.go(wait * MS)
+    return stage, Baton(stage.player), []
+
+
+def test_two_hundred_transitions_land_on_their_ticks() -> None:
+    for seed in range(200):
+        done = trial(seed)
+        assert not done.wrong, done
+
+
+def test_a_held_chord_is_struck_again_where_a_bridge_needs_it() -> None:
+    stage, baton, _ = playing()
+    receipt = baton.key(parse_key("E major"), "in 3 bars")
+    stage.go(9 * SECOND)
+    told = [(e.moment.beat, e.name) for e in stage.entries if isinstance(e, Harmonised)]
+    assert receipt.beat == 12
+    assert told[0] == (0, "C")
+    assert told[1][0] == 8
+    assert (10, "B7") in told
+    assert (12, "E") in told
+    bass = {e.note.start: e.note.pitch % 12 for e in stage.played if e.note.part == "bass"}
+    assert (bass[F(11)], bass[F(12)]) == (11, 4)
+    struck = [n for n, event in stage.ons() if b"chords" in event.on]
+    assert len(set(struck)) == len(told)
+
+
+def test_every_receipt_comes_to_one_end() -> None:
+    states: dict[str, list[str]] = {}
+
+    def told(name: str) -> Any:
+        return lambda receipt: states.setdefault(name, []).append(receipt.state)
+
+    stage, baton, _ = playing()
+    player = stage.player
+    baton.key(parse_key("E major"), "in 2 bars", told("key"))
+    baton.key(parse_key("D major"), "in 1 bars", told("newer key"))
+    baton.section("A", "in 3 bars", told("section"))
+    player.strip("bass", "mute", True, "in 3 bars", told("mute"))
+    baton.mood(Mood(0.5, 0.5), 2.0, "bar", told("mood"))
+    assert dict(player.waiting())["part/bass/mute"] == 4.0
+    assert player.cancel("part/bass/mute") == 1
+    player.change_scene(known("4/4", "E major", "two"), "in 2 bars", told("scene"))
+    stage.go(12 * SECOND)
+    player.stop()
+    assert states == {
+        "key": ["armed", "superseded"],
+        "newer key": ["armed", "done"],
+        "section": ["armed", "superseded"],
+        "mute": ["armed", "cancelled"],
+        "mood": ["armed", "done"],
+        "scene": ["armed", "done"],
+    }
+
+
+@pytest.mark.parametrize("what", ["key", "section", "scene", "mute", ""])
+def test_what_is_cancelled_is_not_heard(what: str) -> None:
+    plain, called = playing()[0], playing()
+    stage, baton, _ = called
+    player = stage.player
+    baton.key(parse_key("E major"), "in 3 bars")
+    baton.section("A", "in 2 bars")
+    player.change_scene(known("4/4", "E major", "two", 90), "in 3 bars")
+    player.strip("bass", "mute", True, "in 1 bars")
+    stage.go(500 * MS)
+    for topic in ("key", "section", "scene", "part/bass/mute") if what else ("",):
+        player.cancel(topic)
+    assert not list(player.waiting())
+    stage.go(9 * SECOND)
+    plain.go(9500 * MS)
+    assert stage.notes() == plain.notes()
+
+
+def test_a_scene_is_led_over_to() -> None:
+    stage, _, _ = playing()
+    receipt = stage.player.change_scene(known("4/4", "E major", "two", 180), "in 3 bars")
+    stage.go(8 * SECOND)
+    line = stage.player.timeline
+    assert line.tempo_at(receipt.beat - 4) == 120
+    assert 120 < line.tempo_at(receipt.beat - 1) < 180
+    assert line.tempo_at(receipt.beat) == 180
+    told = [e.name for e in stage.entries if isinstance(e, Harmonised)]
+    assert "B7" in told, "the dominant of the key to come"
+    bass = [e.note.start for e in stage.played if e.note.part == "bass"]
+    assert max(bass) < receipt.beat - 1, "the old texture thins"
+
+
+def test_the_key_that_sounds_is_not_changed_by_its_echo() -> None:
+    stage, baton, _ = playing(LONG.replace("bars = 4", "bars = 4\nup = 2"))
+    assert baton.key(parse_key("D major")).state == "done"
+    stage.go(9 * SECOND)
+    assert {e.name for e in stage.entries if isinstance(e, Marked) and e.kind == "key"} == {
+        "D major"
+    }
+
+
+def test_hooks_wait_for_the_author_s_place() -> None:
+    stage, baton, _ = playing()
+    assert baton.section("A", "cue exit").beat == 8
+    with pytest.raises(Mistake, match="no place called 'nowhere'"):
+        baton.section("A", "cue nowhere")
+    stage.go(6 * SECOND)
+    marks = [(e.moment.bar, e.name) for e in stage.entries if isinstance(e, Marked)]
+    assert (3, "A") in marks
+
+
+def test_a_piece_that_ends_ends_by_itself_on_a_held_chord() -> None:
+    stage, _, _ = playing(LONG.replace('plan = "A A"', 'plan = "A A"\nends = true'))
+    for _ in range(400):
+        stage.go(50 * MS)
+        if stage.player.ended:
+            break
+    assert stage.player.ended
+    last = [e for e in stage.played if e.moment.bar == 8]
+    assert {e.note.start for e in last} == {F(28)}
+    assert {e.note.pitch % 12 for e in last} <= {0, 4, 7}
+    assert {e.note.end for e in last} == {F(32)}
+    assert not [e for e in stage.played if e.moment.bar > 8]
+    assert not stage.wire.sounding
+
+
+def test_commands_mean_the_same_whatever_the_horizon() -> None:
+    def heard(horizon: int, wake: int, piece: Scene) -> list[tuple[object, ...]]:
+        stage = Stage(piece, horizon * MS)
+        stage.wake_every = wake * MS
+        baton = Baton(stage.player)
+        stage.player.play()
+        stage.go(730 * MS)
+        baton.key(parse_key("E major"), "in 3 bars")
+        baton.emotion("tense", 2.0)
+        stage.go(1910 * MS)
+        baton.section("C", "in 3 bars")
+        baton.theme("two", "in 2 bars")
+        stage.go(12 * SECOND)
+        return [(e.note.start, e.note.part, e.note.pitch) for e in stage.played
+                if isinstance(e, Played) and e.note.start < 24]  # fmt: skip
+
+    piece = known("4/4 3/4", "C major", "one")
+    first = heard(100, 25, piece)
+    assert len(first) > 100
+    for horizon, wake in ((50, 25), (100, 7), (80, 40)):
+        assert heard(horizon, wake, piece) == first
