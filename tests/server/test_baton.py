@@ -54,7 +54,7 @@ def test_a_held_chord_is_struck_again_where_a_bridge_needs_it() -> None:
     stage, baton, _ = playing()
     receipt = baton.key(parse_key("E major"), "in 3 bars")
     stage.go(9 * SECOND)
-    told = [(e.moment.beat, e.name) for e in stage.entries if isinstance(e, Harmonised)]
+    told = [(float(e.moment.beat), e.name) for e in stage.entries if isinstance(e, Harmonised)]
     assert receipt.beat == 12
     assert told[0] == (0, "C")
     assert told[1][0] == 8

@@ -1,0 +1,88 @@
+"""The conductor's addresses: cancelling, listing, hooks, and our own words coming back."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.desk.sent import is_echo
+from server.scene import parse_scene
+from tests.server.desk.rig import MS, SECOND, Stage
+
+SCENE = """
+[form]
+plan = "A B"
+[form.sections.A]
+bars = 8
+cues = { exit = 3 }
+[form.sections.B]
+bars = 8
+[outputs.game]
+osc = "127.0.0.1:9000"
+[parts.bass]
+engine = "grammar"
+rules = "S -> 1 5"
+grid = "1/4"
+"""
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage()
+    stage.player.cue(parse_scene(SCENE))
+    return stage
+
+
+@pytest.mark.parametrize(
+    "what",
+    [(), ("mood",), ("emotion",), ("/componium/emotion",), ("/componium/mood",)],
+)
+async def test_what_is_armed_is_listed_and_called_off(stage: Stage, what: tuple[str, ...]) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    assert stage.send("/emotion", "tense", 2.0, "bar")[0][:3] == (
+        *("/componium/emotion", "armed"),
+        4.0,
+    )
+    assert stage.send("/armed")[0][3] == "mood at bar 4"
+    receipts = stage.send("/cancel", *what)
+    assert [each[1] for each in receipts] == ["cancelled", "done"]
+    assert receipts[1][3] == "1 called off"
+    assert stage.send("/armed")[0][3] == "nothing is armed"
+
+
+async def test_a_mute_is_called_off_by_its_address(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    stage.send("/part/bass/mute", True, "2 bars")
+    assert stage.send("/cancel", "/componium/part/bass/level")[-1][3] == "0 called off"
+    assert stage.send("/cancel", "/componium/part/bass/mute")[-1][3] == "1 called off"
+    await stage.pass_time(5 * SECOND)
+    assert not stage.player.strips()["bass"].mute
+
+
+async def test_a_hook_waits_for_its_place_or_is_refused(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    assert stage.send("/section", "B", "cue exit")[0][1:3] == ("armed", 3.0)
+    stage.receipts.clear()
+    await stage.pass_time(5 * SECOND)
+    assert [each[1:3] for each in stage.receipts] == [("done", 3.0)]
+    [receipt] = stage.send("/section", "B", "cue nowhere")
+    assert receipt[1] == "refused"
+    assert "nowhere" in receipt[3]
+
+
+async def test_our_own_words_do_no_harm(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    assert stage.send("/mood", 0.5, 0.5, "happy") == []
+    assert stage.send("/section", "A", 1) == []
+    assert stage.send("/key", "C major")[0][1] == "done"
+    assert stage.send("/armed")[0][3] == "nothing is armed"
+    assert stage.send("/mood", 0.5, 0.5, "hapy")[0][1] == "refused", "a slip is answered"
+
+
+def test_echoes_are_told_by_their_arguments() -> None:
+    assert is_echo("/componium/mood", (0.1, 0.2, "sad"), {"sad"})
+    assert not is_echo("/componium/mood", (0.1, 0.2, "bar"), {"sad"})
+    assert not is_echo("/componium/section", ("A", "bar"), ())
