@@ -590,7 +590,9 @@ class PendingStep(Pending):
             return
         self.due, end, before = due, 0, None
         for number, note in notes:
-            if note.end is not before:
+            if self._cut(note) is not None:
+                before, end = None, self._end(note, line, due)
+            elif note.end is not before:
                 before, end = note.end, self._end(note, line, due)
             self.notes.append((number, note, due, end))
             self.over = max(self.over, end)
@@ -627,10 +629,13 @@ class PendingStep(Pending):
             strip = replace(strip, level=strip.level * factor)
         return strip
 
+    def _cut(self, note: Note) -> Fraction | None:
+        """The beat at which the harmony turns under a note that would sound on."""
+        drums = self.step.tones[0].fixed
+        return None if drums else self.cast.cut_after(note, self.playing.part.leads)
+
     def _end(self, note: Note, line: Timeline, due: int) -> int:
-        cut = (
-            None if self.step.tones[0].fixed else self.cast.cut_after(note, self.playing.part.leads)
-        )
+        cut = self._cut(note)
         end = line.ns_at(note.end) + note.nudge if cut is None else line.ns_at(cut)
         if self.cast.ends is not None:
             end = min(end, line.ns_at(self.cast.ends))
@@ -665,7 +670,9 @@ class PendingStep(Pending):
                 moment = Moment(seconds, note.start, self.ground.place.bar, self.ground.at)
             else:
                 moment = self.cast.moment(note.start, seconds)
-            yield Played(moment, note, (end - due) / 1e9)
+            cut = self._cut(note)
+            heard = note if cut is None else note._replace(end=cut)
+            yield Played(moment, heard, (end - due) / 1e9)
         for act in () if self.muted else self.step.acts:
             if isinstance(act, Turn):
                 yield Turned(

@@ -36,6 +36,7 @@ LARGEST = 1 << 20  # bytes of a scene file
 MOST_PARTS, MOST_OUTPUTS = 256, 64
 DRUMS = 10  # the channel of General MIDI's drums
 BARS, MOST_BARS = 32, 100_000
+LONGEST_FORM = 10_000  # bars that a form may have to say how long the scene is
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 MAIN = Path(__file__).resolve().parent
 
@@ -175,6 +176,7 @@ def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
     key = top.parsed("key", parse_key, parse_key("C major"))
     seed = top.whole("seed", 1821, 0, 2**63 - 1)
     phrase = top.whole("phrase", 4, 1, 64)
+    said = "bars" in top.values
     bars = top.whole("bars", BARS, 1, MOST_BARS)
     controls = _controls(top.table("controls"))
     outputs = _outputs(top.table("outputs"))
@@ -184,6 +186,8 @@ def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
     bar = meters.bar_at(Fraction(0)).meter.length
     shared = _Shared({*LIVE, *controls}, outputs, base, bar, motifs)
     conductor = direction(top, base, motifs, lambda table: _order(table, shared))
+    if not said:
+        bars = conductor.form.length(seed, LONGEST_FORM) or bars
     parts_table, stings = top.table("parts"), top.table("stingers")
     top.end()
     parts = [] if parts_table is None else _parts(parts_table, feel, shared)

@@ -120,6 +120,13 @@ class FormSpec:
     order: Engine | None = None
     ends: bool = False
 
+    def length(self, seed: int, most: int) -> int | None:
+        """How many bars a form that ends has, `most` at most; None for one that goes on."""
+        form = Form(self, seed, {})
+        if not self.ends or not self.sections or form.at(most).after > most:
+            return None
+        return form.ended_at and form.ended_at - 1
+
 
 class Section(NamedTuple):
     """A section at its place.

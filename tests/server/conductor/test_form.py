@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engines.base import Controls, Symbol
 from server.conductor.form import Form, FormSpec, Rule, Section, SectionSpec, Transitions
+from server.direction import Row
 
 
 class Order:
@@ -132,3 +133,11 @@ def test_the_lowest_rule_counts_value_by_value() -> None:
     assert rules.between("B", "A") == Rule(fill=2)
     assert rules.between("A", "scene boss") == Rule(fill=0, thin=2, ramp=4)
     assert Transitions().between("", "key").fill == 0
+
+
+def test_a_form_that_ends_knows_its_length() -> None:
+    plan = FormSpec(SECTIONS, Row(("A", "C")), ends=True)
+    assert plan.length(1, 100) == 13
+    assert plan.length(1, 12) is None
+    assert FormSpec(SECTIONS, Row(("A", "C"))).length(1, 100) is None
+    assert FormSpec().length(1, 100) is None
