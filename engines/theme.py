@@ -152,6 +152,7 @@ class _Stream:
         )
         self.given = engine.plan.split()
         self.graces = engine.graces
+        self.rested = False  # in the last statement
         self.acts: list[str] = []
         self.rounds = 0  # since this theme began
         self.theme: Motif | None = None
@@ -197,16 +198,18 @@ class _Stream:
         return theme
 
     def _act(self) -> str:
-        """What the plan has next; a section begins a round of its own, and never with a rest."""
+        """What the plan has next. A section begins a round of its own, and never with a rest; nor
+        does one rest follow another.
+        """
         left, whole = self._left("section")
         opens = 0 < left == whole
         if opens and not self.given:
             self.acts = []
         act = self._next()
-        while opens and act == "rest":
+        while act == "rest" and (opens or self.rested):
             act = self._next()
         energy = self._live("energy", 0.0, 1.0)
-        if opens or self.given or self.rng.random() > abs(energy - 0.5):
+        if opens or self.rested or self.given or self.rng.random() > abs(energy - 0.5):
             return act
         if act == "rest" and energy > 0.6:  # no time to breathe
             return "vary"
@@ -246,7 +249,8 @@ class _Stream:
         """The next music, or so many bars of rest; what was done; the theme's name."""
         theme = self._choose()
         act, room = self._act(), self._room(theme)
-        if act == "rest" or (room == 1 < theme.bars and not self._last(1)):
+        self.rested = act == "rest" or (room == 1 < theme.bars and not self._last(1))
+        if self.rested:
             return min(room, 4), "rests", theme.name
         motif, done = getattr(self, f"_{act}")(theme)
         motif, more = self._moved_by_mood(motif, act in ("state", "answer"))

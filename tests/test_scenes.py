@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -20,7 +20,13 @@ from typing import NamedTuple
 import pytest
 
 from engines.grammar import Grammar
+from scripts.listening import measures
+from scripts.listening.predictor import predict
+from scripts.listening.scenes import WORDS
+from scripts.listening.score import Score, score_of
+from server.baton import Baton
 from server.clock import JumpClock
+from server.conductor.conductor import Bar, Conductor
 from server.journal import Entry, Harmonised, Played, Troubled
 from server.music.meter import Place
 from server.music.note import Note
@@ -39,12 +45,14 @@ ENSEMBLES = {
     "balkan": ("clarinet",),
     "blues": ("harp", "guitar"),
     "chiptune": ("lead",),
-    "default": ("vibes", "trumpet"),
     "house": ("hook",),
+    "lamplight": ("vibes", "trumpet"),
     "waltz": ("fiddle", "flute"),
 }
 EXAMPLES = ("algae", "markov", "melody", "turtle", "words", "words-chance")
-SCENES = (*ENSEMBLES, *EXAMPLES)
+FOLLOWER = "default"  # follows a mood, through modes, keys and registers
+FIXED = (*ENSEMBLES, *EXAMPLES)
+SCENES = (*FIXED, FOLLOWER)
 STRONG = 0.75  # the weight of the bar line and of the groups within the bar
 
 
@@ -139,6 +147,7 @@ def overlap(one: set[tuple[Fraction, int]], other: set[tuple[Fraction, int]]) ->
 
 
 each_scene = pytest.mark.parametrize("name", SCENES)
+each_fixed = pytest.mark.parametrize("name", FIXED)
 each_ensemble = pytest.mark.parametrize("name", ENSEMBLES)
 each_seed = pytest.mark.parametrize("seed", SEEDS)
 
@@ -158,7 +167,7 @@ def test_a_scene_plays_without_trouble_and_every_part_is_heard(name: str, seed: 
 
 
 @each_seed
-@each_scene
+@each_fixed
 def test_every_part_keeps_to_its_range(name: str, seed: int) -> None:
     performance = heard(name, seed)
     for spec in performance.scene.parts:
@@ -267,7 +276,7 @@ def test_arousal_is_heard(name: str) -> None:
         if shape(calm.of(spec.name), Fraction(0)) != shape(driven.of(spec.name), Fraction(0))
     ]
     assert len(changed) >= len(calm.scene.parts) / 2
-    if name == "default":
+    if name == "lamplight":
         assert set(changed) == {spec.name for spec in calm.scene.parts} - {"keys", "chatter"}
         assert len(driven.of("guitar")) > 1.5 * len(calm.of("guitar"))
         assert len(driven.of("trumpet")) > 1.5 * len(calm.of("trumpet"))
@@ -318,7 +327,7 @@ def test_an_ensemble_combines_engines_and_its_parts_have_their_own_registers(nam
 
 
 def test_another_part_does_not_change_the_ones_that_were_there() -> None:
-    scene = load_scene(shipped_scenes()["default"])
+    scene = load_scene(shipped_scenes()["lamplight"])
     added = PartSpec("gong", Grammar("S -> C2:1/1"), "grammar")
     before = play(scene, 16)
     after = play(replace(scene, parts=(added, *scene.parts)), 16)
@@ -327,3 +336,119 @@ def test_another_part_does_not_change_the_ones_that_were_there() -> None:
             note[:-2] for note in after.of(spec.name)
         ]
     assert after.of("gong")
+
+
+# The default scene follows the mood -------------------------------------------------------------
+
+
+@cache
+def in_mood(word: str, seed: int) -> Score:
+    scene = load_scene(shipped_scenes()[FOLLOWER]).with_seed(seed)
+    spec = replace(scene.conductor, mood=scene.conductor.words[word])
+    return score_of(replace(scene, conductor=spec), BARS)
+
+
+@each_seed
+@pytest.mark.parametrize("word", WORDS)
+def test_the_default_scene_is_right_in_every_mood(word: str, seed: int) -> None:
+    score = in_mood(word, seed)
+    assert (measures.key_fit(score) or 0) >= 0.98
+    assert (measures.strong_beats(score) or 0) >= 0.8
+    assert (measures.pad_step(score) or 9) <= 2
+    if word != "neutral":
+        asked, heard = WORDS[word], predict(score)
+        assert asked.valence * heard.valence > 0
+        assert asked.arousal * heard.arousal > 0
+
+
+@each_seed
+def test_the_default_scene_tells_the_words_apart(seed: int) -> None:
+    def rising(axis: str, measure: Callable[[Score], float | None], words: str) -> None:
+        row = [measure(in_mood(word, seed)) or 0 for word in words.split()]
+        assert row == sorted(row), axis
+
+    rising("tempo", measures.tempo, "tired calm sad neutral happy tense angry excited")
+    rising("loudness", measures.loudness, "tired sad neutral happy excited")
+    rising("mode", measures.mode, "angry tense neutral happy")
+    rising("consonance", measures.consonance, "sad tired neutral tender")
+    rising("register", measures.register, "angry tense neutral happy")
+
+
+WALK = ("tender", "happy", "excited", "tense", "angry", "sad", "tired", "calm", "neutral")
+
+
+class Walk(NamedTuple):
+    """The default scene taken through the nine words. asked: bars in which words were."""
+
+    notes: list[Note]
+    bars: list[Bar]
+    asked: list[int]
+    troubles: list[str]
+
+
+@cache
+def walked(seed: int) -> Walk:
+    """Another word every sixteen bars, to be reached in four."""
+    scene = load_scene(shipped_scenes()[FOLLOWER]).with_seed(seed)
+    words = iter(WALK)
+    entries: list[Entry] = []
+    player = Player(JumpClock(), lambda ids: Rack({"osc": Tape()}, ids), horizon=10**8)
+    baton, length = Baton(player), 9 * 16 + 8
+    asked: list[int] = []
+    player.journal.add(entries.append)
+
+    def listen(entry: Entry) -> None:
+        if isinstance(entry, Played):
+            bar = scene.meters.bar_at(entry.note.beat).bar
+            if bar > 16 * len(asked) + 8 and len(asked) < len(WALK):
+                asked.append(bar)
+                loop = asyncio.get_running_loop()
+                loop.call_soon(lambda: baton.emotion(next(words), 4, "bar"))
+
+    player.journal.add(listen)
+    conductors: list[Conductor] = []
+
+    async def evening() -> None:
+        player.cue(scene)
+        player.play(end_bar=length)
+        conductors.append(baton.conductor)
+        await player.run()
+
+    asyncio.run(evening())
+    return Walk(
+        [entry.note for entry in entries if isinstance(entry, Played)],
+        [conductors[0].bar(number) for number in range(1, length + 1)],
+        asked,
+        [entry.text for entry in entries if isinstance(entry, Troubled)],
+    )
+
+
+@each_seed
+def test_a_walk_through_the_words_has_no_gap_and_turns_at_phrases(seed: int) -> None:
+    walk = walked(seed)
+    assert not walk.troubles
+    assert len(walk.asked) == 9
+    sounding = Fraction(0)
+    for note in sorted(walk.notes, key=lambda note: note.start):
+        assert note.start - sounding < 1, "nothing sounds"
+        sounding = max(sounding, note.end)
+    for before, bar in pairwise(walk.bars):
+        if bar.key != before.key:
+            assert bar.phrase_bar == 1, "a key or mode turns where a phrase begins"
+    assert len({bar.key.mode for bar in walk.bars}) >= 4
+    tempos = [bar.cues.tempo for bar in walk.bars]
+    assert max(tempos) > 1.5 * min(tempos)
+
+
+@each_seed
+def test_a_walk_keeps_in_key_and_every_part_has_its_turn(seed: int) -> None:
+    walk = walked(seed)
+    drums = {"cymbals", "kit"}
+    pitched_notes = [note for note in walk.notes if note.part not in drums]
+    scene = load_scene(shipped_scenes()[FOLLOWER])
+    inside = 0
+    for note in pitched_notes:
+        key = walk.bars[scene.meters.bar_at(note.beat).bar - 1].key
+        inside += note.pitch % 12 in key.heptatonic.pitch_classes
+    assert inside >= 0.9 * len(pitched_notes), "dominants have notes of their own"
+    assert {note.part for note in walk.notes} == {part.name for part in scene.parts}
