@@ -23,6 +23,7 @@ from rich.style import Style
 from .health import Health
 from .journal import (
     Entry,
+    Felt,
     Harmonised,
     Marked,
     Moved,
@@ -97,6 +98,7 @@ class View:
         self._show(scene)
         self._state, self._chord, self._key = "", "", scene.key.name
         self._tick: tuple[Ticked, float] | None = None
+        self._section = self._mood = ""
         self._ports: dict[str, tuple[str, str]] = {}
         self._troubles: deque[tuple[str, str]] = deque(maxlen=KEPT)
         self._cpu = (time.process_time(), clock())
@@ -132,6 +134,8 @@ class View:
             self._chord = entry.name
         elif isinstance(entry, Marked):
             self._marked(entry)
+        elif isinstance(entry, Felt):
+            self._mood = entry.word
         elif isinstance(entry, Moved):
             self._state = entry.state
         elif isinstance(entry, Ported):
@@ -157,11 +161,13 @@ class View:
         self._spelling.heed(entry)
         if entry.kind == "key":
             self._key = entry.name
+        elif entry.kind == "section":
+            self._section = entry.name
         elif entry.kind == "scene":
             scene = self._now_playing()
             if scene is not None and scene is not self._scene:
                 self._show(scene)
-                self._chord = ""
+                self._chord = self._section = ""
 
     def _show(self, scene: Scene) -> None:
         self._scene = scene
@@ -210,7 +216,8 @@ class View:
         scene = self._scene
         about = f"   {self._key}   seed {scene.seed}"
         state = [] if self._state != "stopped" else [("   ■ stopped", WARN)]
-        return [(" ", PLAIN), (scene.title, TITLE), (about, DIM), *state]
+        feeling = "   ".join(filter(None, (self._section, self._mood)))
+        return [(" ", PLAIN), (scene.title, TITLE), (about, DIM), (f"   {feeling}", CHORD), *state]
 
     def _clockline(self) -> Line:
         if self._tick is None:
