@@ -55,7 +55,7 @@ class Baton:
         target = self.conductor.moods.target.mood
         return self.mood(Mood(target.valence, target.arousal, tension), bars, when, told)
 
-    def listener(self, x: float, y: float, told: Told = None) -> Receipt:
+    def listener(self, x: float, y: float, when: str = "beat", told: Told = None) -> Receipt:
         """The player stands here among the scene's points. Errors: Mistake without any."""
         field = self.conductor.spec.field
         if field is None:
@@ -65,7 +65,7 @@ class Baton:
         def change(conductor: Conductor, beat: Fraction) -> None:
             conductor.slide(mood, beat, conductor.spec.speed)
 
-        return self._feel(change, "beat", told, lambda beat: beat)
+        return self._feel(change, when, told, lambda beat: beat)
 
     def key(self, key: Key, when: str = "phrase", told: Told = None) -> Receipt:
         """Turn to another key, over a bridge where there is time for one.

@@ -36,9 +36,9 @@ def find(kind: str, name: str, base: Path) -> Path:
     there = shipped(kind)
     if name in there:
         return there[name]
-    path = base / name
-    if path.is_file():
-        return path
+    for path in (base / name, base / f"{name}.toml"):
+        if path.is_file():
+            return path
     close = get_close_matches(name, there, 1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     listed = ", ".join(there) or "none"

@@ -27,6 +27,7 @@ from scripts.listening.score import Score, score_of
 from server.baton import Baton
 from server.clock import JumpClock
 from server.conductor.conductor import Bar, Conductor
+from server.errands import clashes, hear
 from server.journal import Entry, Harmonised, Played, Troubled
 from server.music.meter import Place
 from server.music.note import Note
@@ -34,7 +35,8 @@ from server.part import PartSpec
 from server.player import Player
 from server.rack import Rack, Tape
 from server.reading import Drum, Struck
-from server.scene import Scene, load_scene, shipped_scenes
+from server.scene import Scene, find_scene, load_scene, shipped_scenes
+from server.style import shipped
 
 BARS = 64
 SEEDS = (0, 7, 1821)
@@ -452,3 +454,18 @@ def test_a_walk_keeps_in_key_and_every_part_has_its_turn(seed: int) -> None:
         inside += note.pitch % 12 in key.heptatonic.pitch_classes
     assert inside >= 0.9 * len(pitched_notes), "dominants have notes of their own"
     assert {note.part for note in walk.notes} == {part.name for part in scene.parts}
+
+
+@pytest.mark.parametrize("style", sorted(shipped("styles")))
+def test_the_default_scene_goes_into_every_style(style: str) -> None:
+    scene = load_scene(find_scene("default"), style)
+    assert not clashes(scene)
+    chords: list[str] = []
+
+    def listen(entry: Entry) -> None:
+        if isinstance(entry, Harmonised):
+            chords.append(entry.name)
+        assert not isinstance(entry, Troubled), entry
+
+    hear(scene, 16, listen)
+    assert len(chords) > 4

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from engines.base import Mistake
-from server.music.chord import Chord
+from server.music.chord import Chord, roman
 from server.music.groove import noise
 from server.music.line import Line
 from server.music.meter import Meter, MeterMap
@@ -357,9 +357,11 @@ class Conductor:
             return Key(key.tonic, section.spec.mode)
         if not self.spec.modes:
             return key
-        if before is not None and not may_turn:
-            return Key(key.tonic, before.key.mode)
-        current = before.key.mode if before is not None else None
+        current = None
+        if before is not None and self._home(beat) == self._home(before.beat):
+            if not may_turn:
+                return Key(key.tonic, before.key.mode)
+            current = before.key.mode
         return Key(key.tonic, self._map.mode(mood, current, key.mode))
 
     def _home(self, beat: Fraction) -> str:
@@ -529,6 +531,9 @@ class Conductor:
         here = [step for step in bar.bridge if step.at <= beat - bar.beat]
         if here:
             return here[-1].chord, here[-1].words
+        came = self._bars.get(bar.number - 1)
+        if free and came is not None and came.bridge and beat == bar.beat and not bar.last:
+            return roman("ton", bar.key), f"arrival in {bar.key.name}"
         if free and self.spec.enrich:
             # Now more, now less: what grows slowly over the moods is heard in ever more bars.
             less = 0.5 + noise(self._seed, bar.number)

@@ -92,10 +92,11 @@ def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Itera
     yield Node(
         f"{PREFIX}/listener",
         "Where the player stands among the scene's emotional points; the mood follows.",
-        lambda told, x, y: baton.listener(x, y, told),
+        lambda told, x, y, when: baton.listener(x, y, when, told),
         (
             Argument("x", "f", "units of the game", -1e9, 1e9),
             Argument("y", "f", "units of the game", -1e9, 1e9),
+            moment("beat"),
         ),
         continuous=True,
         concerns=("mood",),

@@ -337,6 +337,8 @@ class Desk:
                         wrong = dict.fromkeys(range(len(messages)), why)
                     elif not self._repeated(orders, source):
                         self._take_on(orders)
+            except Mistake as mistake:  # a moment that never comes
+                wrong = dict.fromkeys(range(len(messages)), str(mistake))
             except Exception as error:
                 wrong = dict.fromkeys(range(len(messages)), f"went wrong: {error!r}")
         if wrong:
@@ -515,7 +517,10 @@ class Desk:
             self.answer(order.source, order.node.address, state, reason=why)
 
     def _known(self, kind: str) -> Mapping[str, Path]:
-        return shipped("styles") if kind == "style" else self.scenes()
+        if kind == "scene":
+            return self.scenes()
+        beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
+        return {path.stem: path for path in beside} | shipped("styles")
 
     def _fetch(self, wish: _Wish) -> Scene:
         if wish.kind == "style":
