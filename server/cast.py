@@ -187,7 +187,9 @@ class Cast:
                 before, self._chord = self._chord, step.chord
                 pending.append(PendingChord(self, step.beat, self._next_id(), step.chord))
                 tense = tension(step.chord, self.setting.bar(step.beat).key, before)
-                pending.append(PendingWord(self, step.beat, self._next_id(), "/tension", (tense,)))
+                pending.append(
+                    PendingWord(self, step.beat, self._next_id(), "/chord/tension", (tense,))
+                )
             if step.tones or step.acts:
                 pending.append(PendingStep(self._by_part[id(part)], step))
         for sting in self.stings:
@@ -320,11 +322,13 @@ class Cast:
             ):
                 yield PendingSection(self, beat, self._next_id(), bar)
         mood = self.setting.conductor.moods.at(beat)
-        if mood != self._mood:
-            if self._mood is not None or mood != NEUTRAL:
-                word = self.setting.conductor.word(mood)
-                yield PendingMood(self, beat, self._next_id(), mood, word)
-            self._mood = mood
+        told = NEUTRAL if self._mood is None else self._mood
+        if (mood.valence, mood.arousal) != (told.valence, told.arousal):
+            word = self.setting.conductor.word(mood)
+            yield PendingMood(self, beat, self._next_id(), mood, word)
+        if mood.tension != told.tension:
+            yield PendingWord(self, beat, self._next_id(), "/mood/tension", (mood.tension,))
+        self._mood = mood
         yield from self._chord_next(beat)
 
     def _chord_next(self, beat: Fraction) -> Iterator[Pending]:
