@@ -13,6 +13,8 @@ from .music.scale import Key
 from .player import Player, Receipt
 from .when import parse_when
 
+SOON = 64  # quarter notes
+
 Told = Callable[[Receipt], None] | None
 
 
@@ -77,7 +79,8 @@ class Baton:
         if player.setting is not None and player.playing:
             beat = player.boundary(when, unplanned=True)
             waits = any(topic == "key" for topic, _ in player.waiting())
-            if not waits and player.setting.bar(beat).key == key:
+            soon = beat - player.now_beat <= SOON  # who looks further decides bars long before time
+            if not waits and soon and player.setting.bar(beat).key == key:
                 receipt = player.receipt(player.now_beat, told)
                 receipt.become("done", "the music is in this key already")
                 return receipt
