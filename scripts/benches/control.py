@@ -5,7 +5,8 @@ Time runs from just before the message is sent to the kernel's stamp of what arr
 * mute: until the off of the note that was sounding (the last that is heard of the part);
 * density 0: until the moment of the first note that is missing;
 * density 1: until the first note that is there again;
-* tempo: until the first note that is more than half a millisecond off the old grid.
+* tempo: until the first note that is more than half a millisecond off the old grid;
+* mood: from the beat that comes next, until the first note that is softer than all before.
 
 No musical quantum is asked for (`when` is `now`), and notes are 5 ms apart, so that waiting for
 the next one, which is contained in all but the first, is at most that long.
@@ -14,6 +15,7 @@ the next one, which is contained in all but the first, is at most that long.
 from __future__ import annotations
 
 import argparse
+import struct
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,6 +40,7 @@ engine = "grammar"
 rules = "S -> 1:1/4"
 gate = 0.99
 """
+BEAT = b"/componium/beat"
 FINE, LONG = b"/componium/part/fine/", b"/componium/part/long/"
 STEP = {750: 5e6, 600: 6.25e6}  # ns
 OFF_GRID = 0.5e6  # ns
@@ -99,11 +102,28 @@ def tempo(room: Room) -> float:
     raise ValueError("the tempo did not change")
 
 
+def mood(room: Room) -> float:
+    at, arrivals = room.do("mood", 0.0, -0.9, 0.0, "now")
+    time.sleep(2 * SETTLED)  # a beat may be to come, and is slower now
+    arrivals += room.receiver.drain()
+    room.do("mood", 0.0, 0.0, 0.0, "now")
+    time.sleep(2 * SETTLED)
+    beat = min(each.at for each in arrivals if each.at >= at and each.data.startswith(BEAT))
+    loud = [
+        (arrival.at, struct.unpack(">f", arrival.data[-8:-4])[0])
+        for arrival in arrivals
+        if arrival.data.startswith(FINE + b"note")
+    ]
+    softest = min(level for when, level in loud if when < at)
+    return next(when for when, level in loud if when >= at and level < 0.9 * softest) - beat
+
+
 CONTROLS: dict[str, Callable[[Room], float]] = {
     "mute, to the note's end": mute,
     "density 0, to the first missing note": thin,
     "density 1, to the first note": thick,
     "tempo, to the first note moved": tempo,
+    "mood, from the next beat to the first softer note": mood,
 }
 
 
