@@ -33,6 +33,7 @@ from .wire.link import Link
 #: What `play` may wait for its ports to open before the first beat.
 OPENING = 0.5
 CONTROL_PORT = 1821
+SWITCH = 0.0005  # s for which one thread may keep the interpreter from another
 LARGEST_TASTE = 16 << 20  # bytes of a file with what was learnt
 
 T = TypeVar("T")
@@ -117,6 +118,9 @@ class Stage:
             await self._ports_open()
             gc.collect()
             gc.freeze()
+            # Whenever the loop has let go of the interpreter, a scene that is being read keeps it
+            # for so long; the usual 5 ms add up while messages come in.
+            sys.setswitchinterval(SWITCH)
             self.player.play(self.wish.bars or None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._until()):
