@@ -399,9 +399,17 @@ class Desk:
             self._carry_out(orders)
 
     def _carry_out(self, orders: list[_Order], scene: Scene | None = None) -> None:
-        """Do this within the player's `together`. scene: what was loaded for it."""
+        """Do this within the player's `together`. scene: what was loaded for it.
+
+        Of values that one message after another gives the same control for now, the last is set.
+        """
+        last = {order.node.address: order for order in orders if _at_once(order)}
         for order in orders:
             node, values = order.node, order.values
+            if last.get(node.address, order) is not order and _at_once(order):
+                why = "by a later message of its bundle"
+                self.answer(order.source, node.address, "superseded", reason=why)
+                continue
             try:
                 handed = (scene, *values[1:]) if node.loads else values
                 said = node.act(self._told(order), *handed)
@@ -540,6 +548,11 @@ class Desk:
         """Give up what is being loaded."""
         if self._loader is not None:
             self._loader.cancel()
+
+
+def _at_once(order: _Order) -> bool:
+    """Whether an order sets a control now, so that a later one in its bundle is all that counts."""
+    return order.node.continuous and order.values[-1:] == ("now",)
 
 
 def _beats(over: float) -> Fraction:

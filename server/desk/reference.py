@@ -44,6 +44,8 @@ RULES = """
   messages is refused, all are, and each gets a receipt that says so. With a `/scene` in it, of
   which a bundle takes one, all of it waits until that has been loaded. Only `/stop` and `/panic`
   do not wait for the rest. Time tags are not waited for.
+* Of values that a bundle gives the same control for now, the last is set; the others are answered
+  `superseded`.
 * A `/seed` that comes while a scene is being loaded is meant for that scene and waits for it.
 * A datagram holds at most 8 KiB, 64 elements, bundles 4 deep, 64 arguments a message, addresses
   of 255 bytes and texts of 1 KiB; no blobs, no address patterns. A message in it that is

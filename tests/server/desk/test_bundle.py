@@ -437,3 +437,23 @@ async def test_stopped_before_their_moment_neither_scene_nor_seed_begins(stage: 
     await stage.pass_time(4 * SECOND)
     assert played(stage) == [("first", SEED)]
     assert stage.player.timeline.tempo_at(stage.player.now_beat) == 120
+
+
+async def test_of_values_for_one_control_in_a_bundle_the_last_is_set(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(SECOND)
+    receipts = bundle(
+        stage,
+        ("/part/melody/level", 0.25),
+        ("/tempo", 100.0),
+        ("/part/melody/level", 0.75),
+        ("/part/melody/level", 0.5, "bar"),
+    )
+    states = [(address, state) for address, state, _, _ in receipts]
+    assert states == [
+        ("/part/melody/level", "superseded"),
+        ("/tempo", "done"),
+        ("/part/melody/level", "done"),
+        ("/part/melody/level", "armed"),
+    ]
+    assert stage.player.timeline.tempo_at(stage.player.now_beat) == 100
