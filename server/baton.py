@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from engines.base import Mistake
@@ -157,8 +157,8 @@ class Baton:
         if wanted.frame == "now" or wanted.unit == "beat":
             raise Mistake("when", f"expected a moment on a bar line, such as bar, got {when!r}")
 
-    def _named(self, name: str, there: object, kind: str) -> None:
-        names = list(there)  # type: ignore[call-overload]
+    def _named(self, name: str, there: Iterable[str], kind: str) -> None:
+        names = list(there)
         if name not in names:
             listed = ", ".join(names) or "none in this scene"
             raise Mistake("name", f"no {kind} has this name; there are: {listed}")
