@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from math import log2
+from math import log2, log10
 from pathlib import Path
+from random import Random
 
 import mido
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from scripts.listening import measures as m
 from scripts.listening import predictor, report, scenes
+from scripts.listening import walk as w
 from scripts.listening.__main__ import main
 from scripts.listening.corpus import chorale, spread
 from scripts.listening.figures import (
@@ -531,3 +534,97 @@ def test_a_theme_is_recalled_from_what_a_scene_plays_of_it() -> None:
     scene = parse_scene(text)
     assert [name for name, _ in statements(scene, 8)] == ["home", "home"]
     assert recalled(scene, 8) == Recall(2, 2)
+
+
+# Changes of mood ------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 9), st.integers())
+def test_a_tour_takes_every_ordered_pair_once_and_comes_home(count: int, seed: int) -> None:
+    words = list(scenes.WORDS)[:count]
+    found = w.tour(words, Random(seed))
+    pairs = list(pairwise(found))
+    assert found[0] == found[-1] == words[0]
+    assert len(pairs) == len(set(pairs)) == count * (count - 1)
+    assert all(a != b for a, b in pairs)
+
+
+def test_excerpts_of_a_score_add_up_to_it() -> None:
+    whole = score_of(load_scene(find_scene("default")), 12)
+    parts = [whole.excerpt(first, first + 4) for first in (0, 4, 8)]
+    assert sum(len(part.notes) for part in parts) == len(whole.notes)
+    assert sum(part.end for part in parts) == whole.end
+    assert sum(part.seconds for part in parts) == pytest.approx(whole.seconds)
+    begin = whole.bars[4].begin
+    found = [(n.part, n.pitch, n.onset + begin) for n in parts[1].notes]
+    assert found == [
+        (n.part, n.pitch, n.onset) for n in whole.notes if begin <= n.onset < begin + 16
+    ]
+    for part, first in zip(parts, (0, 4, 8), strict=True):
+        for bar in range(4):
+            here, there = part.bars[bar].begin, whole.bars[first + bar].begin
+            for at in ("key_at", "chord_at", "section_at"):
+                mine, original = getattr(part, at)(here), getattr(whole, at)(there)
+                assert (mine and mine.name) == (original and original.name)
+
+
+def test_steps_of_tempo_are_shares_of_the_slower() -> None:
+    steady = score(line(60, 62, 64, 65))
+    assert w.tempo_step(steady) == 0
+    changed = replace(steady, tempos=((0.0, 100.0), (1.0, 110.0), (2.0, 55.0)))
+    assert w.tempo_step(changed) == pytest.approx(1.0)
+
+
+def test_what_the_mood_asks_for_is_no_step_of_loudness() -> None:
+    softer = [("melody", 4.0 + at, 1.0, 60, 0.25) for at in range(4)]
+    heard = w.levels(score(line(60, 60, 60, 60), softer))
+    loud = 10 * log10((0.5 * 127 / 80) ** 4)
+    assert heard == [pytest.approx(loud), pytest.approx(loud - 40 * log10(2))]
+    assert w.loudness_step(heard, [0.0, 0.0], 1, 2) == pytest.approx(12.04, abs=0.01)
+    assert w.loudness_step(heard, [0.0, -12.04], 1, 2) == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_gap_is_where_no_pitched_note_sounds() -> None:
+    notes = [
+        ("melody", 0.0, 1.0, 60, 0.5),
+        ("bass", 0.5, 2.0, 40, 0.5),
+        ("melody", 6.0, 1.0, 60, 0.5),
+    ]
+    drums = [("drums", 3.0, 1.0, 40, 0.5)]
+    assert w.gap(score(notes, drums)) == pytest.approx(3.5)
+    assert w.gap(replace(score(notes), end=16.0)) == pytest.approx(9.0)
+
+
+def test_layers_move_where_they_come_or_go() -> None:
+    playing = [frozenset("ab"), frozenset("ab"), frozenset("bcd"), frozenset("bcd")]
+    assert w.moved(playing, 1, 2) == 0
+    assert w.moved(playing, 1, 4) == 3
+
+
+def test_a_walk_asks_for_each_mood_at_its_bar() -> None:
+    scene = scenes.asked("piano", "calm", 7)
+    words = ["calm", "excited", "sad"]
+    found = w.walk(scene, words, 16)
+    assert [(c.start, c.to, c.at) for c in found.changes] == [
+        ("calm", "excited", 16),
+        ("excited", "sad", 36),
+    ]
+    assert len(found.score.bars) == len(found.playing) == len(found.asked) == 56
+    calm, excited, sad = (found.score.excerpt(*bars) for bars in ((8, 16), (20, 36), (40, 56)))
+    rates = [m.tempo(each) or 0.0 for each in (calm, excited, sad)]
+    assert rates[1] > max(rates[0], rates[2])
+    assert found.score.excerpt(15, 16).tempos[0][1] == found.score.tempos[0][1]
+    assert w.heard_after(found, found.changes[0], 36) is not None
+    shown = {each.name: each for each in w.figures(found)}
+    assert shown["bars until it is heard as asked"].right
+    assert shown["notes in key or chord"].right
+
+
+def test_a_walk_is_the_same_each_time() -> None:
+    made = [w.walk(scenes.asked("folk", "neutral", 3), ["happy", "tired"], 12) for _ in range(2)]
+    assert made[0].score.notes == made[1].score.notes
+
+
+def test_a_walk_without_rest_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["walk", "default", "--rest", "4"]) == 2
+    assert "rest" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from scripts.listening import report, scenes
 from scripts.listening.recall import recall_report
 from scripts.listening.roll import draw
 from scripts.listening.score import Score, read_midi, score_of
+from scripts.listening.walk import REST, walk_report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         each.add_argument("--styles", nargs="+", default=[], metavar="STYLE", help="default: all")
         each.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
     for each in (scene, moods, recall):
-        each.add_argument("--seeds", type=int, default=5, help="how many, from 1 on")
+        each.add_argument("--seeds", type=int, default=5, help="how many")
+        each.add_argument("--first-seed", type=int, default=1, help="styles are tuned on 1 to 5")
+    walk = commands.add_parser("walk", help="changes of mood: between all nine words, in one run")
+    walk.add_argument("names", nargs="*", default=["default"], metavar="SCENE|STYLE:WORD")
+    walk.add_argument("--seed", type=int, default=1)
+    walk.add_argument("--rest", type=int, default=REST, help="bars in a mood once it is reached")
     roll = commands.add_parser("roll", help="a piano roll of a scene, a style or a MIDI file")
     roll.add_argument("name", metavar="SCENE|STYLE:WORD|FILE.mid")
     roll.add_argument("--seed", type=int, default=1)
@@ -42,16 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "corpus":
             print(report.corpus_report())
         elif options.command == "scene":
-            seeds = range(1, options.seeds + 1)
+            seeds = range(options.first_seed, options.first_seed + options.seeds)
             print(report.scene_report(options.names, seeds, options.bars))
             for name in options.names if options.parts else ():
-                print(f"\n{name}, seed 1:\n")
-                print(report.parts_report(name, 1, options.bars))
+                print(f"\n{name}, seed {seeds[0]}:\n")
+                print(report.parts_report(name, seeds[0], options.bars))
+        elif options.command == "walk":
+            print(walk_report(options.names, options.seed, options.rest))
         elif options.command in ("moods", "recall"):
             styles = options.styles or scenes.styles()
             if not styles:
                 raise Mistake("config/styles", "there is no style to listen to")
-            seeds = range(1, options.seeds + 1)
+            seeds = range(options.first_seed, options.first_seed + options.seeds)
             made = recall_report if options.command == "recall" else report.moods_report
             print(made(styles, options.words, seeds, options.bars))
         else:
@@ -65,9 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(name: str, seed: int, bars: int) -> Score:
     if name.endswith((".mid", ".midi")):
         return read_midi(Path(name))
-    style, colon, word = name.partition(":")
-    made = scenes.asked(style, word, seed) if colon else scenes.shipped(name, seed)
-    return score_of(made, bars)
+    return score_of(scenes.named(name, seed), bars)
 
 
 def _write(picture: str, path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from random import Random
 from typing import NamedTuple
 
-from engines.motif import generate, in_meter, recognise
+from engines.motif import Motif, generate, in_meter, recognise
 from engines.theme import Said
 from scripts.listening import scenes
 from scripts.listening.corpus import WORKERS
@@ -33,30 +33,42 @@ class Recall(NamedTuple):
 
 def statements(scene: Scene, bars: int) -> list[tuple[str, Notes]]:
     """Each varied or plain statement that sounded: the theme's name, and its sounding notes."""
-    found: dict[tuple[str, str, int], Notes] = {}
+    entries: list[Entry] = []
+    hear(scene, bars, entries.append)
+    return stated(entries)
 
-    def listen(entry: Entry) -> None:
+
+def stated(entries: Iterable[Entry]) -> list[tuple[str, Notes]]:
+    """The statements in a journal, in the order in which they begin."""
+    found: dict[tuple[str, str, int], Notes] = {}
+    for entry in entries:
         if isinstance(entry, Played) and isinstance(entry.note.symbol.origin, Said):
             note, said = entry.note, entry.note.symbol.origin
             key = (note.part, said.theme, said.number)
             found.setdefault(key, []).append((note.start, note.pitch, note.end - note.start))
-
-    hear(scene, bars, listen)
     return [(name, notes) for (_, name, _), notes in found.items() if len(notes) >= FEWEST]
+
+
+def choices(scene: Scene) -> list[Motif]:
+    """The scene's own themes, and as many others of the same kind as make `AMONG`; none without."""
+    own = [in_meter(motif, _bar(scene)) for motif in scene.themes(scene.seed)]
+    rng = Random(f"{scene.seed}/others")
+    return [
+        *own,
+        *(
+            generate(rng, min(max(own[0].bars, 4), 8), own[0].bar, name=f"other {number}")
+            for number in range(AMONG - len(own) if own else 0)
+        ),
+    ]
 
 
 def recalled(scene: Scene, bars: int) -> Recall:
     """How often the scene's theme is picked among others of the same kind in its statements."""
-    own = [in_meter(motif, _bar(scene)) for motif in scene.themes(scene.seed)]
-    if not own:
+    among = choices(scene)
+    if not among:
         return Recall(0, 0)
-    rng = Random(f"{scene.seed}/others")
-    others = [
-        generate(rng, min(max(own[0].bars, 4), 8), own[0].bar, name=f"other {number}")
-        for number in range(AMONG - len(own))
-    ]
     chosen = statements(scene, bars)[:MOST]
-    right = sum(recognise(notes, [*own, *others])[0] == name for name, notes in chosen)
+    right = sum(recognise(notes, among)[0] == name for name, notes in chosen)
     return Recall(right, len(chosen))
 
 

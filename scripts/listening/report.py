@@ -161,7 +161,9 @@ def judge(groups: Sequence[Group], refs: Sequence[Reference], bars: int) -> str:
     seeds = max(len(group.renders) for group in groups)
     words = len({group.word for group in groups})
     head = [_row("", *styles, "all", "bar", ""), _row(*["---"] * (len(styles) + 4))]
-    out = [f"{len(styles)} styles × {words} words × {seeds} seeds × {bars} bars.\n", *head]
+    first = min(render.seed for group in groups for render in group.renders)
+    said = f"{seeds} seeds from {first} on"
+    out = [f"{len(styles)} styles × {words} words × {said} × {bars} bars.\n", *head]
     for axis, cues in (("arousal", WITH_AROUSAL), ("valence", WITH_VALENCE)):
         for cue in cues:
             each = [follows(by_style[style], cue, axis) for style in styles]

@@ -33,3 +33,9 @@ def asked(style: str, word: str, seed: int) -> Scene:
     """A style in the mood of a word from its first bar on. Errors: Mistake."""
     text = f'style = "{style}"\n[mood]\nstart = "{word}"\n[themes.theme]\nbars = 8\n'
     return parse_scene(text, f"{style}-{word}").with_seed(seed)
+
+
+def named(name: str, seed: int) -> Scene:
+    """A shipped scene by its name, or a style in a mood as `STYLE:WORD`. Errors: Mistake."""
+    style, colon, word = name.partition(":")
+    return asked(style, word, seed) if colon else shipped(name, seed)

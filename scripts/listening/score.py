@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -136,7 +136,10 @@ class Score:
     title: str = ""
     _begins: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
+    _onsets: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_onsets", tuple(note.onset for note in self.notes))
         object.__setattr__(self, "_begins", tuple(bar.begin for bar in self.bars))
 
     @cached_property
@@ -197,6 +200,29 @@ class Score:
             found[self.bar_at(note.onset)].append(note)
         return tuple(tuple(bar) for bar in found)
 
+    def excerpt(self, first: int, last: int) -> Score:
+        """The bars from one index up to but not with another, as a score from 0 on.
+
+        Notes belong to the bar that they begin in, and sound as long as they do.
+        """
+        begin = self.bars[first].begin
+        end = self.bars[last].begin if last < len(self.bars) else self.end
+        near = slice(*(bisect_left(self._onsets, beat - 0.5 / GRID) for beat in (begin, end)))
+        tempos = [(0.0, self.tempos[0][1])] if self.tempos else []
+        tempos += [(max(beat - begin, 0.0), bpm) for beat, bpm in self.tempos if beat < end]
+        tempos = list(dict(tempos).items())  # of those before, the last
+        return replace(
+            self,
+            notes=tuple(n._replace(onset=n.onset - begin) for n in self.notes[near]),
+            bars=tuple(bar._replace(begin=bar.begin - begin) for bar in self.bars[first:last]),
+            end=end - begin,
+            seconds=_seconds(tempos, end - begin),
+            tempos=tuple(tempos),
+            keys=_between(self.keys, begin, end),
+            chords=_between(self.chords, begin, end),
+            sections=_between(self.sections, begin, end),
+        )
+
     def place(self, note: Heard) -> int:
         """Where in its bar a note begins, in `GRID`ths of a quarter note."""
         return round((note.onset - self.bars[self.bar_at(note.onset)].begin) * GRID)
@@ -205,6 +231,16 @@ class Score:
 def _at(spans: Sequence[T], onset: float) -> T | None:
     index = bisect_right(spans, onset + 0.5 / GRID, key=lambda span: span.begin) - 1
     return spans[index] if index >= 0 else None
+
+
+def _between(spans: Sequence[T], begin: float, end: float) -> tuple[T, ...]:
+    """The spans that hold somewhere between two moments, counted from the first of them."""
+    first = max(bisect_right(spans, begin + 0.5 / GRID, key=lambda span: span.begin) - 1, 0)
+    return tuple(
+        span._replace(begin=max(span.begin - begin, 0.0))
+        for span in spans[first:]
+        if span.begin < end
+    )
 
 
 def skyline(notes: Iterable[Heard]) -> tuple[Heard, ...]:
@@ -232,6 +268,13 @@ def score_of(scene: Scene, bars: int, roles: Mapping[str, str] | None = None) ->
     """
     entries: list[Entry] = []
     hear(scene, bars, entries.append)
+    return written(scene, entries, roles)
+
+
+def written(
+    scene: Scene, entries: Iterable[Entry], roles: Mapping[str, str] | None = None
+) -> Score:
+    """The journal of a scene, from its beginning, as a score; for roles see `score_of`."""
     notes: list[Heard] = []
     starts: list[Bar] = []
     tempos: list[tuple[float, float]] = []
