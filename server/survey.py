@@ -21,16 +21,17 @@ NAMES = {"alsa": "ALSA", "jack": "JACK", "core": "CoreMIDI"}
 def survey() -> Iterator[str]:
     """A line for every MIDI system and port."""
     for system in SYSTEMS.get(sys.platform, ("alsa", "jack")):
-        names, why = _ask(system)
+        outputs, inputs, why = _ask(system)
         if why:
             yield f"{NAMES[system]:<10} {why}"
             continue
-        yield f"{NAMES[system]:<10} answers; --midi virtual makes ports of our own"
-        for name in names:
-            yield f"{'':<10} {name}"
+        yield f"{NAMES[system]:<10} answers; --midi virtual, --midi-in virtual make our own"
+        for way, names in (("out", outputs), ("in", inputs)):
+            for name in names:
+                yield f"{'':<10} {way:<3} {name}"
 
 
-def _ask(system: str) -> tuple[list[str], str]:
+def _ask(system: str) -> tuple[list[str], list[str], str]:
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     try:
@@ -43,16 +44,16 @@ def _ask(system: str) -> tuple[list[str], str]:
             timeout=PATIENCE,
             check=False,
         ).stdout
-        names, why = json.loads(answer)
+        outputs, inputs, why = json.loads(answer)
     except subprocess.TimeoutExpired:
-        return [], f"does not answer within {PATIENCE:g} s; its server hangs, restart it"
+        return [], [], f"does not answer within {PATIENCE:g} s; its server hangs, restart it"
     except ValueError:
-        return [], "its library crashed"
-    return names, why
+        return [], [], "its library crashed"
+    return outputs, inputs, why
 
 
-def _look(system: str) -> tuple[list[str], str]:
-    """In the process of its own: the ports of one system, and why there are none."""
+def _look(system: str) -> tuple[list[str], list[str], str]:
+    """In the process of its own: where one system can be sent to and heard, and why nowhere."""
     from server.wire import midi
     from server.wire.ports import Absent
 
@@ -62,13 +63,15 @@ def _look(system: str) -> tuple[list[str], str]:
         "core": "restart the computer's MIDI server (open Audio MIDI Setup)",
     }
     try:
-        make, systems = midi.binding()
-        out = make(systems[system], "Componium ports")
-        return list(out.get_ports()), ""
+        found: list[list[str]] = []
+        for incoming in (False, True):
+            make, systems = midi.binding(incoming)
+            found.append(list(make(systems[system], "Componium ports").get_ports()))
+        return found[0], found[1], ""
     except Absent as absent:
-        return [], str(absent)
+        return [], [], str(absent)
     except Exception:  # each binding has its own errors; all mean the same here
-        return [], f"not there; {cures[system]}"
+        return [], [], f"not there; {cures[system]}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _MCL_CURRENT, _MCL_ONFAULT = 1, 4
 _PRIORITY = 4
 
 
-def _be_punctual() -> None:
+def be_punctual() -> None:
     """Ask the system for short sleeps, precedence and memory that stays; go on without."""
     gc.disable()
     gc.freeze()
@@ -34,7 +34,7 @@ def _be_punctual() -> None:
         libc.mlockall(_MCL_CURRENT | _MCL_ONFAULT)
 
 
-def _hush_libraries() -> None:
+def hush_libraries() -> None:
     """ALSA and JACK print their woes; those become states of ports. Python keeps its voice."""
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -46,8 +46,8 @@ def main(descriptor: int) -> int:
     """Run until the planner has gone; the exit status, see `server.wire.machine`."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)  # the planner decides; its end is our end of file
-    _hush_libraries()
-    _be_punctual()
+    hush_libraries()
+    be_punctual()
     return run(socket.socket(fileno=descriptor))
 
 

@@ -250,24 +250,7 @@ class Link:
     # -- the process
 
     def _spawn(self) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            root = str(Path(__file__).resolve().parent.parent.parent)
-            path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "server.wire", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,  # so that Ctrl-C reaches only us
-                env={**os.environ, "PYTHONPATH": path, "JACK_NO_START_SERVER": "1"},
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        ours.setblocking(False)
+        self._process, ours = started("server.wire")
         self._pipe, self._frames, self._out = ours, protocol.Frames(), bytearray()
         self._choked = False
         self._heard_at = self._clock()
@@ -400,7 +383,7 @@ class Link:
                 return process.wait(0.01)
             if kill:
                 process.kill()
-        self._own(_reap(process))  # in the kernel's hands; it will go
+        self._own(reap(process))  # in the kernel's hands; it will go
         return None
 
     async def _watch(self) -> None:
@@ -520,7 +503,30 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     }
 
 
-async def _reap(process: subprocess.Popen[bytes]) -> None:
+def started(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A process of one of our modules, and our end of the pipe to it. Errors: OSError."""
+    ours, theirs = socket.socketpair()
+    try:
+        root = str(Path(__file__).resolve().parent.parent.parent)
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # so that Ctrl-C reaches only us
+            env={**os.environ, "PYTHONPATH": path, "JACK_NO_START_SERVER": "1"},
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    ours.setblocking(False)
+    return process, ours
+
+
+async def reap(process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         await asyncio.sleep(0.1)
 

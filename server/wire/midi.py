@@ -24,6 +24,9 @@ _JACK_AT_LEAST = 30_000_000
 _JACK_NAME = 60
 _LOOK_EVERY = 500_000_000
 
+#: How the names of our own ports begin, in small letters.
+OURS = "componium"
+
 _HOW_TO = {
     "alsa": "load the ALSA sequencer (modprobe snd-seq)",
     "jack": "start a JACK server",
@@ -31,14 +34,14 @@ _HOW_TO = {
 }
 
 
-def binding() -> tuple[Any, dict[str, Any]]:
-    """The class that sends, and the systems it knows by our names for them."""
+def binding(incoming: bool = False) -> tuple[Any, dict[str, Any]]:
+    """The class that sends, or hears, and the systems it knows by our names for them."""
     try:
         import rtmidi
     except ImportError:
         pass
     else:
-        return rtmidi.MidiOut, {
+        return rtmidi.MidiIn if incoming else rtmidi.MidiOut, {
             "alsa": rtmidi.API_LINUX_ALSA,
             "jack": rtmidi.API_UNIX_JACK,
             "core": rtmidi.API_MACOSX_CORE,
@@ -48,7 +51,7 @@ def binding() -> tuple[Any, dict[str, Any]]:
     except ImportError as problem:
         raise Absent(f"MIDI needs {_missing(problem)}; OSC works without", FAILED) from None
     systems = supriya_midi.RtMidiAPI
-    return supriya_midi.MidiOut, {
+    return supriya_midi.MidiIn if incoming else supriya_midi.MidiOut, {
         "alsa": systems.LINUX_ALSA,
         "jack": systems.UNIX_JACK,
         "core": systems.MACOSX_CORE,
@@ -71,22 +74,27 @@ def messages(data: bytes) -> list[bytes]:
     return [data[at:stop] for at, stop in pairwise([*starts, len(data)])]
 
 
-def choose(names: list[str], wanted: str, before: str = "") -> int | None:
+def choose(names: list[str], wanted: str, before: str = "", strangers: bool = False) -> int | None:
     """Which of the existing ports is meant by part of a name, in any case.
 
     The one it was before comes first, then an exact name, then the first that fits. The client
-    and port numbers at the end of ALSA's names change and do not count.
+    and port numbers at the end of ALSA's names change and do not count. strangers: not a port of
+    Componium's own, whose notes would come back to it.
     """
     plain = [re.sub(r" \d+:\d+$", "", name).casefold() for name in names]
     before = re.sub(r" \d+:\d+$", "", before).casefold()
     wanted = wanted.casefold()
-    fitting = [at for at, name in enumerate(plain) if wanted in name]
+    fitting = [
+        at
+        for at, name in enumerate(plain)
+        if wanted in name and not (strangers and name.startswith(OURS))
+    ]
     order = sorted(fitting, key=lambda at: (plain[at] != before, plain[at] != wanted, at))
     return order[0] if order else None
 
 
-class MidiPort:
-    """One output port.
+class MidiClient:
+    """A client of a MIDI system with one port, and whom that is connected to.
 
     Settings: name ("virtual", or part of an existing port's name), client and title (what a
     virtual port is called; on JACK, where a client has one port, the client is called both), api
@@ -94,7 +102,7 @@ class MidiPort:
     as soon as they are there).
     """
 
-    midi = True
+    incoming = False
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.name = str(settings.get("name", "virtual"))
@@ -102,7 +110,6 @@ class MidiPort:
         self.title = str(settings.get("title", "out"))
         self.api = str(settings.get("api", ""))
         self.trouble = ""
-        self.deaf = False
         self._known = {str(name): "gone" for name in settings.get("connect", ())}
         self._out: Any = None
         self._opened = False
@@ -111,17 +118,10 @@ class MidiPort:
         self._jack: Any = None
         self._own = ""
         self._jack_name = ""
-        self._room = _JACK_ROOM
-        self._frames = 0
-        self._periods = self._flushing = 0
 
     @property
     def connections(self) -> list[str]:
         return sorted(name for name, state in self._known.items() if state != "cut")
-
-    @property
-    def heavy(self) -> bool:
-        return self._out is None
 
     def open(self) -> None:
         self._expect_server()
@@ -141,55 +141,11 @@ class MidiPort:
             self._leave()
             raise Absent(f"MIDI port {self.title} cannot be opened: {problem}") from None
         self._opened = True
-        self._send = self._out.send_message
         if self._jack is not None:
             self._own = f"{self._jack_name}:{self.title}"
             self._follow_connections()
 
-    def send(self, data: bytes) -> bool:
-        if self._jack is not None:
-            room = self._room - len(data) - _JACK_HEAD
-            if room < 0:
-                frames = self._jack.frames()
-                if frames == self._frames:
-                    return False
-                self._frames = frames
-                room = _JACK_ROOM - len(data) - _JACK_HEAD
-            self._room = room
-        try:
-            if len(data) <= 3 or data[0] == 0xF0:
-                self._send(data)
-            else:
-                for message in messages(data):
-                    self._send(message)
-        except Exception as problem:
-            raise Absent(f"MIDI port {self._full or self.title}: {problem}") from None
-        return True
-
-    def watch(self, now: int, calm: bool) -> bool:
-        if self._jack is not None:
-            self._expect_server()
-        if self.name == "virtual":
-            return self._jack is not None and self._follow_connections()
-        if not self._leads_there(now, calm):
-            self._out.close_port()
-            self._opened = False
-            raise Absent(f"MIDI port {self._full} has gone; waiting for it to come back")
-        return False
-
-    def flushed(self) -> bool:
-        if self._jack is None or not self._opened:
-            return True
-        # A JACK port takes with it what the receiver has not read yet of the current period.
-        frames, now = self._jack.frames(), monotonic_ns()
-        if frames != self._frames:
-            self._frames = frames
-            self._periods += 1
-        self._flushing = self._flushing or now
-        return self._periods > _JACK_PERIODS and now - self._flushing >= _JACK_AT_LEAST
-
     def close(self) -> None:
-        self._periods = self._flushing = 0
         if self._opened:
             self._opened = False
             self._out.close_port()
@@ -197,7 +153,7 @@ class MidiPort:
 
     def _enter(self) -> None:
         """Become a client of the first MIDI system that takes us."""
-        make, systems = binding()
+        make, systems = binding(self.incoming)
         if self.api and self.api not in systems:
             raise Absent(f"there is no MIDI system {self.api!r}, only {', '.join(systems)}", FAILED)
         usual = ["core"] if sys.platform == "darwin" else ["alsa", "jack"]
@@ -228,7 +184,7 @@ class MidiPort:
 
     def _open_existing(self) -> None:
         names = self._out.get_ports()
-        index = choose(names, self.name, self._full)
+        index = choose(names, self.name, self._full, self.incoming)
         if index is None:
             there = ", ".join(names) or "none"
             raise Absent(
@@ -237,6 +193,13 @@ class MidiPort:
             )
         self._out.open_port(index, self.title)
         self._full = names[index]
+
+    def _expect_other_end(self, now: int, calm: bool) -> None:
+        """Close where an existing port is no longer there. Errors: Absent."""
+        if not self._leads_there(now, calm):
+            self._out.close_port()
+            self._opened = False
+            raise Absent(f"MIDI port {self._full} has gone; waiting for it to come back")
 
     def _leads_there(self, now: int, calm: bool) -> bool:
         """Whether the existing port is still at the other end."""
@@ -250,9 +213,12 @@ class MidiPort:
         self._look_at = now + _LOOK_EVERY
         return self._full in self._out.get_ports()
 
-    def _follow_connections(self) -> bool:
-        """Note who came and went, and connect those who came back. True where somebody joined."""
-        joined = False
+    def _follow_connections(self) -> tuple[bool, bool]:
+        """Note who came and went, and connect those who came back.
+
+        Returns whether somebody joined, and whether somebody left.
+        """
+        joined = parted = False
         actual = self._jack.connections(self._own)
         for name in actual:
             if self._known.get(name) != "joined":
@@ -262,19 +228,92 @@ class MidiPort:
             if name in actual:
                 continue
             there = self._jack.has(name)
+            ends = (name, self._own) if self.incoming else (self._own, name)
             if state == "joined":
                 self._known[name] = "cut" if there else "gone"
-            elif state == "gone" and there and self._jack.connect(self._own, name):
+                parted = True
+            elif state == "gone" and there and self._jack.connect(*ends):
                 self._known[name] = "joined"
                 joined = True
-        self.deaf = any(state != "joined" for state in self._known.values())
-        return joined
+        return joined, parted
+
+    @property
+    def _apart(self) -> bool:
+        """Whether somebody who was connected is not just now."""
+        return any(state != "joined" for state in self._known.values())
 
     def _leave(self) -> None:
         if self._out is not None:
             self._out.delete()
         _taken.discard(self._jack_name)
         self._out, self._jack, self._jack_name = None, None, ""
+
+
+class MidiPort(MidiClient):
+    """One output port."""
+
+    midi = True
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        self._room = _JACK_ROOM
+        self._frames = 0
+        self._periods = self._flushing = 0
+
+    @property
+    def deaf(self) -> bool:
+        return self._apart
+
+    @property
+    def heavy(self) -> bool:
+        return self._out is None
+
+    def open(self) -> None:
+        super().open()
+        self._send = self._out.send_message
+
+    def send(self, data: bytes) -> bool:
+        if self._jack is not None:
+            room = self._room - len(data) - _JACK_HEAD
+            if room < 0:
+                frames = self._jack.frames()
+                if frames == self._frames:
+                    return False
+                self._frames = frames
+                room = _JACK_ROOM - len(data) - _JACK_HEAD
+            self._room = room
+        try:
+            if len(data) <= 3 or data[0] == 0xF0:
+                self._send(data)
+            else:
+                for message in messages(data):
+                    self._send(message)
+        except Exception as problem:
+            raise Absent(f"MIDI port {self._full or self.title}: {problem}") from None
+        return True
+
+    def watch(self, now: int, calm: bool) -> bool:
+        if self._jack is not None:
+            self._expect_server()
+        if self.name == "virtual":
+            return self._jack is not None and self._follow_connections()[0]
+        self._expect_other_end(now, calm)
+        return False
+
+    def flushed(self) -> bool:
+        if self._jack is None or not self._opened:
+            return True
+        # A JACK port takes with it what the receiver has not read yet of the current period.
+        frames, now = self._jack.frames(), monotonic_ns()
+        if frames != self._frames:
+            self._frames = frames
+            self._periods += 1
+        self._flushing = self._flushing or now
+        return self._periods > _JACK_PERIODS and now - self._flushing >= _JACK_AT_LEAST
+
+    def close(self) -> None:
+        self._periods = self._flushing = 0
+        super().close()
 
 
 #: Names of this process's JACK clients.

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-# planner -> wire
+# planner -> wire; the ear, which hears inputs, takes OPEN and CLOSE only
 OPEN = 1  # body: JSON, a port's settings: {"port": 0, "kind": "midi", "name": …, …}
 EVENTS = 2  # body: event records, one after another
 RECALL = 3  # body: u16 part: forget what is queued of it; of ALL parts where ALL
@@ -29,6 +29,10 @@ STATS = 34  # body: JSON, see `server.wire.machine`; also the wire's heartbeat
 SILENCED = 35  # body: JSON {"why": …}: the wire silenced everything by itself
 LEFT = 36  # body: empty: everything has left; what it still does is closing ports
 
+# ear -> planner, besides READY and PORT; STATS, without a body, is its heartbeat
+HEARD = 37  # body: records of what came in, one after another
+LOST_HOLD = 38  # body: JSON {"port": 0, "why": …}: whatever is held on this input is over
+
 ALL = 0xFFFF
 
 # What goes first among events due at the same nanosecond.
@@ -39,6 +43,7 @@ LATE_DROP, LATE_SEND = 0, 1
 
 _FRAME = struct.Struct("<IB")
 _EVENT = struct.Struct("<QqqHHBBHH")
+_HEARD = struct.Struct("<HqB")
 
 
 class Event(NamedTuple):
@@ -95,6 +100,33 @@ def unpack_events(body: bytes) -> Iterator[Event]:
         middle, stop = at + on, at + on + off
         yield Event(identity, due, end, part, port, rank, late, body[at:middle], body[middle:stop])
         at = stop
+
+
+class Heard(NamedTuple):
+    """One MIDI message that came in.
+
+    port: the input's number.  stamp: when it arrived, monotonic nanoseconds.
+    data: one whole message of 1 to 3 bytes.
+    """
+
+    port: int
+    stamp: int
+    data: bytes
+
+
+def pack_heard(heard: Heard) -> bytes:
+    """A record for the body of HEARD."""
+    return _HEARD.pack(heard.port, heard.stamp, len(heard.data)) + heard.data
+
+
+def unpack_heard(body: bytes) -> Iterator[Heard]:
+    """Law: list(unpack_heard(b"".join(map(pack_heard, all)))) == all."""
+    at = 0
+    while at < len(body):
+        port, stamp, length = _HEARD.unpack_from(body, at)
+        at += _HEARD.size
+        yield Heard(port, stamp, body[at : at + length])
+        at += length
 
 
 class Frames:
