@@ -26,7 +26,9 @@ DEFAULT_SCENE = "default"
 WRONG = 2  # exit status for mistakes in arguments or files
 INTERRUPTED = 130
 UNREAD = 141  # as of any program whose lines nobody reads any more: 128 + SIGPIPE
-TRIAL_BARS = 32  # that `check` plays in no time
+#: Bars that `check` plays in no time; the second, where somebody has kept silent in the first and
+#: the form or a layer may have said so.
+TRIAL_BARS, LONG_TRIAL_BARS = 32, 128
 
 app = typer.Typer(
     help="Componium invents music while it plays: grammars, L-systems and Markov chains, "
@@ -37,7 +39,8 @@ app = typer.Typer(
 )
 
 SceneArgument = Annotated[
-    str, typer.Argument(metavar="SCENE", help="A scene file, or the name of a shipped scene.")
+    str,
+    typer.Argument(metavar="SCENE", help="A scene file, or the name of a shipped scene or style."),
 ]
 SeedOption = Annotated[
     int | None,
@@ -112,7 +115,8 @@ def componium(
 @app.command()
 def play(
     scene: Annotated[
-        str, typer.Argument(metavar="SCENE", help="A scene file or a shipped scene's name.")
+        str,
+        typer.Argument(metavar="SCENE", help="A scene file, or a shipped scene's or style's name."),
     ] = DEFAULT_SCENE,
     seed: SeedOption = None,
     tempo: Annotated[
@@ -168,14 +172,16 @@ def play(
     """Play a scene until Ctrl-C, or for so many bars or seconds."""
     from .scene import find_scene
     from .stage import CONTROL_PORT, Wish
+    from .style import folder
 
     if seconds is not None and not isfinite(seconds):
         raise Mistake("--seconds", f"expected a number of seconds, got {seconds}")
+    beside = find_scene(scene).parent
     wish = Wish(
         midi=midi,
         osc=tuple(osc or ()),
         why=why,
-        folder=find_scene(scene).parent,
+        folder=None if beside == folder("styles") else beside,  # what lies there are no scenes
         bars=bars or 0,
         seconds=seconds or 0.0,
         horizon=horizon_ms * 1_000_000,
@@ -432,10 +438,14 @@ def learn(
 @app.command()
 def check(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH…", help="Scene files, folders, or shipped names.")
+        list[str],
+        typer.Argument(
+            metavar="PATH…",
+            help="Scenes, styles, progressions, maps of moods; folders of them; shipped names.",
+        ),
     ],
 ) -> None:
-    """Say what is wrong with scenes and their rules, where, and what was expected."""
+    """Say what is wrong with scenes, styles and the like: where, and what was expected."""
     wrong = 0
     for path in _scene_files(paths):
         wrong += not _check(path)
@@ -450,13 +460,13 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
             continue
         found = sorted(Path(path).rglob("*.toml"))
         if not found:
-            raise Mistake(path, "there is no scene (*.toml) in this folder")
+            raise Mistake(path, "there is no scene or style (*.toml) in this folder")
         yield from map(str, found)
 
 
 def _check(path: str) -> bool:
-    from .errands import clashes, try_out
-    from .scene import find_scene, load_scene
+    from .errands import clashes, examine, try_out, unled
+    from .scene import find_scene
 
     try:
         file = find_scene(path)
@@ -464,18 +474,26 @@ def _check(path: str) -> bool:
         _complain(str(mistake))
         return False
     try:
-        scene = load_scene(file)
+        scene = examine(file)
     except Mistake as mistake:
-        for each in _each(mistake):
-            _complain(path + str(each).removeprefix(file.name))
+        for text in map(str, _each(mistake)):
+            own = text.startswith((f"{file.name}:", f"{file.name},"))
+            _complain(path + text.removeprefix(file.name) if own else f"{path}: in {text}")
         return False
-    troubles, silent = try_out(scene, TRIAL_BARS)
+    if scene is None:
+        print(f"{path}: OK")
+        return True
+    bars = TRIAL_BARS
+    troubles, silent = try_out(scene, bars)
+    if silent and not troubles and scene.conductor.form.sections:
+        bars = LONG_TRIAL_BARS
+        troubles, silent = try_out(scene, bars)
     for trouble in dict.fromkeys(troubles):
         _complain(f"{path}: {trouble}")
     for part in silent:
-        _complain(f"{path}: parts.{part}: silent in the first {TRIAL_BARS} bars; is that meant?")
-    for clash in clashes(scene):
-        _complain(f"{path}: {clash}")
+        _complain(f"{path}: parts.{part}: silent in the first {bars} bars; is that meant?")
+    for oddity in [*unled(scene), *clashes(scene)]:
+        _complain(f"{path}: {oddity}")
     if not troubles:
         print(f"{path}: OK")
     return not troubles
@@ -503,22 +521,52 @@ def ports() -> None:
 @app.command()
 def scenes() -> None:
     """The scenes that come with Componium, with a line each."""
-    from .scene import shipped_scenes
+    _list("scenes")
 
-    for name, path in shipped_scenes().items():
+
+@app.command()
+def styles() -> None:
+    """The styles there are: to play by name, or for a scene's  style = "NAME"."""
+    _list("styles")
+
+
+@app.command()
+def harmony() -> None:
+    """The ready progressions there are, for a part's  harmony = "NAME"."""
+    _list("harmony")
+
+
+@app.command()
+def moods() -> None:
+    """The words for moods, and the maps from mood to music for a scene's  map = "NAME"."""
+    from .conductor.mood import WORDS
+    from .style import load, shipped
+
+    for word, mood in WORDS.items():
+        print(f"{word:<14} valence {mood.valence:+.1f}, arousal {mood.arousal:+.1f}")
+    print("\nmaps from mood to music:")
+    for name, path in shipped("moods").items():
+        print(f"{name:<14} {load(path, path.parent).values.get('title', '')}")
+
+
+def _list(kind: str) -> None:
+    from .style import shipped
+
+    for name, path in shipped(kind).items():
         print(f"{name:<14} {_about(path)}")
 
 
 def _about(path: Path) -> str:
-    """The first sentence of the comment that a scene begins with."""
+    """The first sentence of the comment that a file begins with."""
+    import re
     from itertools import takewhile
 
     with path.open(encoding="utf-8") as file:
         lines = (line.strip() for line in file)
         comment = takewhile(lambda line: line.startswith("# ") and line[2:3] != " ", lines)
         text = " ".join(line.removeprefix("# ") for line in comment)
-    sentence, stop, _ = text.partition(". ")
-    return (sentence + stop).strip(" :")
+    sentence = re.match(r".+?\w\w\.(?=\s)", text)  # not the point after a letter of a name
+    return (sentence[0] if sentence else text).strip(" :")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ from engines.motif import Motif
 from .conductor.conductor import ConductorSpec
 from .conductor.form import STEADY, USUAL, Curve, FormSpec, Rule, SectionSpec, Transitions
 from .conductor.mood import NEUTRAL, WORDS, Field, parse_field, parse_mood, parse_words
-from .conductor.moodmap import MoodMap, find_map, load_map
+from .conductor.moodmap import MoodMap, find_map, parse_map
 from .music.meter import MeterMap
 from .music.scale import MODES, Key
 from .music.value import parse_value
-from .table import Table
+from .style import load
+from .table import Elsewhere, Table, at_line, in_file
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
 MOST_SECTIONS, MOST_THEMES = 64, 32
@@ -129,18 +130,32 @@ def _from_file(name: str, midi: str, base: Path, key: Key, bar: Fraction) -> Mot
     return motif.from_pitches(notes, seven.tonic.semitone, seven.pitch_classes, name, bar)
 
 
+def read_map(path: Path, base: Path) -> MoodMap:
+    """The map from mood to music in a file that a scene in the folder `base` names.
+
+    Errors: Mistake, which names the file and the line in it.
+    """
+    shared = load(path, base)
+    try:
+        return parse_map(shared.text, path.stem)
+    except Mistake as mistake:
+        raise in_file(shared.name, at_line(mistake, shared.text)) from None
+
+
 def direction(
     top: Table, base: Path, motifs: Sequence[Motif], make_engine: MakeEngine
 ) -> ConductorSpec:
     """Read `[mood]`, `[form]`, `harmony` and `likeness`; what is wrong is noted in the tables."""
-    mood = top.table("mood") or Table({}, "mood", [])
+    mood = top.table("mood") or Table({}, "mood", [], [])
     names = tuple(each.name for each in motifs)
     form = _form(top.table("form"), names, make_engine)
     transitions = _transitions(top.table("transitions"))
     name = mood.text("map", "default")
     moods: MoodMap | None = None
     try:
-        moods = load_map(find_map(name, base))
+        moods = read_map(find_map(name, base), base)
+    except Elsewhere as mistake:
+        mood.note(mistake)
     except Mistake as mistake:
         mood.note(mistake.within(mood.at("map")))
     words = mood.parsed("words", parse_words, moods.words if moods is not None else WORDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from itertools import combinations, count
 from math import inf
+from pathlib import Path
 from random import Random
 from types import MappingProxyType
 from typing import NamedTuple
@@ -19,11 +21,14 @@ from engines.grammar import Grammar
 
 from .cast import setting_of
 from .clock import JumpClock
+from .conductor.moodmap import CUES
+from .direction import read_map
 from .journal import Entry, Played, Said, Troubled, Turned
 from .part import Agenda, Part, PartSpec
 from .player import Player
 from .recorder import Take
-from .scene import Scene, find_scene
+from .scene import Scene, find_scene, load_scene, parse_scene
+from .style import load
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
 STEP = 1  # quarter notes planned at once where every symbol is waited for
@@ -214,6 +219,51 @@ def live_values(scene: Scene, words: Iterable[str]) -> dict[str, float]:
             raise Mistake("--set", f"no live value is called {name!r}; {hint}")
         values[name] = value
     return values
+
+
+def kind_of(path: Path) -> str:
+    """What a file is by what stands in it: "scenes" (which styles are too), "moods" or "harmony".
+
+    One that does not say is what the folder is called that it lies in.
+    """
+    folder = path.absolute().parent.name
+    named = folder if folder in ("moods", "harmony") else "scenes"
+    try:
+        values = load(path, path.parent).values
+    except Mistake:
+        return named
+    if not values.keys().isdisjoint(("parts", "style", "key", "form")):
+        return "scenes"
+    if "engine" in values:
+        return "harmony"
+    cues = [values.get(cue.name) for cue in CUES]
+    return "moods" if any(isinstance(cue, dict) for cue in cues) else named
+
+
+def examine(path: Path) -> Scene | None:
+    """Read a scene, a style, a ready progression or a map of moods, whichever the file is.
+
+    What comes back can be heard: the scene, or one that plays the progression; None for a map.
+    Errors: Mistake, or Mistakes.
+    """
+    kind = kind_of(path)
+    if kind == "moods":
+        read_map(path, path.parent)
+        return None
+    if kind == "harmony":
+        text = f"[parts.chords]\nharmony = {json.dumps(path.name)}"
+        return parse_scene(text, path.stem, path.parent, file=path.name)
+    return load_scene(path)
+
+
+def unled(scene: Scene) -> list[str]:
+    """Parts that hand out chords which nobody follows, as another leads the harmony; in words."""
+    chordal = [part.name for part in scene.parts if part.reading.leads(part.engine.alphabet())]
+    return [
+        f"parts.{name} has chords of its own, which nobody follows: parts.{chordal[0]} comes first "
+        "and leads the harmony"
+        for name in chordal[1:]
+    ]
 
 
 def clashes(scene: Scene) -> list[str]:

@@ -18,7 +18,7 @@ from engines.motif import Motif
 from .conductor.conductor import UNCONDUCTED, ConductorSpec
 from .conductor.moodmap import ROLES
 from .direction import NO_THEMES, Themes, direction
-from .encode import OutputSpec
+from .encode import OutputSpec, osc_name
 from .music.groove import Groove, parse_groove
 from .music.meter import MeterMap, parse_meters
 from .music.pitch import parse_pitch
@@ -28,8 +28,8 @@ from .music.value import parse_value
 from .part import PartSpec
 from .reading import Drum, Reading, Struck, Word
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
-from .style import find, progression, styled, values
-from .table import Mistakes, Table, plainly, read, shown
+from .style import find, folder, load, progression, shipped, styled
+from .table import Elsewhere, Table, Text, in_file, plainly, read, shown
 from .workshop import UNMADE, check_live, engine_class, make_engine
 
 LARGEST = 1 << 20  # bytes of a scene file
@@ -38,18 +38,11 @@ DRUMS = 10  # the channel of General MIDI's drums
 BARS, MOST_BARS = 32, 100_000
 LONGEST_FORM = 10_000  # bars that a form may have to say how long the scene is
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
-MAIN = Path(__file__).resolve().parent
-
-
-def scenes_folder() -> Path:
-    """Where the shipped scenes are, in a checkout or in an installed package."""
-    installed = MAIN / "config" / "scenes"
-    return installed if installed.is_dir() else MAIN.parent / "config" / "scenes"
 
 
 def shipped_scenes() -> dict[str, Path]:
     """Every shipped scene by its name."""
-    return {path.stem: path for path in sorted(scenes_folder().glob("*.toml"))}
+    return shipped("scenes")
 
 
 @dataclass(frozen=True)
@@ -106,14 +99,21 @@ def _with_themes(engine: Any, old: tuple[Motif, ...], new: tuple[Motif, ...]) ->
     return made
 
 
+def playable() -> dict[str, Path]:
+    """Every shipped scene, and every shipped style whose name no scene has, by its name."""
+    return shipped_scenes() | {
+        name: path for name, path in shipped("styles").items() if name not in shipped_scenes()
+    }
+
+
 def find_scene(name: str) -> Path:
-    """The file of a scene: a path, or the name of a shipped one.
+    """The file of a scene: a path, or the name of a shipped one, or of a shipped style.
 
     Errors: Mistake that says what is there instead, or lists what is shipped.
     """
-    shipped = shipped_scenes()
-    if name in shipped:
-        return shipped[name]
+    there = playable()
+    if name in there:
+        return there[name]
     path = Path(name)
     beside = path.with_name(f"{path.name}.toml") if path.name else path
     try:
@@ -129,43 +129,38 @@ def find_scene(name: str) -> Path:
         raise Mistake(name, f"no scene has this name; did you mean the file {beside}?")
     if path.suffix == ".toml" or path.name != name:
         raise Mistake(name, "there is no such file")
-    raise Mistake(name, f"no scene has this name; there are {', '.join(shipped)}, or give a path")
+    raise Mistake(name, f"no scene has this name; there are {', '.join(there)}, or give a path")
 
 
 def load_scene(path: Path, style: str = "") -> Scene:
     """Read and check a scene file. style: instead of its own.
 
-    Errors: Mistakes, their places beginning with the file's name.
+    A shipped style is a scene too: one that has nothing else.
+    Errors: Mistakes, their places beginning with the name of the file that has them.
     """
+    if path.parent == folder("styles"):
+        return parse_scene(f'style = "{path.stem}"', path.stem, path.parent, style, path.name)
     try:
         if path.stat().st_size > LARGEST:
-            raise Mistake(path.name, f"larger than {LARGEST} bytes")
+            raise Mistake("", f"larger than {LARGEST} bytes")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(path.name, f"cannot be read: {plainly(error)}") from None
-    try:
-        return parse_scene(text, path.stem, path.parent, style)
-    except Mistakes as mistakes:
-        raise Mistakes(
-            [
-                Mistake(
-                    f"{path.name}: {each.place}" if each.place else path.name,
-                    each.problem,
-                    each.line,
-                    each.column,
-                )
-                for each in mistakes.each
-            ]
-        ) from None
+        raise in_file(path.name, Mistake("", f"cannot be read: {plainly(error)}")) from None
+    except Mistake as mistake:
+        raise in_file(path.name, mistake) from None
+    return parse_scene(text, path.stem, path.parent, style, path.name)
 
 
-def parse_scene(text: str, name: str = "scene", base: Path | None = None, style: str = "") -> Scene:
+def parse_scene(
+    text: str, name: str = "scene", base: Path | None = None, style: str = "", file: str = ""
+) -> Scene:
     """Check a scene's text. base: the folder that its tunes are looked for in.  style: see
-    `load_scene`.
+    `load_scene`.  file: its name, with which the places of its mistakes begin.
 
-    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text.
+    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text, or of the
+    style, progression or map that has the mistake.
     """
-    return read(text, lambda top: _scene(top, name, base or Path(), style))
+    return read(text, lambda top: _scene(top, name, base or Path(), style), file)
 
 
 def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
@@ -214,14 +209,20 @@ class _Shared(NamedTuple):
 
 
 def _dressed(top: Table, base: Path, other: str) -> str:
-    """Lay the scene's tables over those of its style, or of another one; the style's name."""
+    """Lay the scene's tables over those of its style, or of another one; the style's name.
+
+    Errors: Mistake where there is no such style: without it nothing else can be judged.
+    """
     own = top.text("style")
     name = other or own
     if name:
         try:
-            top.values = styled(top.values, values(find("styles", name, base)))
+            path = find("styles", name, base)
         except Mistake as mistake:
-            top.note(mistake.within("style"))
+            raise mistake.within("style") from None
+        style = load(path, base)
+        top.values = styled(top.values, style.values)
+        top.texts.append(Text(style.name, style.text))
     return name
 
 
@@ -257,6 +258,7 @@ def _parts(table: Table, feel: Mapping[str, Any], shared: _Shared) -> list[PartS
         if inner is not None:
             inner.values = {**feel, **inner.values}
             parts.append(_part(name, inner, shared))
+    _check_addresses(names[:MOST_PARTS], (), table)
     _check_listening(parts, table)
     return _with_channels(parts)
 
@@ -278,9 +280,20 @@ def _stingers(
             timing = read_timing(inner, shared.bar)
             part = _part(name, inner, shared, read_words(inner, shared.themes))
             stingers.append(StingerSpec(part, *timing))
+    _check_addresses([each.part.name for each in stingers], names, table)
     taken = (part.channel for part in parts)
     placed = _with_channels([each.part for each in stingers], taken)
     return [replace(each, part=part) for each, part in zip(stingers, placed, strict=True)]
+
+
+def _check_addresses(names: Iterable[str], others: Iterable[str], table: Table) -> None:
+    """No two have one OSC address, in which a space is written as _."""
+    heard = {osc_name(name): name for name in others}
+    for name in names:
+        other = heard.setdefault(osc_name(name), name)
+        if other != name:
+            problem = f"its OSC address is that of {other!r}, /part/{osc_name(name)}; rename one"
+            table.amiss(name, problem, None)
 
 
 def _with_channels(parts: list[PartSpec], others: Iterable[int] = ()) -> list[PartSpec]:
@@ -448,16 +461,24 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
     return spec
 
 
+#: Stands for a progression that cannot be read, while the rest of its part is checked.
+_TONIC: dict[str, Any] = {"engine": "grammar", "rules": "S -> ton"}
+
+
 def _harmonised(table: Table, shared: _Shared) -> None:
     """Have the keys of a ready progression that the part names, under its own."""
     name = table.text("harmony")
-    if name:
-        try:
-            ready = progression(name, shared.base, shared.bar)
-        except Mistake as mistake:
-            table.note(mistake.within(table.at("harmony")))
-        else:
-            table.values = {**ready, **table.values}
+    if not name:
+        return
+    ready = {} if "engine" in table.values else _TONIC
+    try:
+        ready, text = progression(name, shared.base, shared.bar, table.place)
+        table.texts.append(text)
+    except Elsewhere as mistake:
+        table.note(mistake)
+    except Mistake as mistake:
+        table.note(mistake.within(table.at("harmony")))
+    table.values = {**ready, **table.values}
 
 
 def _layer(table: Table) -> tuple[float, float]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engines.base import Mistake
 
 from .conductor.harmony import measured
+from .table import Text, in_file, parse, plainly
 
 LARGEST = 1 << 20  # bytes of a file
 #: Tables of tables: what a scene says of one of them is laid over what the style says of it.
@@ -45,18 +45,26 @@ def find(kind: str, name: str, base: Path) -> Path:
     raise Mistake("", f"there is none called {name!r}; {hint}There are {listed}, or give a path")
 
 
-def values(path: Path) -> dict[str, Any]:
-    """A file's tables. Errors: Mistake, its place the file's name."""
+class Shared(NamedTuple):
+    """A file that scenes share. name: as its mistakes call it."""
+
+    name: str
+    text: str
+    values: dict[str, Any]
+
+
+def load(path: Path, base: Path) -> Shared:
+    """Read a file that a scene in the folder `base` shares. Errors: Mistake, which names it."""
+    name = path.name if path.parent == base else f"{path.parent.name}/{path.name}"
     try:
         if path.stat().st_size > LARGEST:
-            raise Mistake(path.name, f"larger than {LARGEST} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError):
-        raise Mistake(path.name, "cannot be read as UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        if isinstance(error, Mistake):
-            raise
-        raise Mistake(path.name, f"{str(error) or 'nested too deeply'} (TOML)") from None
+            raise Mistake("", f"larger than {LARGEST} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+        return Shared(name, text, parse(text))
+    except (OSError, UnicodeDecodeError) as error:
+        raise in_file(name, Mistake("", f"cannot be read: {plainly(error)}")) from None
+    except Mistake as mistake:
+        raise in_file(name, mistake) from None
 
 
 def styled(scene: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,16 +91,17 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any], depth: int) -> dic
     return merged
 
 
-def progression(name: str, base: Path, bar: Fraction) -> dict[str, Any]:
+def progression(name: str, base: Path, bar: Fraction, place: str) -> tuple[dict[str, Any], Text]:
     """The keys of a part that plays a ready progression, for bars of so many quarter notes.
 
-    Errors: Mistake.
+    place: the part's, for which the text is then a source.  Errors: Mistake.
     """
-    found = values(find("harmony", name, base))
-    found.pop("title", None)
+    shared = load(find("harmony", name, base), base)
+    keys = {key: value for key, value in shared.values.items() if key != "title"}
+    text = Text(shared.name, shared.text, place, exact=bar == 4)
     if bar == 4:
-        return found
-    return {key: _measured(value, bar) for key, value in found.items()}
+        return keys, text
+    return {key: _measured(value, bar) for key, value in keys.items()}, text
 
 
 def _measured(value: Any, bar: Fraction) -> Any:

@@ -1,4 +1,7 @@
-"""TOML being read: checked values, and every mistake at its line, in the order of the text."""
+"""TOML being read: checked values, and every mistake at its line, in the order of the text.
+
+Values may come from several texts, laid over each other; a mistake is told of the one that has it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from engines.base import Mistake
 
@@ -17,27 +20,101 @@ LONGEST = 600  # characters that are told of one mistake
 T = TypeVar("T")
 
 
-def read(text: str, make: Callable[[Table], T]) -> T:
-    """What `make` reads out of the whole table that a text writes.
+class Text(NamedTuple):
+    """A text that values come from.
 
-    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text.
+    name: what its mistakes are told to be in; "" for nothing.  below: the place in what is read
+    under which its own places lie.  exact: whether its strings are read letter by letter as they
+    stand; else mistakes in them have a line and no column.
+    """
+
+    name: str
+    text: str
+    below: str = ""
+    exact: bool = True
+
+
+class Elsewhere(Mistake):
+    """A mistake in another file, which its place begins with; its line is that file's."""
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The values of a text. Errors: Mistake, with a line where it is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _toml_mistake(str(error), text) from None
+    except ValueError:  # of Python's own, which reads no longer ones
+        raise Mistake("", "a number has too many digits") from None
+    except RecursionError:
+        raise Mistake("", "nested too deeply") from None
+
+
+def read(text: str, make: Callable[[Table], T], name: str = "") -> T:
+    """What `make` reads out of the whole table that a text writes. name: the file's, if any.
+
+    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text, or of the
+    other text that has the mistake.
     """
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Mistakes([_toml_mistake(str(error), text)]) from None
-    except ValueError:  # of Python's own, which reads no longer ones
-        raise Mistakes([Mistake("", "a number has too many digits")]) from None
-    except RecursionError:
-        raise Mistakes([Mistake("", "nested too deeply")]) from None
+        values = parse(text)
+    except Mistake as mistake:
+        raise Mistakes([in_file(name, mistake)]) from None
     wrong: list[Mistake] = []
+    texts = [Text(name, text)]
     try:
-        made = make(Table(values, "", wrong))
+        made = make(Table(values, "", wrong, texts))
     except Mistake as mistake:  # enough of them
         wrong.append(mistake)
     if wrong:
-        raise Mistakes(Layout(text).ordered(wrong))
+        raise Mistakes(_told(wrong, texts))
     return made
+
+
+def in_file(name: str, mistake: Mistake) -> Mistake:
+    """The mistake, its place beginning with the file's name."""
+    if not name:
+        return mistake
+    place = f"{name}: {mistake.place}" if mistake.place else name
+    return Elsewhere(place, mistake.problem, mistake.line, mistake.column)
+
+
+def at_line(mistake: Mistake, text: str) -> Mistake:
+    """The mistake, with the line of the text at which its place stands."""
+    return Layout(text).found(mistake)[1]
+
+
+def _told(wrong: Sequence[Mistake], texts: Sequence[Text]) -> list[Mistake]:
+    """Each in the text that says most about its place: one after another, in their orders."""
+    layouts = [Layout(each.text) for each in texts]
+
+    def told(mistake: Mistake) -> tuple[tuple[int, int], Mistake]:
+        if isinstance(mistake, Elsewhere):
+            return (len(texts), 0), mistake
+        known = [
+            _known(mistake.place, each.below, layout)
+            for each, layout in zip(texts, layouts, strict=True)
+        ]
+        number = known.index(max(known))
+        name, _, below, exact = texts[number]
+        inner = mistake.place.removeprefix(below).removeprefix(".") if below else mistake.place
+        column = mistake.column if exact else 0
+        start, found = layouts[number].found(Mistake(inner, mistake.problem, mistake.line, column))
+        return (number, start), in_file(name, found)
+
+    return [mistake for _, mistake in sorted(map(told, wrong), key=lambda pair: pair[0])]
+
+
+def _known(place: str, below: str, layout: Layout) -> int:
+    """How much of a place a text has, in characters; -1 for nothing.
+
+    What no text has is missing from the one that gives its table most, which is the lowest.
+    """
+    if not below:
+        return len(layout.nearest(place))
+    if not place.startswith(f"{below}."):
+        return -1
+    return len(below) + 1 + len(layout.nearest(place[len(below) + 1 :]))
 
 
 class Mistakes(Mistake):
@@ -54,11 +131,14 @@ class Table:
     """A TOML table being read: hands out checked values and, at the end, names what is left.
 
     wrong: where mistakes are noted, so that reading goes on, with the value that stands in.
+    texts: where the values come from.
     """
 
-    def __init__(self, values: dict[str, Any], place: str, wrong: list[Mistake]) -> None:
+    def __init__(
+        self, values: dict[str, Any], place: str, wrong: list[Mistake], texts: list[Text]
+    ) -> None:
         self.values = dict(values)
-        self.place, self.wrong = place, wrong
+        self.place, self.wrong, self.texts = place, wrong, texts
         self._asked: list[str] = []
 
     def at(self, key: str) -> str:
@@ -69,7 +149,7 @@ class Table:
         """Keep a mistake for later; raise it where there are so many that it is time to stop."""
         if len(mistake.problem) > LONGEST:
             problem = f"{mistake.problem[:LONGEST]}…"
-            mistake = Mistake(mistake.place, problem, mistake.line, mistake.column)
+            mistake = type(mistake)(mistake.place, problem, mistake.line, mistake.column)
         if len(self.wrong) >= MOST_MISTAKES - 1:
             raise mistake
         self.wrong.append(mistake)
@@ -135,7 +215,7 @@ class Table:
         value = self.take(key, {})
         if not isinstance(value, dict):
             return self.amiss(key, f"expected a table, got {shown(value)}", None)
-        return Table(value, self.at(key), self.wrong)
+        return Table(value, self.at(key), self.wrong, self.texts)
 
     def end(self) -> None:
         """Nothing may be left over: a misspelt key is a mistake, not a silence."""
@@ -232,10 +312,11 @@ class Layout:
                 self._pair(table)
             self._eat(_BLANKS)
 
-    def ordered(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
-        """These in the order of the text, their lines and columns those of the text."""
-        pairs = sorted(map(self._found, mistakes), key=lambda pair: pair[0])
-        return [mistake for _, mistake in pairs]
+    def nearest(self, place: str) -> str:
+        """The longest beginning of a place that stands in the text; "" for the whole of it."""
+        while place not in self._starts:
+            place = place.rpartition(".")[0]
+        return place
 
     def _eat(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self._text, self._at)
@@ -276,14 +357,15 @@ class Layout:
             if inner is not None and self._text[self._at : self._at + 1] not in (",", "}"):
                 place = self._named(inner)
 
-    def _found(self, mistake: Mistake) -> tuple[int, Mistake]:
+    def found(self, mistake: Mistake) -> tuple[int, Mistake]:
         """Where it stands, and the mistake as one of the whole text."""
-        place = mistake.place
-        while place not in self._starts:
-            place = place.rpartition(".")[0]
+        place = self.nearest(mistake.place)
         start = self._starts[place]
         if not mistake.line or place != mistake.place:
-            return start, mistake
+            line = self._text.count("\n", 0, start) + 1 if place else 0
+            return start, Mistake(
+                mistake.place, mistake.problem, mistake.line or line, mistake.column
+            )
         value, offsets = self._offsets(start)
         lines = [0, *(end.end() for end in re.finditer("\n", value))]
 

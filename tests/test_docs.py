@@ -124,7 +124,7 @@ def test_a_fourth_engine_is_one_file_and_one_line(automaton: Scene) -> None:
 
 def test_its_fields_are_its_keys_and_its_mistakes_have_a_place(automaton: Scene) -> None:
     wrong = marked("automaton").replace("rule    = 30", "rule    = 300")
-    with pytest.raises(Mistake, match=r"parts\.hats\.rule: expected 0 to 255, got 300"):
+    with pytest.raises(Mistake, match=r"parts\.hats\.rule, line \d+: expected 0 to 255, got 300"):
         parse_scene(wrong)
 
 

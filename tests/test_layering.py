@@ -40,10 +40,10 @@ MAY: dict[str, set[str]] = {
     "server.table": {"engines.base"},
     "server.workshop": {"engines", "server.part", "server.table", "server.tunes"},
     "server.when": {"engines.base", "server.music", "server.part"},
-    "server.style": {"engines.base", "server.conductor"},
+    "server.style": {"engines.base", "server.conductor", "server.table"},
     "server.direction": {
         *("engines.base", "engines.motif", "server.music", "server.conductor"),
-        *("server.table", "server.tunes"),
+        *("server.table", "server.tunes", "server.style"),
     },
     "server.stinger": {
         *("engines.base", "engines.motif", "server.music", "server.part", "server.table"),
@@ -92,6 +92,7 @@ MAY: dict[str, set[str]] = {
     "server.errands": {
         *("engines.base", "engines.grammar", "server.clock", "server.cast", "server.journal"),
         *("server.part", "server.player", "server.recorder", "server.scene"),
+        *("server.conductor", "server.direction", "server.style"),
     },
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),

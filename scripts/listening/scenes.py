@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from scripts.listening.predictor import Felt
-from server.scene import Scene, find_scene, load_scene, parse_scene, scenes_folder
+from server import style
+from server.scene import Scene, find_scene, load_scene, parse_scene
 
 #: The nine words as valence and arousal, -1 to 1 (after Russell 1980).
 WORDS = {
@@ -21,7 +22,7 @@ WORDS = {
 
 def styles() -> list[str]:
     """The names of all shipped styles."""
-    return sorted(path.stem for path in (scenes_folder().parent / "styles").glob("*.toml"))
+    return list(style.shipped("styles"))
 
 
 def shipped(name: str, seed: int) -> Scene:

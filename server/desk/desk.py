@@ -21,7 +21,7 @@ from server.journal import Troubled
 from server.mixer import Strip
 from server.part import Agenda, Part
 from server.player import SCENE, SEED, Player, Receipt
-from server.scene import Scene, shipped_scenes
+from server.scene import Scene, playable
 from server.style import shipped
 from server.when import parse_when
 
@@ -219,7 +219,8 @@ class Desk:
         yield Node(
             f"{PREFIX}/scene",
             "Another scene takes over: a shipped one, or one from the folder of the scene that "
-            "was started. Its own name reads it again. It is loaded while the old one plays.",
+            "was started; or a style alone, by its name. Its own name reads it again. It is loaded "
+            "while the old one plays.",
             self._change_scene,
             (Argument("name", "s", "a scene's name, without .toml"), moment("bar")),
             lambda: (player.scene.name if player.scene is not None else "",),
@@ -233,7 +234,7 @@ class Desk:
             "has, nothing. A scene that is to begin at the same moment begins with this seed; one "
             "that is to begin later still does.",
             lambda told, seed, when: player.reseed(seed, when, told),
-            (Argument("seed", "i", "", 0, 2**63 - 1), moment("bar")),
+            (Argument("seed", "i", "", 0, 2**63 - 1, clamped=False), moment("bar")),
             lambda: (player.scene.seed if player.scene is not None else 0,),
             once=True,
             concerns=SEED,
@@ -465,7 +466,7 @@ class Desk:
     def scenes(self) -> Mapping[str, Path]:
         """Every scene that may be asked for, by name; the started one's folder goes first."""
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
-        return shipped_scenes() | {path.stem: path for path in beside}
+        return playable() | {path.stem: path for path in beside}
 
     def _keep(self) -> str:
         if self._saving is None:

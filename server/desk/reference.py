@@ -30,8 +30,10 @@ a part or a live control of the scene that plays.
 RULES = """
 * Type tags: `f` number, `i` whole number, `T` on or off, `s` text. Any kind of number is taken
   for another (`i`, `h`, `f`, `d`); on or off may be `T`, `F` or a number, on from 0.5.
-* A number outside its range is taken as the nearest inside it, and the receipt says so. NaN,
-  infinities, wrong types and surplus arguments are refused, and then nothing is done.
+* A number outside its range is taken as the nearest inside it, and the receipt says so; but a
+  seed is refused, as the nearest one is other music. NaN, infinities, wrong types and surplus
+  arguments are refused, and then nothing is done.
+* A part's `octave` moves what it plays and its `range` with it, by whole octaves.
 * `when` is `now`; the next `beat`, `bar`, `phrase` or `section`; a multiple since the scene
   began, such as `2 beats` or `4 bars`; so many lines from now, `in 3 beats`; a place, `beat 3` or
   `bar 17`; or `cue NAME`, the next bar that the scene's author has given that name.

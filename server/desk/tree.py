@@ -46,7 +46,9 @@ class Argument:
     """One argument of a command.
 
     type: "f" number, "i" whole number, "T" on or off, "s" text; as OSC type tags.
-    low, high: the range numbers are clamped to.  default: makes the argument optional.
+    low, high: the range numbers are clamped to, or must be in where they are not clamped: where the
+    nearest number has nothing of the one that was asked for.
+    default: makes the argument optional.
     check: raises Mistake where a text is not one of those that are meant.
     """
 
@@ -58,6 +60,7 @@ class Argument:
     unit: str = ""
     default: Value | None = None
     check: Callable[[str], object] | None = None
+    clamped: bool = True
 
     def fits(self, value: object) -> bool:
         """Whether a value is of this kind at all, text or number."""
@@ -84,6 +87,8 @@ class Argument:
         if self.type == "T":
             return value >= 0.5, ""
         held = min(max(value, self.low), self.high)
+        if held != value and not self.clamped:
+            raise self._wrong(value)
         note = "" if held == value else f"{self.name} {shown(value)} was taken as {held}"
         return (round(held) if self.type == "i" else float(held) + 0.0), note
 

@@ -21,6 +21,7 @@ import pytest
 
 from server import cli
 from server.scene import shipped_scenes
+from server.style import shipped
 from tests.rigs.jack import JackServer
 from tests.rigs.need import lack, need
 
@@ -37,6 +38,7 @@ axiom = "A"
 rules = "A -> AB\\nB -> A"
 reading = { A = "1 1/4", B = "5 1/4" }
 """
+GRID = "engine = 'grammar'\nrules = 'S -> C E'\n"
 
 
 class Said(NamedTuple):
@@ -238,8 +240,8 @@ def test_all_that_is_wrong_is_said_by_every_command_each_in_a_line(
     lines = said.err.splitlines()
     assert [line.partition(".toml: ")[2].split(":")[0] for line in lines] == [
         "parts.x.rules, line 5, column 12",
-        "parts.x.gate",
-        "parts.y.engine",
+        "parts.x.gate, line 7",
+        "parts.y.engine, line 9",
     ]
     assert all(line.startswith(f"componium: {wrong}: ") for line in lines), "with its path"
     for args in (["play", wrong], ["render", wrong, "-o", out], ["symbols", wrong]):
@@ -263,6 +265,78 @@ def test_all_shipped_scenes_are_right(componium: Command) -> None:
     said = componium("check", *shipped_scenes())
     assert said.status == 0, said.err
     assert said.out.count(": OK") == len(shipped_scenes())
+
+
+def test_check_knows_what_kind_of_file_it_is_given(componium: Command, tmp_path: Path) -> None:
+    moods, harmony = tmp_path / "night.toml", tmp_path / "loop.toml"
+    moods.write_text("[tempo]\narousal = [[-1, 0.8], [1, 1.2]]\n")
+    harmony.write_text("engine = 'grammar'\nrules = 'S -> ton:1/1 dom:1/1'\n")
+    said = componium("check", moods, harmony)
+    assert (said.status, said.err) == (0, "")
+    assert said.out == f"{moods}: OK\n{harmony}: OK\n"
+    moods.write_text("title = 'x'\n[tempo]\narousl = [[-1, 0.8]]\n")
+    harmony.write_text("engine = 'grammar'\nrules = '''\nS -> ton:1/1 (\n'''\n")
+    said = componium("check", moods, harmony)
+    assert said.status == 2
+    first, second = said.err.splitlines()
+    assert first.startswith(f"componium: {moods}: tempo.arousl, line 3: ")
+    assert second.startswith(f"componium: {harmony}: rules, line 3, column ")
+
+
+def test_all_that_is_shipped_is_right(componium: Command) -> None:
+    said = componium("check", "config/harmony", "config/moods")
+    assert (said.status, said.err) == (0, "")
+
+
+def test_check_tells_whose_mistake_it_is(componium: Command, tmp_path: Path) -> None:
+    scene = tmp_path / "mine.toml"
+    scene.write_text("style = 'band'\ntempo = 7\n")
+    (tmp_path / "band.toml").write_text(f"[parts.a]\n{GRID}gate = 9\n")
+    said = componium("check", scene)
+    assert said.err.splitlines() == [
+        f"componium: {scene}: tempo, line 2: expected a number from 20 to 999, got 7",
+        f"componium: {scene}: in band.toml: parts.a.gate, line 4: "
+        "expected a number from 0.01 to 2, got 9",
+    ]
+
+
+def test_check_warns_of_chords_that_nobody_follows(componium: Command, tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    row = "engine = 'grammar'\nrules = 'S -> I:1/1 V:1/1'\n"
+    path.write_text(f"[parts.organ]\n{row}[parts.harp]\n{row}")
+    said = componium("check", path)
+    assert said.status == 0
+    assert "parts.harp has chords of its own, which nobody follows: parts.organ" in said.err
+
+
+def test_check_waits_for_parts_that_the_form_brings_in_late(
+    componium: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "late.toml"
+    path.write_text(
+        f"[parts.a]\n{GRID}[parts.b]\n{GRID}layer = [0.6, 1]\n"
+        "[form.sections.low]\nbars = 40\nenergy = 0.2\n"
+        "[form.sections.high]\nbars = 8\nenergy = 0.9\n"
+    )
+    assert componium("check", path) == Said(0, f"{path}: OK\n", "")
+
+
+def test_a_style_is_played_by_its_name(componium: Command, tmp_path: Path) -> None:
+    out = tmp_path / "folk.mid"
+    assert componium("render", "folk", "-o", out, "--bars", 8).status == 0
+    assert len(mido.MidiFile(out).tracks) > 3
+    assert componium("symbols", "folk:bass", "-n", 2).out
+    assert componium("check", "folk").out == "folk: OK\n"
+
+
+def test_styles_moods_and_progressions_have_a_line_each(componium: Command) -> None:
+    for kind in ("styles", "harmony"):
+        lines = componium(kind).out.splitlines()
+        assert [line.split()[0] for line in lines] == list(shipped(kind))
+        assert all(len(line.split()) > 2 for line in lines), "each says what it is"
+    said = componium("moods").out
+    assert "tender         valence +0.6, arousal -0.4" in said
+    assert all(f"\n{name}" in said for name in shipped("moods"))
 
 
 def test_engines_and_scenes_have_a_line_each(componium: Command) -> None:

@@ -325,7 +325,7 @@ def test_a_recording_has_it_on_a_track_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[stingers.x]\n", r"stingers\.x\.engine: expected an engine's name"),
+        ("[stingers.x]\n", r"stingers\.x\.engine, line 15: expected an engine's name"),
         ("[stingers.tune]\nnotes = 'c1'\n", "no name of a part"),
         ("[stingers.x]\nnotes = 'c1 zz'\n", "has no meaning"),
         ("[stingers.x]\ntheme = 'y'\n", "no theme is called 'y'; there are: none"),

@@ -221,6 +221,38 @@ async def test_a_scene_with_a_mistake_leaves_the_old_one_playing(
     assert len(stage.tape.events) > heard
 
 
+async def test_a_style_with_a_mistake_leaves_the_old_one_playing(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    scene = stage.player.scene
+    (tmp_path / "band.toml").write_text(f"{OTHER}gate = 9\n")
+    stage.send("/style", "band", "now")
+    await stage.loaded()
+    [(about, state, bar, reason)] = stage.receipts
+    assert (about, state, bar) == ("/componium/style", "refused", 0.0)
+    assert reason.startswith("band.toml: parts.low drums.gate, line 15: expected a number")
+    assert stage.player.scene is scene
+    assert stage.player.playing
+    (tmp_path / "band.toml").write_text(OTHER)
+    await stage.pass_time(SECOND)
+    stage.send("/style", "band", "now")
+    await stage.loaded()
+    assert stage.receipts[-1][1] == "done", "mended, it is read again"
+
+
+async def test_a_style_alone_may_be_asked_for_as_a_scene(stage: Stage) -> None:
+    stage.send("/scene", "folk", "now")
+    await stage.loaded()
+    assert stage.player.scene is not None
+    assert (stage.player.scene.name, stage.player.scene.style) == ("folk", "folk")
+    stage.send("/style", "jazz", "now")
+    await stage.loaded()
+    assert (stage.player.scene.name, stage.player.scene.style) == ("folk", "jazz")
+    assert "picking" not in {part.name for part in stage.player.scene.parts}
+
+
 @pytest.mark.parametrize(
     "name", ["nowhere", "../first", "/etc/passwd", "first.toml", "", ".", "a\0b", "*", "x" * 900]
 )
@@ -314,7 +346,11 @@ async def test_a_new_seed_begins_the_scene_anew(stage: Stage) -> None:
     assert stage.player.scene is not None
     assert stage.player.scene.seed == 7
     assert stage.send("/seed", 7)[0][1] == "done"
-    assert stage.send("/seed", -5)[0][3] == "seed -5 was taken as 0"
+    _, state, _, reason = stage.send("/seed", -5)[0]
+    assert (state, reason) == (
+        "refused",
+        "seed: expected a whole number from 0 to 9223372036854775807, got -5",
+    )
 
 
 async def test_a_part_that_fails_in_rehearsal_is_refused(
