@@ -262,6 +262,7 @@ def _section(name: str, table: Table, themes: tuple[str, ...]) -> SectionSpec:
         table.number("tempo", 1, 0.25, 4),
         table.flag("closes"),
         _cues(table, bars),
+        table.flag("repeats"),
     )
 
 

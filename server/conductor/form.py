@@ -29,7 +29,8 @@ class SectionSpec:
     near its developments stay, 0 to 1, None for the scene's own.  up: semitones by which its
     tonic lies above the scene's.  mode: its own, "" for the one that mood and scene give.
     only: the parts that play, all where it is empty.  tempo: factor.  closes: it ends with a
-    cadence and a held chord rather than leading on.
+    cadence and a held chord rather than leading on.  repeats: it comes again and again until
+    another is asked for; the order then goes on.
     """
 
     name: str
@@ -43,6 +44,7 @@ class SectionSpec:
     tempo: float = 1.0
     closes: bool = False
     cues: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    repeats: bool = False
 
     def energy_at(self, place: float) -> float:
         """0 to 1, at a place in the section, 0 (its first bar) to 1 (its end)."""
@@ -250,6 +252,9 @@ class Form:
     def _draw(self) -> None:
         last = self._drawn[-1] if self._drawn else None
         bar, place = (last.section.after, last.following) if last is not None else (1, 0)
+        if last is not None and last.section.spec.repeats:
+            self._add(last.section.spec, bar, last.section.spec.bars, place)
+            return
         name = self._name(place)
         if name is not None:
             spec = self.spec.sections[name]

@@ -73,6 +73,24 @@ def test_what_is_taken_back_was_never_there(seed: int, name: str, bar: int, look
     assert bars(one) == bars(other)
 
 
+@given(st.integers(0, 99), st.integers(1, 40), st.integers(1, 60))
+def test_a_section_that_repeats_stays_until_another_is_asked_for(
+    seed: int, bar: int, later: int
+) -> None:
+    sections = SECTIONS | {"B": SectionSpec("B", 3, repeats=True)}
+    made, plain = (Form(FormSpec(each, Order("AC")), seed, {}) for each in (sections, SECTIONS))
+    made.go("B", bar)
+    assert {made.at(each).spec.name for each in range(bar, bar + 200)} == {"B"}
+    assert made.at(bar + 7).bar == bar + 6, "from its beginning each time"
+    made.go("C", bar + later)
+    plain.go("C", bar)
+    rest = [made.at(bar + later + each).spec.name for each in range(80)]
+    assert rest == [plain.at(bar + each).spec.name for each in range(80)], "the order goes on"
+    once = Form(FormSpec({"B": sections["B"]}, Row(("B",)), ends=True), seed, {})
+    assert FormSpec({"B": sections["B"]}, Row(("B",)), ends=True).length(seed, 1000) is None
+    assert once.at(900).spec.name == "B"
+
+
 def test_visits_count_each_section() -> None:
     made, seen = form(), dict[str, int]()
     each_once = {each.number: each for each in bars(made)}.values()
