@@ -210,7 +210,8 @@ class Engine(Protocol):
     patterns in a scene and gets what the files hold, as a tuple of `Fragment`s; one with
     `metadata={"reads": "json"}` is given a file's name and gets its content. Where the scene says
     nothing, one that reads "themes" gets the scene's, as a tuple of `Motif`s, and one that reads
-    "bar" the quarter notes in its bars.
+    "bar" the quarter notes in its bars; one that reads "named themes" gets those it is given the
+    names of. Another seed's themes take the place of the old in both.
 
     What else an engine may say of itself is optional: `Closes`, `Reads` and `Structured`.
     """

@@ -30,12 +30,17 @@ from engines.items import (
     text_item,
     text_pieces,
 )
+from engines.motif import Motif, develop, figures
+from engines.motif import text as theme_text
 from engines.phrases import Plan
 from engines.prefix import COLDEST, HOTTEST, MAX_ORDER, Chain, Choice, Link, Turn, Way
 from engines.taste import Lesson, Taste
 
 #: What a description may learn, in items and ends of pieces.
 MOST_ITEMS = 1_000_000
+
+#: Of each theme so many developments are learnt, and how far they go (0 to 1).
+_DEVELOPMENTS, _FREEDOM = 8, 0.35
 
 #: What a stream may remember of what it hears.
 MOST_REMEMBERED = 100_000
@@ -80,6 +85,7 @@ class Markov:
     text: symbols between white space; a blank line or `|` ends a piece.
     corpus: tunes.
     model: what `to_data` of another chain gave; what it learnt is learnt here too.
+    themes: of these and some developments of each it learns the figures, a group of the bar each.
     views: which parts (`pitch`, `duration`, `velocity`) make a symbol the same as another, most
     important first; one view is one chain, several are chains of their own whose choices are put
     together.
@@ -99,6 +105,7 @@ class Markov:
     text: str = ""
     corpus: tuple[Fragment, ...] = field(default=(), metadata={"reads": "tunes"})
     model: Mapping[str, Any] | None = field(default=None, hash=False, metadata={"reads": "json"})
+    themes: tuple[Motif, ...] = field(default=(), metadata={"reads": "named themes"})
     views: tuple[str, ...] = ("pitch duration",)
     choices: int = 1
     phrase: int = 0
@@ -125,7 +132,7 @@ class Markov:
         self._check_combinations()
         known = self._chains[0].memory
         if not len(known) and not self.remember:
-            problem = "there is nothing to learn from; give text, a corpus or a model"
+            problem = "there is nothing to learn from; give text, a corpus, a model or themes"
             raise Mistake("text", f"{problem}, or let it remember what it hears")
         if not self.remember:
             self._check_words()
@@ -162,6 +169,10 @@ class Markov:
                 raise Mistake("views", f"{word} is in them twice; name it once")
         if not words:
             raise Mistake("views", 'they are empty; the usual one is "pitch duration"')
+        if self.themes and self.views != ("pitch duration",):
+            raise Mistake("views", "figures of themes go with the usual one; leave views out")
+        if not all(isinstance(each, Motif) for each in self.themes):
+            raise Mistake("themes", "expected names of the scene's themes, such as ['window']")
         if self.phrase and len(self.views) > 1:
             raise Mistake("phrase", "phrases go with one view; join the views or leave phrase out")
         if self.phrase and self.remember:
@@ -223,6 +234,11 @@ class Markov:
         if self.model is not None:
             for piece in _model_pieces(self.model):
                 yield "model", piece
+        for theme in self.themes:
+            rng = Random(theme_text(theme))
+            ways = [theme, *(develop(theme, rng, _FREEDOM)[0] for _ in range(_DEVELOPMENTS))]
+            for way in ways:
+                yield "themes", [Item(each, each, "", "", each) for each in figures(way)]
 
     @cached_property
     def _plan(self) -> Plan:
@@ -329,7 +345,7 @@ class Markov:
             if number == len(items):
                 items.append(_item_data(link.item))
             pieces[-1].append(number)
-        learnt = ("text", "corpus", "model")
+        learnt = ("text", "corpus", "model", "themes")
         settings = {
             each.name: list(value) if isinstance(value, tuple) else value
             for each in fields(self)
@@ -343,7 +359,9 @@ class Markov:
     def from_data(cls, data: Mapping[str, Any]) -> Markov:
         """What `to_data` described. Errors: Mistake where the data is not of that form."""
         settings = data.get("settings") if isinstance(data, Mapping) else None
-        allowed = [each.name for each in fields(cls) if each.name not in ("corpus", "model")]
+        allowed = [
+            each.name for each in fields(cls) if each.name not in ("corpus", "model", "themes")
+        ]
         if not isinstance(settings, Mapping) or any(name not in allowed for name in settings):
             raise Mistake("model", f"expected settings among {', '.join(allowed)}")
         return cls(**settings, model=data)

@@ -86,8 +86,8 @@ class _Idea(NamedTuple):
 class ThemeEngine:
     """States a theme and develops it, phrase by phrase, for ever.
 
-    themes: values, or texts such as `5:1/8 6:1/8 1':1/4 | 3:1/2 2:1/2`; without any, one is
-    invented from the seed.
+    themes: values, in a scene by their names, or texts such as `5:1/8 6:1/8 1':1/4 | 3:1/2 2:1/2`;
+    without any, one is invented from the seed.
     plan: what one statement after another does, round and round: state, answer, vary, sequence,
     fragment, simplify, ornament, rest; without one, plainly first, then ever further away.
     bar: quarter notes in a bar.

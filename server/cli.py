@@ -384,7 +384,7 @@ def symbols(
     """List what a part pulls from its engine as its scene goes by, one symbol a line."""
     from itertools import islice
 
-    from .errands import live_values, part_of, split_part
+    from .errands import live_values, part_of, quotes, split_part
     from .errands import symbols as stream
     from .errands import tree as drawn
 
@@ -400,7 +400,7 @@ def symbols(
     for symbol in islice(stream(chosen, spec, live, _complain), min(count, sys.maxsize)):
         args = ", ".join(f"{arg:g}" for arg in symbol.args)
         line = f"{symbol.name}({args})" if args else symbol.name
-        print(f"{line}\t{symbol.origin}" if why else line)
+        print(f"{line}\t{symbol.origin}{quotes(spec, symbol)}" if why else line)
 
 
 @app.command()

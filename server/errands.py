@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol
 from engines.grammar import Grammar
+from engines.motif import Quote
 
 from .cast import setting_of
 from .clock import JumpClock
@@ -183,6 +184,12 @@ def symbols(
 ) -> Iterator[Symbol]:
     """The stream that a part pulls in its scene; see `pulls`."""
     return (pull.symbol for pull in pulls(scene, spec, live, told) if pull.symbol is not THINKING)
+
+
+def quotes(spec: PartSpec, symbol: Symbol) -> str:
+    """What of the scene's themes a symbol of a part means by its reading, to be said after why."""
+    words = spec.reading.table.get(symbol.name, ())
+    return "".join(f"; {word}" for word in words if isinstance(word, Quote))
 
 
 def tree(scene: Scene, spec: PartSpec, live: Mapping[str, float] = MappingProxyType({})) -> str:

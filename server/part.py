@@ -37,6 +37,7 @@ from .reading import (
     Approach,
     Atom,
     ChordTone,
+    Cited,
     Colour,
     Drum,
     Emission,
@@ -397,6 +398,8 @@ class Part:
 
     def praise(self, origin: Origin, amount: float) -> None:
         """Have the engine know that a symbol of this origin was liked (above 0) or not."""
+        if isinstance(origin, Cited):  # the notes are the theme's, their order the engine's
+            origin = origin.of
         taste, engine = self.controls.taste, self.spec.engine
         if taste is None or not isinstance(engine, Teachable):
             self.controls.tell(Praise(origin, amount))
@@ -434,6 +437,7 @@ class Part:
             if symbol is THINKING:
                 ready.append(_REST)
                 return
+            self._reader.theme = values["theme"]
             ready.extend(self._reader.read(_named(symbol)))
             if ready:
                 return

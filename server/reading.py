@@ -18,19 +18,23 @@ A reading's words, each as one token:
                         `@`, `!` an accent
     cc74=64             a control change, with the pitch after it or, at the end, before it
 
+    theme:window/2      a stretch of a theme, its second bar; words after it change it, as in
+                        `theme:now/1-2 up 1 inverted`: see `engines.motif.quotation`
+
 A table `{ osc = "/filter/cutoff", args = [0.5], value = "1/4" }` sends an OSC message.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from engines.base import Fragment, Mistake, Symbol
+from engines.base import Fragment, Mistake, Origin, Symbol
+from engines.motif import NOW, QUOTES, Motif, Quote, check_quote, chosen, parse_quote, quoted
 
 from .music.chord import Chord, is_chord, is_roman, parse_chord
 from .music.drums import drum
@@ -123,7 +127,19 @@ class Value(NamedTuple):
     length: Fraction
 
 
-Word = Struck | Value | Turn | Say
+class Cited(Origin):
+    """Which bar of which theme a note is quoted from, in a symbol that was made for a reason."""
+
+    __slots__ = ("of", "said")
+
+    def __init__(self, of: Origin, said: str) -> None:
+        self.of, self.said = of, said
+
+    def __str__(self) -> str:
+        return f"{self.of}; {self.said}"
+
+
+Word = Struck | Value | Turn | Say | Quote
 
 
 class Emission(NamedTuple):
@@ -198,10 +214,10 @@ def parse_word(token: str, chords: bool = False) -> Word | None:
     return Struck(Hit(tuple(atom for atom in atoms if atom is not None), velocity), length)
 
 
-def _words(meaning: Any, place: str) -> tuple[Word, ...]:
+def _words(meaning: Any, place: str, themes: Sequence[Motif] = ()) -> tuple[Word, ...]:
     """A row of words, as a scene's table gives it for one symbol. Errors: Mistake."""
     if isinstance(meaning, str):
-        return _row(meaning, place)
+        return _row(meaning, place, themes)
     if not isinstance(meaning, Mapping):
         raise Mistake(place, f"expected words in quotes or an {{ osc = … }} table, got {meaning!r}")
     address, args = meaning.get("osc"), meaning.get("args", [])
@@ -225,9 +241,19 @@ def _words(meaning: Any, place: str) -> tuple[Word, ...]:
     return (Say(address, tuple(args)), *value)
 
 
-def _row(text: str, place: str) -> tuple[Word, ...]:
-    words = []
-    for token in text.split():
+def _row(text: str, place: str, themes: Sequence[Motif]) -> tuple[Word, ...]:
+    words: list[Word] = []
+    tokens = text.split()
+    while tokens:
+        if tokens[0].startswith(QUOTES):
+            try:
+                quote, used = _quote(tokens, themes)
+            except Mistake as mistake:
+                raise mistake.within(place) from None
+            words.append(quote)
+            del tokens[:used]
+            continue
+        token = tokens.pop(0)
         word = parse_word(token)
         if word is None:
             raise Mistake(
@@ -239,6 +265,17 @@ def _row(text: str, place: str) -> tuple[Word, ...]:
     if not 0 < len(words) <= MOST_WORDS:
         raise Mistake(place, f"expected 1 to {MOST_WORDS} words such as '5 1/8', got {len(words)}")
     return tuple(words)
+
+
+def _quote(tokens: Sequence[str], themes: Sequence[Motif]) -> tuple[Quote, int]:
+    """The quotation that these words begin with, tried out, and how many of them it is."""
+    quote, used = parse_quote(tokens)
+    check_quote(quote, themes)
+    for theme in themes if quote.theme == NOW else [chosen(quote, themes)]:
+        for each, _ in quoted(quote, theme):
+            if parse_word(each) is None:
+                raise Mistake("", f"{each!r}, of {str(quote)!r}, is nothing that sounds")
+    return quote, used
 
 
 def _is_argument(value: Any) -> bool:
@@ -253,28 +290,39 @@ class Reading:
     """A part's table of meanings, over the meaning that names already have.
 
     chords: whether bare names such as `Am7` or `C` are chords rather than pitches.
+    themes: that may be quoted; the words only name them, so others may take their place.
     """
 
     table: Mapping[str, tuple[Word, ...]]
     chords: bool = False
+    themes: tuple[Motif, ...] = ()
 
     @classmethod
-    def of(cls, meanings: Any) -> Reading:
+    def of(cls, meanings: Any, themes: tuple[Motif, ...] = ()) -> Reading:
         """From a scene: a table of symbol = meaning, or the word "chords".
 
         Errors: Mistake, its place the symbol's name.
         """
         if meanings == "chords":
-            return cls({}, True)
+            return cls({}, True, themes)
         if not isinstance(meanings, Mapping):
             raise Mistake("", f"expected a table {{ A = '1 1/8' }} or 'chords', got {meanings!r}")
-        table = {name: _words(meaning, name) for name, meaning in meanings.items()}
-        return cls(table)
+        table = {name: _words(meaning, name, themes) for name, meaning in meanings.items()}
+        return cls(table, False, themes)
+
+    def quotes(self, name: str) -> tuple[Word, ...]:
+        """What a symbol's name means that begins with a quotation of a theme. Errors: Mistake."""
+        return _row(name, "", self.themes)
 
     def words(self, name: str) -> tuple[Word, ...] | None:
         """What a symbol's name means; None where neither table nor name says so."""
         if name in self.table:
             return self.table[name]
+        if name.startswith(QUOTES):
+            try:
+                return self.quotes(name)
+            except Mistake:
+                return None
         words = tuple(parse_word(token, self.chords) for token in name.split())
         known = tuple(word for word in words if word is not None)
         return known if known and len(known) == len(words) else None
@@ -292,13 +340,18 @@ class Reading:
             names, unknown = self.table, self.chords
         else:
             unknown = False
-        return unknown or any(
-            isinstance(atom, Harmony)
-            for name in names
-            for word in self.words(name) or ()
-            if isinstance(word, Struck)
-            for atom in word.hit.atoms
-        )
+        return unknown or any(isinstance(atom, Harmony) for atom in self.atoms(names))
+
+    def atoms(self, names: Iterable[str]) -> Iterator[Atom]:
+        """All that these symbols sound, quotations of themes included."""
+        for name in names:
+            for word in self.words(name) or ():
+                if isinstance(word, Struck):
+                    yield from word.hit.atoms
+                elif isinstance(word, Quote):
+                    for each, _ in quoted(word, chosen(word, self.themes)):
+                        if isinstance(struck := parse_word(each), Struck):
+                            yield from struck.hit.atoms
 
 
 def _only_values(words: tuple[Word, ...] | None) -> bool:
@@ -310,12 +363,15 @@ class Reader:
 
     closes: whether bare note values may come, see `Reading.closes`.
     together: whether pitches before one note value sound together rather than in turn.
+    theme: which of the themes is that of the moment, from 1; 0 for none.
     """
 
     def __init__(self, reading: Reading, closes: bool, together: bool = False) -> None:
         self._reading, self._closes, self._together = reading, closes, together
         self._meanings: dict[str, tuple[Word, ...] | None] = {}
         self._waiting: list[tuple[Hit, Symbol]] = []
+        self._cited: dict[tuple[Quote, float], list[tuple[Struck, str]]] = {}
+        self.theme = 0.0
 
     def read(self, symbol: Symbol) -> list[Emission]:
         """The steps that this symbol completes; none where it means nothing."""
@@ -349,11 +405,37 @@ class Reader:
                     self._join(acts, symbol)
                     acts = ()
                 out += self._close(word.length, symbol)
+            elif isinstance(word, Quote):
+                out += self._cite(word, symbol)
             else:
                 acts += (word,)
         if acts:  # a control change by itself takes its time as a note would
             out += self._strike(REST._replace(acts=acts), None, waits, symbol)
         return out
+
+    def _cite(self, quote: Quote, symbol: Symbol) -> list[Emission]:
+        """The notes of a quotation; each knows its bar, and the reason for the symbol."""
+        key = quote, self.theme if quote.theme == NOW else 0.0
+        try:
+            row = self._cited[key]
+        except KeyError:
+            if len(self._cited) >= 4096:
+                self._cited.clear()
+            row = self._cited[key] = self._heard(quote)
+        return [
+            Emission(symbol._replace(origin=Cited(symbol.origin, said)), struck.hit, struck.length)
+            for struck, said in row
+        ]
+
+    def _heard(self, quote: Quote) -> list[tuple[Struck, str]]:
+        """Each note of a quotation, and what is to be said of it."""
+        theme = chosen(quote, self._reading.themes, self.theme)
+        done = f": {', '.join(quote.said)}" if quote.changes else ""
+        return [
+            (word, f"theme {theme.name}, bar {bar}{done}")
+            for each, bar in quoted(quote, theme)
+            if isinstance(word := parse_word(each), Struck)
+        ]
 
     def _join(self, acts: tuple[Turn | Say, ...], symbol: Symbol) -> None:
         """Let these happen with the pitch that waits last, or by themselves."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engines.base import LIVE, Engine, Mistake, Structured
-from engines.motif import Motif
+from engines.motif import QUOTES, Motif, in_meter
 
 from .conductor.conductor import UNCONDUCTED, ConductorSpec
 from .conductor.moodmap import ROLES
@@ -26,11 +26,11 @@ from .music.scale import Key, parse_key
 from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
 from .part import PartSpec
-from .reading import Drum, Reading, Struck, Word
+from .reading import Drum, Reading, Word
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
 from .table import Elsewhere, Table, Text, in_file, plainly, read, shown
-from .workshop import UNMADE, check_live, engine_class, make_engine
+from .workshop import UNMADE, check_live, engine_class, make_engine, theme_fields
 
 LARGEST = 1 << 20  # bytes of a scene file
 MOST_PARTS, MOST_OUTPUTS = 256, 64
@@ -77,12 +77,8 @@ class Scene:
 
     def with_seed(self, seed: int) -> Scene:
         """The same scene from another seed, its invented themes included."""
-        motifs = self.themes(seed)
-        old = self.themes(self.seed)
-        return replace(
-            self.changed(lambda p: replace(p, engine=_with_themes(p.engine, old, motifs))),
-            seed=seed,
-        )
+        old, new = self.themes(self.seed), self.themes(seed)
+        return replace(self.changed(lambda part: _with_themes(part, old, new)), seed=seed)
 
     def changed(self, change: Callable[[PartSpec], PartSpec]) -> Scene:
         """The same scene with everybody in it changed so."""
@@ -90,13 +86,23 @@ class Scene:
         return replace(self, parts=tuple(map(change, self.parts)), stingers=stingers)
 
 
-def _with_themes(engine: Any, old: tuple[Motif, ...], new: tuple[Motif, ...]) -> Engine:
-    """The engine, with the new themes where it has the scene's old ones."""
-    has = getattr(engine, "themes", ())
-    if old and [getattr(each, "name", "") for each in has] == [each.name for each in old]:
-        engine = replace(engine, themes=new)
-    made: Engine = engine
-    return made
+def _with_themes(part: PartSpec, old: tuple[Motif, ...], new: tuple[Motif, ...]) -> PartSpec:
+    """The part, with the new themes where its engine or its reading has the scene's old ones."""
+    if old == new:
+        return part
+    engine: Any = part.engine
+    fresh = {each.name: each for each in new}
+    known = {each.name: each for each in old}
+    for name in theme_fields(type(engine)):
+        has = getattr(engine, name)
+        now = tuple(
+            fresh[each.name]
+            if each.name in known and in_meter(known[each.name], each.bar) == each
+            else each
+            for each in has
+        )
+        engine = replace(engine, **{name: now}) if now != has else engine
+    return replace(part, engine=engine, reading=replace(part.reading, themes=new))
 
 
 def playable() -> dict[str, Path]:
@@ -409,10 +415,10 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
         engine = given
     else:
         engine = UNMADE if known_class is None else shared.engine(engine_name, known_class, table)
-    reading = _reading(table)
+    reading = _reading(table, shared.themes)
     alphabet = engine.alphabet()
     if reading is None:
-        reading = Reading({})
+        reading = Reading({}, themes=shared.themes)
     elif alphabet is not None:
         _check_reading(reading, alphabet, engine, table)
     check_live(engine, shared.known, table)
@@ -494,23 +500,23 @@ def _layer(table: Table) -> tuple[float, float]:
     return low, high
 
 
-def _reading(table: Table) -> Reading | None:
+def _reading(table: Table, themes: tuple[Motif, ...]) -> Reading | None:
     """The part's reading, symbols with a wrong meaning having none; None where it is no reading."""
     value = table.take("reading", {})
     words: dict[str, tuple[Word, ...]] = {}
     try:
         if not isinstance(value, dict):
-            return Reading.of(value)
+            return Reading.of(value, themes)
     except Mistake as mistake:
         table.note(mistake.within(table.at("reading")))
         return None
     for name, meaning in value.items():
         try:
-            words |= Reading.of({name: meaning}).table
+            words |= Reading.of({name: meaning}, themes).table
         except Mistake as mistake:
             table.note(mistake.within(table.at("reading")))
             words[name] = ()
-    return Reading(words)
+    return Reading(words, themes=themes)
 
 
 def _check_reading(
@@ -529,6 +535,9 @@ def _check_reading(
     known = [*(name for name in names if name not in lost), *_HEARD_OF]
     strange = []
     for symbol in lost:
+        if symbol.startswith(QUOTES):
+            table.note(_misquoted(symbol, reading).within(place))
+            continue
         near = difflib.get_close_matches(symbol, known, 1)
         if near:
             _lacks_meaning(symbol, f"did you mean {near[0]!r}? or ", table)
@@ -539,19 +548,22 @@ def _check_reading(
         _lacks_meaning(strange[0], nor, table)
 
 
+def _misquoted(symbol: str, reading: Reading) -> Mistake:
+    """What is wrong with a symbol that would quote a theme."""
+    try:
+        reading.quotes(symbol)
+    except Mistake as mistake:
+        return mistake.within(symbol)
+    raise AssertionError(symbol)
+
+
 def _lacks_meaning(symbol: str, more: str, table: Table) -> None:
     problem = f"the symbol {symbol!r} has no meaning by its name; {more}give it one, such as"
     table.amiss("reading", f"{problem} reading = {{ {json.dumps(symbol)} = '1 1/4' }}", None)
 
 
 def _only_drums(reading: Reading, alphabet: frozenset[str] | None) -> bool:
-    atoms = [
-        atom
-        for name in alphabet or ()
-        for word in reading.words(name) or ()
-        if isinstance(word, Struck)
-        for atom in word.hit.atoms
-    ]
+    atoms = list(reading.atoms(alphabet or ()))
     return bool(atoms) and all(isinstance(atom, Drum) for atom in atoms)
 
 

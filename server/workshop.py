@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from random import Random
@@ -12,13 +13,19 @@ from typing import Any
 
 import engines
 from engines.base import IN, Controls, Engine, Mistake, Reads, Symbol
+from engines.motif import Motif
 
 from .part import said
 from .table import Table, plainly, shown
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 LARGEST = 64 << 20  # bytes of a file that an engine is made from
 
 _KINDS = {bool: "true or false", str: "text in quotes", int: "a whole number", float: "a number"}
+
+
+#: What fields that hold themes say they read: the scene's themes, or only those that are named.
+_THEMES = ("themes", "named themes")
 
 
 class _Unmade:
@@ -69,6 +76,8 @@ def make_engine(name: str, made: Any, table: Table, base: Path, given: Mapping[s
             arguments[field.name] = given[own]
         elif value is not None:
             try:
+                if own in _THEMES:
+                    value = _themes(value, table.at(field.name), given["themes"])
                 arguments[field.name] = _argument(field, value, table, base)
             except Mistake as mistake:
                 table.note(mistake)
@@ -85,6 +94,25 @@ def make_engine(name: str, made: Any, table: Table, base: Path, given: Mapping[s
         except Exception as error:  # somebody else's class
             table.amiss("engine", f"{name} cannot be made: {said(error)}", None)
     return UNMADE
+
+
+def theme_fields(made: type) -> list[str]:
+    """The fields of an engine in which a scene's themes may be."""
+    return [each.name for each in fields(made) if each.metadata.get("reads") in _THEMES]
+
+
+def _themes(value: Any, place: str, there: Sequence[Motif]) -> list[Any]:
+    """Themes as they are written, those of the scene that are called by name among them."""
+    known = {each.name: each for each in there}
+    found: list[Any] = []
+    for each in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
+        if isinstance(each, str) and _NAME.fullmatch(each) and each not in known:
+            listed = ", ".join(known) or "none in this scene"
+            raise Mistake(place, f"no theme is called {each!r}; there are: {listed}")
+        found.append(known.get(each, each) if isinstance(each, str) else each)
+    if not found:
+        raise Mistake(place, f"expected themes by name, such as ['window'], got {shown(value)}")
+    return found
 
 
 def _argument(field: Field[Any], value: Any, table: Table, base: Path) -> Any:

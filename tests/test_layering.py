@@ -29,7 +29,7 @@ MAY: dict[str, set[str]] = {
     "server.health": set(),
     "server.journal": {"server.music"},
     "server.tunes": {"engines.base", "mido"},
-    "server.reading": {"server.music", "engines.base"},
+    "server.reading": {"server.music", "engines.base", "engines.motif"},
     "server.part": {
         *("server.music", "server.conductor", "server.reading", "engines.base", "engines.taste"),
     },
@@ -90,7 +90,14 @@ MAY: dict[str, set[str]] = {
         *("server.mixer", "server.part", "server.scene", "rich"),
     },
     "server.errands": {
-        *("engines.base", "engines.grammar", "server.clock", "server.cast", "server.journal"),
+        *(
+            "engines.base",
+            "engines.grammar",
+            "engines.motif",
+            "server.clock",
+            "server.cast",
+            "server.journal",
+        ),
         *("server.part", "server.player", "server.recorder", "server.scene"),
         *("server.conductor", "server.direction", "server.style"),
     },

@@ -93,7 +93,7 @@ def value_name(length: Fraction) -> str:
     return f"{whole.numerator}/{whole.denominator}"
 
 
-def _value(text: str) -> Fraction | None:
+def note_value(text: str) -> Fraction | None:
     """A written note value in quarter notes, or None where it is none."""
     found = _VALUE.fullmatch(text)
     if found is None or not int(found[1]) or not 0 < int(found[2]) <= 10_000:
@@ -164,7 +164,7 @@ def parse(written: str, name: str = "theme", bar: Fraction = WHOLE, place: str =
                 raise Mistake(place, f"{problem}; a bar has {value_name(bar)} here")
             continue
         found = _WORD.fullmatch(each)
-        length = _value(found[6]) if found else None
+        length = note_value(found[6]) if found else None
         if found is None or length is None:
             problem = f"{each!r}, word {number}, is no note: expected a degree and a note value"
             raise Mistake(place, f"{problem} such as 5:1/8, b3:1/4., 1':1/2 or Rest:1/4")
@@ -298,6 +298,22 @@ def compound(motif: Motif) -> bool:
 def strong_beats(motif: Motif) -> frozenset[Fraction]:
     """Where in the bar its groups begin, in quarter notes."""
     return _strong(motif.bar, compound(motif))
+
+
+def figures(motif: Motif) -> list[str]:
+    """Its notes and rests by the groups of its bars: each a row of words that ends with a group.
+
+    A note that lasts over a group's end joins it to the next; where a bar's groups differ in
+    length, whole bars are kept together. Law: all figures in a row are `text(motif)`.
+    """
+    groups = groups_of(motif.bar, compound(motif))
+    unit = groups[0] if len(set(groups)) == 1 else motif.bar
+    rows: list[list[str]] = [[]]
+    for each, at in words(motif):
+        if rows[-1] and at % unit == 0:
+            rows.append([])
+        rows[-1].append(each)
+    return [" ".join(row) for row in rows]
 
 
 # Taken apart and put together ----------------------------------------------------------------
