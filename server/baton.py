@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from pathlib import Path
 
 from engines.base import Mistake
+from engines.motif import Motif
 
 from .conductor.conductor import Conductor
 from .conductor.mood import Mood, parse_mood
 from .music.scale import Key
 from .player import Player, Receipt
+from .themes import keep, songbook
 from .when import parse_when
 
 SOON = 64  # quarter notes
@@ -97,6 +100,23 @@ class Baton:
         self._on_bar(when)
         self._named(name, self.conductor.spec.themes, "theme")
         return self._plan(("theme",), when, told, lambda c, beat: c.state(name, beat))
+
+    def songbook(self, name: str = "") -> str:
+        """A theme of the scene that plays, or all of them, as a scene's text. Errors: Mistake."""
+        return songbook(self._themes(name))
+
+    def keep_themes(self, path: Path, name: str = "") -> str:
+        """Add a theme, or all of them, to a file of themes; what was done. Errors: Mistake."""
+        return keep(path, self._themes(name))
+
+    def _themes(self, name: str) -> list[Motif]:
+        scene = self._player.scene
+        if scene is None:
+            raise Mistake("", "no scene is loaded; load one first")
+        found = [each for each in scene.themes(scene.seed) if name in ("", each.name)]
+        if not found:
+            self._named(name, scene.conductor.themes, "theme")
+        return found
 
     def likeness(self, value: float, when: str = "bar", told: Told = None) -> Receipt:
         """How near developments stay to their theme, 0 to 1."""

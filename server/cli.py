@@ -165,6 +165,12 @@ def play(
         Path | None,
         typer.Option(metavar="FILE.json", help="Begin with what feedback taught; keep it there."),
     ] = None,
+    themes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="The file that /componium/theme/save adds themes to."
+        ),
+    ] = None,
     horizon_ms: Annotated[
         int, typer.Option(metavar="MS", min=20, max=2000, help="How far to plan ahead.")
     ] = 100,
@@ -188,6 +194,7 @@ def play(
         control=CONTROL_PORT if control is None else control,
         insisted=bool(control),
         taste=taste,
+        themes=themes,
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why)
     if why and not any(spec.why for spec in chosen.outputs.values()):
@@ -314,7 +321,7 @@ def render(
     from .errands import render as rendered
     from .errands import tightened
     from .journal import Troubled
-    from .recorder import check_writable, save
+    from .recorder import check_writable
 
     check_writable(out, "-o")
     chosen = _chosen(scene, seed, midi="none")
@@ -330,6 +337,13 @@ def render(
                 _complain(f"{entry.source}: {entry.text}")
 
         data = rendered(chosen, length, version(), listen)
+    _write(out, data)
+
+
+def _write(out: Path, data: bytes) -> None:
+    """Errors: Mistake."""
+    from .recorder import save
+
     try:
         save(out, data)
     except OSError as error:
@@ -404,6 +418,43 @@ def symbols(
 
 
 @app.command()
+def themes(
+    scene: SceneArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE.toml|FILE.mid",
+            help="Add them to a file of themes, or write them as MIDI.",
+        ),
+    ] = None,
+    seed: SeedOption = None,
+) -> None:
+    """Print a scene's themes as text that a scene may have, the invented ones too."""
+    from .themes import keep, songbook
+
+    chosen = _chosen(scene, seed, midi="none")
+    motifs = chosen.themes(chosen.seed)
+    if not motifs:
+        raise Mistake(scene, "this scene has no themes; give it such as [themes.home]")
+    if out is None:
+        print(songbook(motifs), end="")
+    elif out.suffix.lower() in (".mid", ".midi"):
+        from .errands import render as rendered
+        from .errands import sung
+        from .recorder import check_writable
+
+        check_writable(out, "-o")
+        _write(out, rendered(*sung(chosen), version(), lambda entry: None))
+    else:
+        try:
+            print(keep(out, motifs))
+        except Mistake as mistake:
+            raise mistake.within("-o") from None
+
+
+@app.command()
 def learn(
     tunes: Annotated[
         list[str],
@@ -422,16 +473,13 @@ def learn(
 
     from engines.markov import Markov
 
-    from .recorder import check_writable, save
+    from .recorder import check_writable
     from .tunes import read_tunes
 
     check_writable(out, "-o", begins=b"{")
     whole = [str(Path(tune).absolute()) for tune in tunes]
     model = Markov(corpus=read_tunes(whole, Path.cwd(), "TUNES"), order=order)
-    try:
-        save(out, json.dumps(model.to_data(), separators=(",", ":")).encode())
-    except OSError as error:
-        raise Mistake("-o", f"{out} cannot be written: {error.strerror}") from None
+    _write(out, json.dumps(model.to_data(), separators=(",", ":")).encode())
     print(f"{out}: {len(model.alphabet() or ())} different symbols")
 
 

@@ -9,9 +9,8 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
-from engines import motif
 from engines.base import Controls, Engine, Mistake, Symbol
 from engines.motif import Motif
 
@@ -19,14 +18,13 @@ from .conductor.conductor import ConductorSpec
 from .conductor.form import STEADY, USUAL, Curve, FormSpec, Rule, SectionSpec, Transitions
 from .conductor.mood import NEUTRAL, WORDS, Field, parse_field, parse_mood, parse_words
 from .conductor.moodmap import MoodMap, find_map, parse_map
-from .music.meter import MeterMap
-from .music.scale import MODES, Key
+from .music.scale import MODES
 from .music.value import parse_value
 from .style import load
 from .table import Elsewhere, Table, at_line, in_file
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}\Z")
-MOST_SECTIONS, MOST_THEMES = 64, 32
+MOST_SECTIONS = 64
 LONGEST_SECTION = 1024  # bars
 MOST_LEADING = 64  # bars that a transition takes
 
@@ -46,88 +44,6 @@ class Row:
 
     def alphabet(self) -> frozenset[str]:
         return frozenset(self.names)
-
-
-class _Theme(NamedTuple):
-    """A theme as a scene has it: written, or to be invented from a seed (its own, or None)."""
-
-    name: str
-    written: Motif | None
-    bars: int
-    bar: Fraction
-    character: str
-    seed: int | None
-
-    def motif(self, seed: int) -> Motif:
-        if self.written is not None:
-            return self.written
-        own = seed if self.seed is None else self.seed
-        rng = Random(f"{own}/theme/{self.name}")
-        return motif.generate(rng, self.bars, self.bar, self.character, self.name)
-
-
-@dataclass(frozen=True)
-class Themes:
-    """The themes of a scene, in their order; those that are not written change with the seed."""
-
-    each: tuple[_Theme, ...] = ()
-
-    def __call__(self, seed: int) -> tuple[Motif, ...]:
-        return tuple(theme.motif(seed) for theme in self.each)
-
-    @classmethod
-    def read(cls, table: Table | None, base: Path, key: Key, meters: MeterMap) -> Themes:
-        """From `[themes]`: a table each, with `notes`, a `midi` file, or neither.
-
-        Without either one is invented, of `bars` (4 or 8) and a `character`, from the scene's
-        seed or its own.
-        """
-        found: list[_Theme] = []
-        bar = meters.bar_at(Fraction(0)).meter.length
-        for name in list(table.values) if table is not None else ():
-            assert table is not None
-            if not NAME.match(name) or len(found) >= MOST_THEMES:
-                table.take(name)
-                table.amiss(name, f"expected at most {MOST_THEMES} names of letters, digits", None)
-                continue
-            inner = table.table(name)
-            if inner is not None:
-                found += _theme(name, inner, base, key, bar)
-                inner.end()
-        return cls(tuple(found))
-
-
-NO_THEMES = Themes()
-
-
-def _theme(name: str, table: Table, base: Path, key: Key, bar: Fraction) -> list[_Theme]:
-    notes, midi = table.text("notes"), table.text("midi")
-    bars = table.whole("bars", 8, 1, 64)
-    character = table.choice("character", "", ("", *motif.CHARACTERS))
-    seed = table.whole("seed", 0, 0, 2**63 - 1) if "seed" in table.values else table.take("seed")
-    try:
-        if notes and midi:
-            raise Mistake("", "expected either notes or midi, not both")
-        written = None
-        if notes:
-            written = motif.parse(notes, name, bar, "notes")
-        elif midi:
-            written = _from_file(name, midi, base, key, bar)
-        made = _Theme(name, written, bars, bar, character, seed)
-        made.motif(0)  # so that mistakes show now
-        return [made]
-    except Mistake as mistake:
-        table.note(mistake.within(table.place))
-        return []
-
-
-def _from_file(name: str, midi: str, base: Path, key: Key, bar: Fraction) -> Motif:
-    from .tunes import read_tunes
-
-    pieces = read_tunes([midi], base, "midi")
-    seven = key.heptatonic
-    notes = [(sound.at, sound.pitch, sound.length) for piece in pieces for sound in piece.sounds]
-    return motif.from_pitches(notes, seven.tonic.semitone, seven.pitch_classes, name, bar)
 
 
 def read_map(path: Path, base: Path) -> MoodMap:

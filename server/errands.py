@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol
 from engines.grammar import Grammar
-from engines.motif import Quote
+from engines.motif import Quote, words
 
 from .cast import setting_of
 from .clock import JumpClock
+from .conductor.conductor import UNCONDUCTED
 from .conductor.moodmap import CUES
 from .direction import read_map
 from .journal import Entry, Played, Said, Troubled, Turned
@@ -29,6 +30,7 @@ from .part import Agenda, Part, PartSpec
 from .player import Player
 from .recorder import Take
 from .scene import Scene, find_scene, load_scene, parse_scene
+from .stinger import Words
 from .style import load
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
@@ -71,6 +73,19 @@ def render(scene: Scene, bars: int, version: str, listener: Callable[[Entry], No
 
     hear(scene, bars, keep)
     return take.file()
+
+
+def sung(scene: Scene) -> tuple[Scene, int]:
+    """Its themes alone, one after another, each as a part of its own; and how many bars."""
+    parts, enters = [], 1
+    for theme in scene.themes(scene.seed):
+        engine = Words(tuple(word for word, _ in words(theme)))
+        parts.append(PartSpec(theme.name, engine, "", enters=enters, channel=1))
+        enters += theme.bars
+    if not parts:
+        raise Mistake("themes", "this scene has none; give it such as [themes.home]")
+    alone = replace(scene, parts=tuple(parts), stingers=(), conductor=UNCONDUCTED)
+    return alone, enters - 1
 
 
 def split_part(name: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from engines.motif import QUOTES, Motif, in_meter
 
 from .conductor.conductor import UNCONDUCTED, ConductorSpec
 from .conductor.moodmap import ROLES
-from .direction import NO_THEMES, Themes, direction
+from .direction import direction
 from .encode import OutputSpec, osc_name
 from .music.groove import Groove, parse_groove
 from .music.meter import MeterMap, parse_meters
@@ -30,6 +30,7 @@ from .reading import Drum, Reading, Word
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
 from .table import Elsewhere, Table, Text, in_file, plainly, read, shown
+from .themes import NO_THEMES, Themes
 from .workshop import UNMADE, check_live, engine_class, make_engine, theme_fields
 
 LARGEST = 1 << 20  # bytes of a scene file

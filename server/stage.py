@@ -16,11 +16,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from engines.base import Mistake
 
+from .baton import Baton
 from .clock import RealClock
 from .hands import Hands
 from .health import Health
@@ -48,7 +50,7 @@ class Wish:
     horizon: nanoseconds to plan ahead.  bars, seconds: when to end; 0 for never.
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
     was asked for, so that playing without it would be wrong.  taste: the file that keeps what
-    feedback teaches.
+    feedback teaches.  themes: the file that themes are added to when somebody asks for it.
     """
 
     midi: str = ""
@@ -61,6 +63,7 @@ class Wish:
     control: int = CONTROL_PORT
     insisted: bool = False
     taste: Path | None = None
+    themes: Path | None = None
 
 
 class Stage:
@@ -206,7 +209,10 @@ class Stage:
         from .desk.osc import serve
 
         keep = self._keep_taste if self.wish.taste is not None else None
-        desk = Desk(self.player, self.load, self.wish.folder, keep)
+        themes = self.wish.themes
+        baton = Baton(self.player)
+        keep_theme = partial(baton.keep_themes, themes) if themes is not None else None
+        desk = Desk(self.player, self.load, self.wish.folder, keep, keep_theme)
         try:
             door = await serve(desk, port=self.wish.control)
         except Mistake as mistake:

@@ -43,7 +43,11 @@ MAY: dict[str, set[str]] = {
     "server.style": {"engines.base", "server.conductor", "server.table"},
     "server.direction": {
         *("engines.base", "engines.motif", "server.music", "server.conductor"),
-        *("server.table", "server.tunes", "server.style"),
+        *("server.table", "server.style"),
+    },
+    "server.themes": {
+        *("engines.base", "engines.motif", "server.music", "server.reading", "server.style"),
+        *("server.table", "server.tunes"),
     },
     "server.stinger": {
         *("engines.base", "engines.motif", "server.music", "server.part", "server.table"),
@@ -56,7 +60,7 @@ MAY: dict[str, set[str]] = {
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
         *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
-        *("server.workshop", "server.stinger"),
+        *("server.workshop", "server.stinger", "server.themes"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
@@ -68,6 +72,7 @@ MAY: dict[str, set[str]] = {
     },
     "server.baton": {
         *("engines.base", "server.conductor", "server.music", "server.player", "server.when"),
+        *("engines.motif", "server.themes"),
     },
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
@@ -99,7 +104,7 @@ MAY: dict[str, set[str]] = {
             "server.journal",
         ),
         *("server.part", "server.player", "server.recorder", "server.scene"),
-        *("server.conductor", "server.direction", "server.style"),
+        *("server.conductor", "server.direction", "server.style", "server.stinger"),
     },
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
@@ -112,6 +117,7 @@ MAY: dict[str, set[str]] = {
     "server.stage": {
         *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
         *("server.rack", "server.scene", "server.wire.link", "server.desk", "server.hands"),
+        "server.baton",
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -299,7 +299,8 @@ def in_meter(motif: Motif, bar: Fraction) -> Motif:
     for note in motif.notes:
         at = moved(note.at)
         notes.append(note._replace(at=at, length=moved(note.end) - at))
-    return Motif(motif.name, tuple(notes), motif.bars * bar, bar)
+    chords = tuple((word, length * bar / motif.bar) for word, length in motif.chords)
+    return Motif(motif.name, tuple(notes), motif.bars * bar, bar, chords)
 
 
 def _halves(bar: Fraction) -> tuple[Fraction, Fraction]:

@@ -32,6 +32,7 @@ from .changes import (
     simplify,
     transpose,
 )
+from .harmony import harmonise, stretch
 from .value import MOST_BARS, Motif, note_value, text, value_name, within, words
 from .variation import vary
 
@@ -66,6 +67,8 @@ _CHANGES: dict[str, tuple[str, _Change]] = {
     "closing": ("", lambda m, by, rng: closed(m)),
     "varied": ("share", lambda m, by, rng: vary(m, rng, (1 - float(by)) / 0.6)[0]),
     "on": ("word", lambda m, by, rng: m),  # its rhythm alone, on one word
+    "chords": ("", lambda m, by, rng: m),  # in place of its notes
+    "reharmonised": ("", lambda m, by, rng: m),  # other chords that carry it
 }
 _WANTED: dict[str, tuple[str, Callable[[str], object]]] = {
     "steps": ("steps of the scale, 1 to 14", _STEPS.fullmatch),
@@ -174,6 +177,14 @@ def quoted(quote: Quote, theme: Motif) -> tuple[Quoted, ...]:
     pace = Fraction(1)
     for name, _ in quote.changes:
         pace *= _PACE.get(name, 1)
+    said = {name for name, _ in quote.changes}
+    if said & {"chords", "reharmonised"}:
+        at, row = start, []
+        for word, lasts in stretch(harmonise(theme, "reharmonised" in said), start, start + length):
+            name, bar = f"{word}:{value_name(lasts * pace)}", int(at // theme.bar) + 1
+            row.append(Quoted(name, bar))
+            at += lasts
+        return tuple(row)
     if not within(theme, start, start + length):
         return (Quoted(f"Rest:{value_name(length * pace)}", first),)
     made, rng = fragment(theme, first, count), Random(f"{quote}/{text(theme)}")

@@ -43,11 +43,16 @@ class Note(NamedTuple):
         return self.at + self.length
 
 
+#: Chords one after another, by the words of a reading, each with its length in quarter notes.
+Chords = tuple[tuple[str, Fraction], ...]
+
+
 @dataclass(frozen=True)
 class Motif:
     """A theme, or a piece of one: a single line, in whole bars; what it leaves free is rest.
 
-    length: of all, in quarter notes.  bar: quarter notes in a bar.
+    length: of all, in quarter notes.  bar: quarter notes in a bar.  chords: that it was given,
+    from its beginning on; whatever is done to the notes leaves them as they are.
     Errors: Mistake unless the notes follow each other without overlap within whole bars.
     """
 
@@ -55,6 +60,7 @@ class Motif:
     notes: tuple[Note, ...]
     length: Fraction
     bar: Fraction = Fraction(4)
+    chords: Chords = ()
 
     def __post_init__(self) -> None:
         if self.bar <= 0 or self.length <= 0 or self.length % self.bar:
@@ -138,6 +144,19 @@ def words(motif: Motif) -> list[tuple[str, Fraction]]:
 def text(motif: Motif) -> str:
     """The theme as a row of words. Law: parse(text(m), m.name, m.bar) == m."""
     return " ".join(each for each, _ in words(motif))
+
+
+def scored(motif: Motif) -> str:
+    """The same with bar lines, four bars to a line. Law: as of `text`."""
+    lines, line = [], [""]
+    for each, at in words(motif):
+        if at and at % motif.bar == 0:
+            line.append("|")
+            if at % (4 * motif.bar) == 0:
+                lines.append(" ".join(line[1:]))
+                line = [""]
+        line.append(each)
+    return "\n".join([*lines, " ".join(line[1:])])
 
 
 def parse(written: str, name: str = "theme", bar: Fraction = WHOLE, place: str = "theme") -> Motif:

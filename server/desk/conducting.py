@@ -24,8 +24,13 @@ def concern(what: str) -> str:
     return _CONCERNS.get(name, name)
 
 
-def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Iterator[Node]:
-    """Every address of the conductor's. moment: the argument `when`, given its default."""
+def conducting_nodes(
+    player: Player, moment: Callable[[str], Argument], keep_theme: Callable[[str], str]
+) -> Iterator[Node]:
+    """Every address of the conductor's. moment: the argument `when`, given its default.
+
+    keep_theme: adds a theme, or all of them, to a file, and says what it did.
+    """
     baton = Baton(player)
     bars = Argument("bars", "f", "bars until it is reached", 0, 1024, "bars", 0.0)
 
@@ -127,6 +132,22 @@ def conducting_nodes(player: Player, moment: Callable[[str], Argument]) -> Itera
         lambda told, name, when: baton.theme(name, when, told),
         (Argument("name", "s"), moment("phrase")),
         concerns=("theme",),
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/theme/text",
+        "Answer to the sender a theme of the scene, or all, as the text that a scene may have.",
+        lambda told, name: baton.songbook(name),
+        (Argument("name", "s", default=""),),
+        role="view",
+        ready=ready,
+    )
+    yield Node(
+        f"{PREFIX}/theme/save",
+        "Add a theme of the scene, or all of them, to the file of themes that `--themes` names.",
+        lambda told, name: keep_theme(name),
+        (Argument("name", "s", default=""),),
+        role="edit",
         ready=ready,
     )
     yield Node(

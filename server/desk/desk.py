@@ -131,7 +131,8 @@ class Desk:
     load: reads and checks a scene's file, given its path and a style or "", and patches it as
     the command line wants; it is called off the loop.  folder: where the started scene lies; its
     scenes may be asked for by name, besides the shipped ones.  keep: saves what feedback has
-    taught, and says where; None where it is not to be saved.
+    taught, and says where; None where it is not to be saved.  keep_theme: the same for a theme
+    by its name, or "" for all.
     """
 
     def __init__(
@@ -140,8 +141,9 @@ class Desk:
         load: Callable[[str, str], Scene],
         folder: Path | None = None,
         keep: Callable[[], str] | None = None,
+        keep_theme: Callable[[str], str] | None = None,
     ) -> None:
-        self._saving = keep
+        self._saving, self._saving_theme = keep, keep_theme
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
@@ -252,7 +254,7 @@ class Desk:
             concerns=SCENE,
             ready=self._playable,
         )
-        yield from conducting_nodes(player, moment)
+        yield from conducting_nodes(player, moment, self._keep_theme)
         yield from playing_nodes(player, self._keep)
 
     def part_nodes(self, name: str) -> Iterator[Node]:
@@ -472,6 +474,11 @@ class Desk:
         if self._saving is None:
             raise Mistake("", "no file is named; play with --taste FILE.json")
         return self._saving()
+
+    def _keep_theme(self, name: str) -> str:
+        if self._saving_theme is None:
+            raise Mistake("", "no file is named; play with --themes FILE.toml")
+        return self._saving_theme(name)
 
     def _change_scene(self, told: Told, scene: Scene, when: str) -> None:
         playing = self.player.scene
