@@ -7,13 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from engines.base import Mistake
-from engines.motif import Motif
+from engines.motif import Motif, scored
 
 from .conductor.conductor import Conductor
 from .conductor.mood import Mood, parse_mood
 from .music.scale import Key
 from .player import Player, Receipt
-from .themes import keep, songbook
+from .themes import keep
 from .when import parse_when
 
 SOON = 64  # quarter notes
@@ -101,9 +101,14 @@ class Baton:
         self._named(name, self.conductor.spec.themes, "theme")
         return self._plan(("theme",), when, told, lambda c, beat: c.state(name, beat))
 
-    def songbook(self, name: str = "") -> str:
-        """A theme of the scene that plays, or all of them, as a scene's text. Errors: Mistake."""
-        return songbook(self._themes(name))
+    def theme_text(self, name: str = "") -> str:
+        """The notes of a theme, or of that of the moment, as a scene has them. Errors: Mistake."""
+        player = self._player
+        themes = self._themes(name)
+        if not name and player.setting is not None:
+            turn = int(player.setting.bar(player.now_beat).values["theme"])
+            themes = themes[max(turn, 1) - 1 :]
+        return " ".join(scored(themes[0]).split())
 
     def keep_themes(self, path: Path, name: str = "") -> str:
         """Add a theme, or all of them, to a file of themes; what was done. Errors: Mistake."""

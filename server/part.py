@@ -271,7 +271,9 @@ class Part:
         again = f"/{self._starts}" if self._starts > 1 else ""
         rng = Random(f"{self.setting.seed}/{self._chance}{again}")
         self._stream = self._symbols(rng)
-        self._reader = Reader(self.spec.reading, self._closes, self.spec.together)
+        self._reader = Reader(
+            self.spec.reading, self._closes, self.spec.together, self.controls.values
+        )
 
     def _symbols(self, rng: Random) -> Iterator[Symbol]:
         yield from self.spec.engine.symbols(rng, self.controls)
@@ -437,7 +439,6 @@ class Part:
             if symbol is THINKING:
                 ready.append(_REST)
                 return
-            self._reader.theme = values["theme"]
             ready.extend(self._reader.read(_named(symbol)))
             if ready:
                 return

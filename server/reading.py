@@ -31,10 +31,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from engines.base import Fragment, Mistake, Origin, Symbol
-from engines.motif import NOW, QUOTES, Motif, Quote, check_quote, chosen, parse_quote, quoted
+from engines.motif import HERE, NOW, QUOTES, Motif, Quote, check_quote, chosen, parse_quote, quoted
 
 from .music.chord import Chord, is_chord, is_roman, parse_chord
 from .music.drums import drum
@@ -363,15 +364,21 @@ class Reader:
 
     closes: whether bare note values may come, see `Reading.closes`.
     together: whether pitches before one note value sound together rather than in turn.
-    theme: which of the themes is that of the moment, from 1; 0 for none.
+    values: live values, which say what the theme of the moment is, and how far the section.
     """
 
-    def __init__(self, reading: Reading, closes: bool, together: bool = False) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        closes: bool,
+        together: bool = False,
+        values: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self._values = values
         self._reading, self._closes, self._together = reading, closes, together
         self._meanings: dict[str, tuple[Word, ...] | None] = {}
         self._waiting: list[tuple[Hit, Symbol]] = []
-        self._cited: dict[tuple[Quote, float], list[tuple[Struck, str]]] = {}
-        self.theme = 0.0
+        self._cited: dict[tuple[Quote, int, int], list[tuple[Struck, str]]] = {}
 
     def read(self, symbol: Symbol) -> list[Emission]:
         """The steps that this symbol completes; none where it means nothing."""
@@ -415,27 +422,36 @@ class Reader:
 
     def _cite(self, quote: Quote, symbol: Symbol) -> list[Emission]:
         """The notes of a quotation; each knows its bar, and the reason for the symbol."""
-        key = quote, self.theme if quote.theme == NOW else 0.0
+        turn = self._live("theme") if quote.theme == NOW else 0
+        key = quote, turn, self._here() if quote.first == HERE else 0
         try:
             row = self._cited[key]
         except KeyError:
             if len(self._cited) >= 4096:
                 self._cited.clear()
-            row = self._cited[key] = self._heard(quote)
+            row = self._cited[key] = self._heard(*key)
         return [
             Emission(symbol._replace(origin=Cited(symbol.origin, said)), struck.hit, struck.length)
             for struck, said in row
         ]
 
-    def _heard(self, quote: Quote) -> list[tuple[Struck, str]]:
+    def _heard(self, quote: Quote, turn: int, here: int) -> list[tuple[Struck, str]]:
         """Each note of a quotation, and what is to be said of it."""
-        theme = chosen(quote, self._reading.themes, self.theme)
+        theme = chosen(quote, self._reading.themes, turn)
         done = f": {', '.join(quote.said)}" if quote.changes else ""
         return [
             (word, f"theme {theme.name}, bar {bar}{done}")
-            for each, bar in quoted(quote, theme)
+            for each, bar in quoted(quote, theme, here)
             if isinstance(word := parse_word(each), Struck)
         ]
+
+    def _here(self) -> int:
+        """The bar of the section; where there is none, that of the piece."""
+        bar, left = self._live("section_bar"), self._live("section_left")
+        return bar if bar + left > 2 else self._live("bar")
+
+    def _live(self, name: str) -> int:
+        return int(min(max(self._values.get(name, 0.0), 0.0), 1e6))
 
     def _join(self, acts: tuple[Turn | Say, ...], symbol: Symbol) -> None:
         """Let these happen with the pitch that waits last, or by themselves."""

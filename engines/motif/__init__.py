@@ -28,7 +28,7 @@ from .changes import (
 )
 from .harmony import harmonise
 from .invention import CHARACTERS, generate
-from .quotation import NOW, QUOTES, Quote, Quoted, check_quote, chosen, parse_quote, quoted
+from .quotation import HERE, NOW, QUOTES, Quote, Quoted, check_quote, chosen, parse_quote, quoted
 from .value import (
     MOST_BARS,
     MOST_NOTES,
@@ -53,6 +53,7 @@ from .variation import develop, vary
 
 __all__ = [
     "CHARACTERS",
+    "HERE",
     "MOST_BARS",
     "MOST_NOTES",
     "NOW",

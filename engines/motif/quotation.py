@@ -3,6 +3,7 @@
     theme:window                the whole theme of that name
     theme:window/2              its second bar;  theme:window/1-2  its first two
     theme:now/1                 of the theme of the moment
+    theme:now/here              its bar that stands where the section is: its third in the third
     theme:window/2 up 1 inverted    changed, in the order of the words
 
 So whatever hands out symbols can develop a theme: it orders its cells, and they stay its own.
@@ -38,9 +39,12 @@ from .variation import vary
 
 QUOTES = "theme:"  # how a quotation begins
 NOW = "now"  # the theme of the moment
+HERE = -1  # for a bar: the one that the section is at
 MOST_CHANGES = 8
 
-_STRETCH = re.compile(r"theme:([A-Za-z][A-Za-z0-9_]*)(?:/([1-9][0-9]?)(?:-([1-9][0-9]?))?)?")
+_STRETCH = re.compile(
+    r"theme:([A-Za-z][A-Za-z0-9_]*)(?:/(?:([1-9][0-9]?)(?:-([1-9][0-9]?))?|(here)))?"
+)
 _STEPS = re.compile(r"[1-9]|1[0-4]")
 _SHARE = re.compile(r"1|0|[01]?\.[0-9]{1,6}")
 
@@ -82,7 +86,8 @@ _PACE = {"augmented": Fraction(2), "diminished": Fraction(1, 2)}
 class Quote(NamedTuple):
     """A stretch of a theme, changed.
 
-    theme: its name, or `now`.  first, last: bars from 1; 0 and 0 for all of it.
+    theme: its name, or `now`.  first, last: bars from 1; both 0 for all of it, HERE for the one
+    that stands where the section is.
     changes: each word with what follows it, "" where nothing does.
     """
 
@@ -93,7 +98,7 @@ class Quote(NamedTuple):
 
     def __str__(self) -> str:
         """As it is written. Law: parse_quote(str(q).split()) == (q, all of its words)."""
-        bars = f"/{self.first}" if self.first else ""
+        bars = "/here" if self.first == HERE else f"/{self.first}" if self.first else ""
         bars += f"-{self.last}" if self.last > self.first else ""
         return " ".join([f"{QUOTES}{self.theme}{bars}", *self.said])
 
@@ -115,7 +120,7 @@ def parse_quote(row: Sequence[str]) -> tuple[Quote, int]:
     Errors: Mistake, its place empty.
     """
     found = _STRETCH.fullmatch(row[0])
-    first = int(found[2] or 0) if found else 0
+    first = HERE if found and found[4] else int(found[2] or 0) if found else 0
     last = int(found[3] or first) if found else 0
     if found is None or last < first or last > MOST_BARS:
         wanted = "expected a theme's name and its bars, such as theme:window/2 or theme:now/1-2"
@@ -156,21 +161,22 @@ def check_quote(quote: Quote, themes: Sequence[Motif]) -> None:
         raise Mistake("", f"{problem}, and {QUOTES}{quote.theme} asks for bar {quote.last}")
 
 
-def chosen(quote: Quote, themes: Sequence[Motif], turn: float = 0.0) -> Motif:
+def chosen(quote: Quote, themes: Sequence[Motif], turn: int = 0) -> Motif:
     """The theme that is quoted. turn: which is of the moment, from 1; the first where none is."""
     if quote.theme == NOW:
-        return themes[(max(int(turn), 1) - 1) % len(themes)]
+        return themes[(max(turn, 1) - 1) % len(themes)]
     return next(each for each in themes if each.name == quote.theme)
 
 
 @lru_cache(512)
-def quoted(quote: Quote, theme: Motif) -> tuple[Quoted, ...]:
+def quoted(quote: Quote, theme: Motif, here: int = 1) -> tuple[Quoted, ...]:
     """What a quotation of this theme sounds like, word by word; chance comes from both alone.
 
-    Bars that the theme has not are counted round. Law: the words last as long as the bars that
-    are quoted; twice that where they are augmented, half where diminished.
+    here: the bar of the section, from 1. Bars that the theme has not are counted round.
+    Law: the words last as long as the bars that are quoted, but for augmented and diminished.
     """
-    first = (quote.first - 1) % theme.bars + 1 if quote.first else 1
+    begin = here if quote.first == HERE else quote.first
+    first = (begin - 1) % theme.bars + 1 if begin else 1
     count = quote.last - quote.first + 1 if quote.first else theme.bars
     count = min(count, theme.bars - first + 1)
     start, length = (first - 1) * theme.bar, count * theme.bar

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from engines.base import Mistake
 from server.baton import Baton
 from server.conductor.mood import Mood
 from server.music.scale import parse_key
 from server.player import Player
 
-from .tree import Argument, Node, Value
+from .tree import LONGEST, Argument, Node, Value
 
 PREFIX = "/componium"
 
@@ -22,6 +23,13 @@ def concern(what: str) -> str:
     """What an address below the prefix, or a word for the same, concerns."""
     name = what.removeprefix(f"{PREFIX}/")
     return _CONCERNS.get(name, name)
+
+
+def _whole(text: str) -> str:
+    """A text that a receipt can carry. Errors: Mistake where it is too long for one."""
+    if len(text) > LONGEST:
+        raise Mistake("theme", f"longer than the {LONGEST} letters of an answer; save it instead")
+    return text
 
 
 def conducting_nodes(
@@ -136,8 +144,8 @@ def conducting_nodes(
     )
     yield Node(
         f"{PREFIX}/theme/text",
-        "Answer to the sender a theme of the scene, or all, as the text that a scene may have.",
-        lambda told, name: baton.songbook(name),
+        "Answer to the sender a theme of the scene as it is written, or that of the moment.",
+        lambda told, name: _whole(baton.theme_text(name)),
         (Argument("name", "s", default=""),),
         role="view",
         ready=ready,

@@ -28,14 +28,13 @@ from server.when import parse_when
 from .conducting import conducting_nodes
 from .playing import part_by_hand, playing_nodes
 from .sent import is_echo, is_sent
-from .tree import ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
+from .tree import LONGEST, ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
 
 PREFIX = "/componium"
 RECEIPT = PREFIX + "/receipt"
 DOUBLE = 250_000_000  # ns within which a repeated command is the same press of a button
 SENDERS = 1024  # senders whose last command is remembered
 SILENCE = 5 * 10**9  # ns between two complaints of one kind
-LONGEST = 500  # characters of a reason
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 from engines.base import Mistake
 from server.player import Receipt
 
+LONGEST = 500  # characters of the reason in a receipt, or of an answer
+
 Value = bool | int | float | str
 Role = Literal["view", "control", "edit"]
 Told = Callable[[Receipt], None]

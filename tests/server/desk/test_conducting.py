@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from server.desk.desk import Desk, Source
 from server.desk.sent import is_echo
 from server.scene import parse_scene
-from tests.server.desk.rig import MS, SECOND, Stage
+from tests.server.desk.rig import MS, SECOND, Stage, forbidden
 
 SCENE = """
 [form]
@@ -86,3 +87,25 @@ def test_echoes_are_told_by_their_arguments() -> None:
     assert is_echo("/componium/mood", (0.1, 0.2, "sad"), {"sad"})
     assert not is_echo("/componium/mood", (0.1, 0.2, "bar"), {"sad"})
     assert not is_echo("/componium/section", ("A", "bar"), ())
+
+
+async def test_a_theme_can_be_asked_for_as_text_and_kept(stage: Stage) -> None:
+    notes = "1:1/2 2:1/2 | 3:1/1"
+    tables = f"[themes.home]\nnotes = '{notes}'\n[themes.free]\n"
+    assert stage.send("/theme/text")[0][1] == "refused", "there is none"
+    stage.player.cue(parse_scene(tables + SCENE))
+    for name in ("home", ""):
+        assert stage.send("/theme/text", name)[0][1::2] == ("done", notes)
+    assert "there are: home, free" in stage.send("/theme/text", "hom")[0][3]
+    assert "needs the role edit" in stage.send("/theme/save")[0][3]
+    kept: list[str] = []
+
+    def keep(name: str) -> str:
+        kept.append(name)
+        return f"{name} kept"
+
+    desk = Desk(stage.player, forbidden, keep_theme=keep)
+    said: list[object] = []
+    editor = Source("file", role="edit", answer=lambda address, values: said.append(values[3]))
+    desk.receive("/componium/theme/save", ("home",), editor)
+    assert kept == ["home"] and said == ["home kept"]
