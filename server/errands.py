@@ -265,7 +265,8 @@ def kind_of(path: Path) -> str:
 def examine(path: Path) -> Scene | None:
     """Read a scene, a style, a ready progression or a map of moods, whichever the file is.
 
-    What comes back can be heard: the scene, or one that plays the progression; None for a map.
+    What comes back can be heard: the scene, or one that plays the progression, with a theme that
+    it may quote; None for a map.
     Errors: Mistake, or Mistakes.
     """
     kind = kind_of(path)
@@ -273,7 +274,7 @@ def examine(path: Path) -> Scene | None:
         read_map(path, path.parent)
         return None
     if kind == "harmony":
-        text = f"[parts.chords]\nharmony = {json.dumps(path.name)}"
+        text = f"[themes.any]\n[parts.chords]\nharmony = {json.dumps(path.name)}"
         return parse_scene(text, path.stem, path.parent, file=path.name)
     return load_scene(path)
 

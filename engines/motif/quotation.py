@@ -147,10 +147,11 @@ def parse_quote(row: Sequence[str]) -> tuple[Quote, int]:
 def check_quote(quote: Quote, themes: Sequence[Motif]) -> None:
     """Errors: Mistake where no theme has that name, or has those bars."""
     names = [each.name for each in themes]
-    there = ", ".join(names) or "none in this scene"
-    if not names or quote.theme not in (NOW, *names):
-        near = get_close_matches(quote.theme, [*names, NOW] if names else [], 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {there}"
+    if not names:
+        raise Mistake("", f"there is no theme to quote as {str(quote)!r}; give the scene one")
+    if quote.theme not in (NOW, *names):
+        near = get_close_matches(quote.theme, [*names, NOW], 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
         raise Mistake("", f"no theme is called {quote.theme!r}; {hint}")
     if quote.theme == NOW:
         most = max(each.bars for each in themes)

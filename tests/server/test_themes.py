@@ -49,6 +49,7 @@ RULES = """
 engine = "grammar"
 rules = "S -> theme:free/1 'theme:now/2 up 1'"
 """
+PLAIN = "[parts.a]\nengine = 'grammar'\nrules = 'S -> C'\n"
 CHAIN = """
 [parts.chain]
 engine = "markov"
@@ -72,7 +73,7 @@ def played(scene: Scene, bars: int) -> list[tuple[Fraction, int, str]]:
 def wrong(text: str) -> str:
     with pytest.raises(Mistakes) as caught:
         parse_scene(text)
-    return str(caught.value)
+    return "; ".join(map(str, caught.value.each))
 
 
 def test_an_lsystem_rewrites_the_cells_of_a_theme() -> None:
@@ -169,7 +170,7 @@ def test_a_theme_has_the_chords_that_it_was_given() -> None:
     given = SCENE.replace("[themes.free]", 'chords = "ton:1/1 sub:1/2 dom:1/2"\n[themes.free]')
     assert harmony(parse_scene(given + LEADER), 4) == ["C", "F", "G", "C", "F", "G"]
     said = wrong(SCENE.replace("[themes.free]", 'chords = "5:1/1"\n[themes.free]'))
-    assert "themes.window.chords: expected chords" in said.replace(", line 6, column 10", "")
+    assert "themes.window.chords, line 5" in said and "expected chords with their" in said
 
 
 def test_else_the_plainest_chords_that_carry_it_and_others_on_demand() -> None:
@@ -251,7 +252,7 @@ def test_a_file_only_grows_and_what_is_no_file_of_themes_is_left_alone(tmp_path:
         ("none.toml", None, "none.toml: cannot be read"),
         ("../songs.toml", None, "outside the scene's folder"),
         ("songs.toml", "title = 'x'", "expected themes in it"),
-        ("songs.toml", "[themes.a]\nnotes = '1:1/0'", "songs.toml: themes.a.notes, line 2, column"),
+        ("songs.toml", "[themes.a]\nnotes = '1:1/0'", "songs.toml: themes.a.notes, line 2: "),
     ],
 )
 def test_a_file_that_cannot_be_had_is_a_mistake(
@@ -260,7 +261,7 @@ def test_a_file_that_cannot_be_had_is_a_mistake(
     if content is not None:
         (tmp_path / file).write_text(content)
     with pytest.raises(Mistakes) as caught:
-        parse_scene(f"[themes]\nfile = '{file}'\n" + RULES, base=tmp_path)
+        parse_scene(f"[themes]\nfile = '{file}'\n" + PLAIN, base=tmp_path)
     assert problem in str(caught.value)
 
 
