@@ -161,6 +161,26 @@ def play(
             show_default="1821",
         ),
     ] = None,
+    http: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="TCP port on this machine for page, OSCQuery and WebSocket; 0 for none.",
+            show_default="1822",
+        ),
+    ] = None,
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Let other machines in, those that show the token.")
+    ] = False,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Let this web page elsewhere ask too; repeatable."),
+    ] = None,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Make it known by mDNS, for OSCQuery clients.")
+    ] = False,
     taste: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="Begin with what feedback taught; keep it there."),
@@ -177,7 +197,7 @@ def play(
 ) -> None:
     """Play a scene until Ctrl-C, or for so many bars or seconds."""
     from .scene import find_scene
-    from .stage import CONTROL_PORT, Wish
+    from .stage import CONTROL_PORT, PAGE_PORT, Wish
     from .style import folder
 
     if seconds is not None and not isfinite(seconds):
@@ -195,6 +215,11 @@ def play(
         insisted=bool(control),
         taste=taste,
         themes=themes,
+        http=PAGE_PORT if http is None else http,
+        http_insisted=bool(http) or lan or announce,
+        lan=lan,
+        origins=tuple(origin or ()),
+        announce=announce,
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why)
     if why and not any(spec.why for spec in chosen.outputs.values()):
@@ -259,6 +284,7 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
 
         journal.add(Warnings(_complain))
         if form != "quiet":
+            stage.opened = lambda link: _complain(f"page {link}")
             printer = Printer(json_lines=form == "json")
             journal.add(printer)
             if record is None:

@@ -5,6 +5,7 @@ An encoder knows one output's settings, no port and no clock; times come in as n
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def osc_bundle(wall_ns: int, *messages: bytes) -> bytes:
 class OutputSpec:
     """An output as the scene describes it.
 
-    kind: "midi" or "osc".  target: a port's name, "virtual", or HOST:PORT.
+    kind: "midi", "osc", or "web" for who listens in the planner's own process.
+    target: a port's name, "virtual", or HOST:PORT.
     offset: nanoseconds by which everything is sent later (negative: earlier).
     clock: MIDI clock and transport go there too.  rate: bytes a second a cable carries, 0 for
     no limit.  sensing: Active Sensing.
@@ -313,3 +315,72 @@ def _origin(symbol: Symbol) -> str:
         return str(symbol.origin)
     except Exception:  # an engine's own words; the note matters more
         return "unknown"
+
+
+#: The output that pages and games hear ahead of time; no scene can call one of its own like this.
+PAGE = OutputSpec("(page)", "web", "")
+
+
+class Ears(Protocol):
+    """Whether anybody listens to what is planned, and whether he wants to know why."""
+
+    heard: bool
+    why: bool
+
+
+class WebEncoder:
+    """What is planned as JSON: the members of an object without its times, nor its braces.
+
+    An event's `on` is what it is; its `off`, where somebody wants it, a note's symbol and origin.
+    Law: nothing is encoded while nobody listens.
+    """
+
+    lead = 0
+
+    def __init__(self, parts: dict[int, PartSpec], ears: Ears) -> None:
+        self.parts, self._ears = parts, ears
+
+    def note(self, identity: int, part: int, note: Note, due: int, end: int) -> Iterable[Event]:
+        if not self._ears.heard:
+            return ()
+        on = _members(
+            event="note",
+            part=note.part,
+            pitch=note.pitch,
+            velocity=round(note.velocity, 4),
+            channel=note.channel,
+        )
+        symbol, why = note.symbol, b""
+        if self._ears.why:
+            why = _members(symbol=symbol.name, origin=_origin(symbol))
+        return (Event(identity, due, end, part, 0, RANK_NOTE, LATE_DROP, on, why),)
+
+    def act(
+        self, identity: int, part: int, act: Turn | Say, channel: int, due: int
+    ) -> Iterable[Event]:
+        if not self._ears.heard:
+            return ()
+        name = self.parts[part].name
+        if isinstance(act, Turn):
+            on = _members(
+                event="control",
+                part=name,
+                channel=channel,
+                controller=act.controller,
+                value=act.value,
+            )
+        else:
+            on = _members(event="osc", part=name, address=act.address, args=list(act.args))
+        return (Event(identity, due, 0, part, 0, RANK_CONTROL, LATE_SEND, on),)
+
+    def tell(
+        self, identity: int, part: int, address: str, args: tuple[Arg, ...], due: int
+    ) -> Iterable[Event]:
+        if not self._ears.heard:
+            return ()
+        on = _members(event="say", address=address, args=list(args))
+        return (Event(identity, due, 0, part, 0, RANK_CLOCK, LATE_SEND, on),)
+
+
+def _members(**values: Arg | list[Arg]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))[1:-1].encode()

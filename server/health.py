@@ -10,8 +10,9 @@ from typing import Any
 class Health:
     """stats: what each kind of wire says of itself, see `server.wire.machine`.
 
-    control: where control by OSC is heard, "" where it is not.
+    control: where control by OSC is heard, "" where it is not.  page: where the page is, likewise.
     """
 
     stats: dict[str, dict[str, Any]] = field(default_factory=dict)
     control: str = ""
+    page: str = ""

@@ -77,10 +77,11 @@ def _moment(moment: Moment) -> dict[str, Any]:
 
 def as_json(entry: Entry, spelling: Spelling) -> str:
     """One entry as one line of JSON; `docs/stage.md` lists the keys of each event."""
-    return json.dumps(_fields(entry, spelling), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(fields(entry, spelling), ensure_ascii=False, separators=(",", ":"))
 
 
-def _fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
+def fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
+    """One entry as JSON has it; `docs/stage.md` lists the keys of each event."""
     if isinstance(entry, Played):
         note = entry.note
         return {

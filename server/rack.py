@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from weakref import WeakSet
 
-from .encode import Encoder, MidiEncoder, OscEncoder, OutputSpec
+from .encode import Ears, Encoder, MidiEncoder, OscEncoder, OutputSpec, WebEncoder
 from .part import PartSpec, said
 from .wire.protocol import ALL, Event
 
@@ -64,7 +64,7 @@ class Patched:
 class Rack:
     """Opens and closes ports as scenes come and go; a port that two scenes share stays open.
 
-    wires: by kind of output ("midi", "osc"); an output of another kind stays silent.
+    wires: by kind of output ("midi", "osc", "web"); an output of another kind stays silent.
     next_id: where ids that are never used again come from.
     outputs: those patched last.  labels: by kind and port, the output's name and that of the
     part whose virtual port it is, "" where it is not one part's own.
@@ -117,6 +117,8 @@ class Rack:
     def _patched(
         self, spec: OutputSpec, wire: Wire, users: dict[int, PartSpec], several: bool
     ) -> Patched:
+        if spec.kind == "web":
+            return Patched(spec, WebEncoder(users, cast(Ears, wire)), wire, set())
         if spec.kind == "osc":
             host, _, digits = spec.target.rpartition(":")
             place = {"host": host.strip("[]"), "number": int(digits)}

@@ -18,7 +18,7 @@ from engines.motif import QUOTES, Motif, in_meter
 from .conductor.conductor import UNCONDUCTED, ConductorSpec
 from .conductor.moodmap import ROLES
 from .direction import direction
-from .encode import OutputSpec, osc_name
+from .encode import PAGE, OutputSpec, osc_name
 from .music.groove import Groove, parse_groove
 from .music.meter import MeterMap, parse_meters
 from .music.pitch import parse_pitch
@@ -737,3 +737,10 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = (), why: bool = 
         return replace(part, outputs=tuple(dict.fromkeys(kept + list(added))))
 
     return replace(scene.changed(heard), outputs=outputs)
+
+
+def overheard(scene: Scene) -> Scene:
+    """The scene with every part going to whoever listens to what is planned, too."""
+    outputs = {**scene.outputs, PAGE.name: PAGE}
+    heard = scene.changed(lambda part: replace(part, outputs=(*part.outputs, PAGE.name)))
+    return replace(heard, outputs=outputs)

@@ -9,16 +9,17 @@ import json
 import os
 import selectors
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from engines.base import Mistake
 
@@ -28,13 +29,17 @@ from .hands import Hands
 from .health import Health
 from .journal import Journal, Troubled
 from .player import HORIZON, Player
+from .prompter import Prompter
 from .rack import Rack
-from .scene import Scene, find_scene, load_scene, routed
+from .scene import Scene, find_scene, load_scene, overheard, routed
 from .wire.link import Link
+
+if TYPE_CHECKING:
+    from .desk.desk import Desk
 
 #: What `play` may wait for its ports to open before the first beat.
 OPENING = 0.5
-CONTROL_PORT = 1821
+CONTROL_PORT, PAGE_PORT = 1821, 1822
 SWITCH = 0.0005  # s for which one thread may keep the interpreter from another
 LARGEST_TASTE = 16 << 20  # bytes of a file with what was learnt
 
@@ -51,6 +56,10 @@ class Wish:
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
     was asked for, so that playing without it would be wrong.  taste: the file that keeps what
     feedback teaches.  themes: the file that themes are added to when somebody asks for it.
+    feedback teaches.
+    http: TCP port for page, OSCQuery and WebSocket; 0 for none.  http_insisted: likewise.
+    lan: whether both listen to other machines too.  origins: web pages elsewhere that may ask.
+    announce: whether the network is told of it.
     """
 
     midi: str = ""
@@ -64,18 +73,25 @@ class Wish:
     insisted: bool = False
     taste: Path | None = None
     themes: Path | None = None
+    http: int = PAGE_PORT
+    http_insisted: bool = False
+    lan: bool = False
+    origins: tuple[str, ...] = ()
+    announce: bool = False
 
 
 class Stage:
     """One performance. `play` returns when it is over; the wires are silent and gone by then.
 
     abandoned: called before the process ends at once, because of a second signal.
+    opened: told the link to the page, token included, once it is there.
     """
 
     def __init__(self, scene: Scene, wish: Wish, journal: Journal, health: Health) -> None:
         self.wish, self.journal, self.health = wish, journal, health
         self.abandoned: Callable[[], None] = lambda: None
-        self._scene = scene
+        self.opened: Callable[[str], None] = lambda link: None
+        self._scene = overheard(scene) if wish.http else scene
         self._left = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: set[tuple[str, int]] = set()
@@ -86,11 +102,15 @@ class Stage:
         self._hands = Hands(self.player)
         self._links = {kind: self._link(kind) for kind in self._kinds()}
         self.player.rack.wires.update(self._links)
+        self._prompter = Prompter(self.player.clock.now, self._soon)
+        if wish.http:
+            self.player.rack.wires["web"] = self._prompter
 
     def load(self, name: str, style: str = "") -> Scene:
         """A scene as this performance plays it. Errors: Mistake."""
         wish = self.wish
-        return routed(load_scene(find_scene(name), style), wish.midi, wish.osc, wish.why)
+        scene = routed(load_scene(find_scene(name), style), wish.midi, wish.osc, wish.why)
+        return overheard(scene) if wish.http else scene
 
     def trouble(self, trouble: Troubled) -> None:
         """Enter trouble in the journal, from any thread."""
@@ -112,12 +132,13 @@ class Stage:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # nohup wants us to outlive the terminal
             loop.add_signal_handler(number, self.leave, number)
-        close_desk: Callable[[], None] = lambda: None  # noqa: E731
+        closing = contextlib.AsyncExitStack()
         try:
+            loaded = self._load_web()
             await self._start_wires()
             self._recall_taste()
             self.player.cue(self._scene)
-            close_desk = await self._open_desk()
+            await self._open_desk(closing, loaded)
             await self._ports_open()
             gc.collect()
             gc.freeze()
@@ -132,7 +153,7 @@ class Stage:
             if self.wish.taste is not None:
                 self._keep_taste()
         finally:
-            close_desk()
+            await closing.aclose()
             await asyncio.gather(*(link.close() for link in self._links.values()))
         return 128 + self._left if self._left else 0
 
@@ -171,8 +192,8 @@ class Stage:
         return self.player.timeline.ns_at(Fraction(0)) / 1e9 + self.wish.seconds
 
     def _kinds(self) -> list[str]:
-        used = {spec.kind for spec in self._scene.outputs.values()}
-        if self.wish.control:  # another scene may be called for, and need the other kind
+        used = {spec.kind for spec in self._scene.outputs.values()} - {"web"}
+        if self.wish.control or self.wish.http:  # another scene may be called for, with other ones
             used |= {"osc"} if self.wish.midi == "none" else {"osc", "midi"}
         return sorted(used)
 
@@ -201,32 +222,103 @@ class Stage:
             except OSError as error:
                 raise Mistake("", f"the {kind} wire cannot be started: {error}") from None
 
-    async def _open_desk(self) -> Callable[[], None]:
-        """Listen to who wants to control us; returns what ends that."""
-        if not self.wish.control:
-            return lambda: None
+    async def _open_desk(self, closing: contextlib.AsyncExitStack, loaded: Awaitable[None]) -> None:
+        """Listen to who wants to control us, until closed."""
+        wish = self.wish
+        if not (wish.control or wish.http):
+            return
         from .desk.desk import Desk
+
+        keep = self._keep_taste if wish.taste is not None else None
+        baton = Baton(self.player)
+        keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
+        desk = Desk(self.player, self.load, wish.folder, keep, keep_theme)
+        closing.callback(desk.close)
+        token = self._token()
+        if wish.control:
+            await self._open_osc(desk, token, closing)
+        if wish.http:
+            try:
+                await loaded
+            except ImportError as error:
+                self._do_without("http", f"{error}; playing without the page", wish.http_insisted)
+                return
+            await self._open_web(desk, token, closing)
+
+    def _token(self) -> str:
+        """The token of this user, or one for this time only where it cannot be kept."""
+        from .desk.keys import fresh_token, the_token, token_file
+
+        try:
+            return the_token(token_file())
+        except Mistake as mistake:
+            self._do_without("token", f"{mistake}; using another this time", self.wish.lan)
+            return fresh_token()
+
+    def _do_without(self, source: str, text: str, insisted: bool) -> None:
+        """Say that something is not there. Errors: Mistake where it was asked for."""
+        if insisted:
+            raise Mistake(source, text.partition(";")[0])
+        self.journal.enter(Troubled(source, text))
+
+    async def _open_osc(self, desk: Desk, token: str, closing: contextlib.AsyncExitStack) -> None:
         from .desk.osc import serve
 
-        keep = self._keep_taste if self.wish.taste is not None else None
-        themes = self.wish.themes
-        baton = Baton(self.player)
-        keep_theme = partial(baton.keep_themes, themes) if themes is not None else None
-        desk = Desk(self.player, self.load, self.wish.folder, keep, keep_theme)
+        wish = self.wish
         try:
-            door = await serve(desk, port=self.wish.control)
+            door = await serve(desk, port=wish.control)
         except Mistake as mistake:
-            if self.wish.insisted:
+            if wish.insisted:
                 raise
             self.journal.enter(Troubled("control", f"{mistake}; playing without control by OSC"))
-            return desk.close
+            return
+        closing.callback(door.close)
         self.health.control = f"127.0.0.1:{door.port}"
 
-        def close() -> None:
-            door.close()
-            desk.close()
+    def _load_web(self) -> Awaitable[None]:
+        """Have the libraries of the page loaded while the wires start."""
 
-        return close
+        def load() -> None:
+            from .desk import web  # noqa: F401
+
+        async def nothing() -> None:
+            return
+
+        return asyncio.ensure_future(asyncio.to_thread(load) if self.wish.http else nothing())
+
+    async def _open_web(self, desk: Desk, token: str, closing: contextlib.AsyncExitStack) -> None:
+        from .desk.feed import Feed
+        from .desk.keys import Keys
+        from .desk.web import Manners, Web, serve
+
+        wish = self.wish
+        host: dict[str, object] = {"NAME": "Componium", "OSC_TRANSPORT": "UDP"}
+        if self.health.control:
+            host["OSC_PORT"] = int(self.health.control.rpartition(":")[2])
+        if not wish.lan:
+            host["OSC_IP"] = "127.0.0.1"
+        feed = Feed(self.player, desk, self._prompter, host, self._later)
+        names = (socket.gethostname(), f"{socket.gethostname()}.local") if wish.lan else ()
+        door = Web(feed, Keys(token), Manners(names, wish.origins, wish.lan))
+        try:
+            await serve(door, wish.http, wish.lan)
+        except Mistake as mistake:
+            if wish.http_insisted:
+                raise
+            self.journal.enter(Troubled("http", f"{mistake}; playing without the page"))
+            return
+        closing.push_async_callback(door.close)
+        feed.query.host |= {"WS_PORT": door.port}
+        self.health.page = f"http://127.0.0.1:{door.port}"
+        self.opened(f"{self.health.page}/#{token}")
+
+    def _soon(self, do: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon(do)
+
+    def _later(self, ns: int, do: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_at(ns / 1e9, do)
 
     async def _ports_open(self) -> None:
         """Wait until every port has said how it is, but not for long."""

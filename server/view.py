@@ -287,7 +287,9 @@ class View:
         for output, (state, _) in list(self._ports.items()):
             lamps += [("● ", colours.get(state, WARN)), (f"{output} ", PLAIN), (f"{state}   ", DIM)]
         if self._health.control:
-            lamps += [("● ", GOOD), (f"control {self._health.control}", DIM)]
+            lamps += [("● ", GOOD), (f"control {self._health.control}   ", DIM)]
+        if self._health.page:
+            lamps += [("● ", GOOD), (f"page {self._health.page}", DIM)]
         lines.append(lamps)
         lines.append(self._healthline())
         return lines

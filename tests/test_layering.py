@@ -37,6 +37,7 @@ MAY: dict[str, set[str]] = {
     "server.perform": {"server.music", "server.part", "server.mixer"},
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
+    "server.prompter": {"server.wire.protocol"},
     "server.table": {"engines.base"},
     "server.workshop": {"engines", "server.part", "server.table", "server.tunes"},
     "server.when": {"engines.base", "server.music", "server.part"},
@@ -112,12 +113,19 @@ MAY: dict[str, set[str]] = {
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
         "engines.performer",
     },
+    "server.desk.feed": {
+        *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
+        *("server.prompter", "server.scene", "server.wire.protocol"),
+    },
+    "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
+    "server.desk.web": {"engines.base", "server.desk", "server.encode", "aiohttp"},
     "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},
     "server.survey": {"server.wire"},
     "server.stage": {
         *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
         *("server.rack", "server.scene", "server.wire.link", "server.desk", "server.hands"),
         "server.baton",
+        "server.prompter",
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from engines.base import Mistake
 from server.baton import Baton
+from server.conductor.conductor import Conductor
 from server.conductor.mood import Mood
 from server.music.scale import parse_key
 from server.player import Player
@@ -67,6 +68,9 @@ def conducting_nodes(
     def ready() -> object:
         return baton.conductor
 
+    def choices(of: Callable[[Conductor], Iterable[str]]) -> Callable[[], Iterable[str]]:
+        return lambda: of(baton.conductor) if player.setting is not None else ()
+
     yield Node(
         f"{PREFIX}/mood",
         "Be in this mood: the way there is planned over the phrases between. Done when reached.",
@@ -97,7 +101,7 @@ def conducting_nodes(
         "The same by a word: happy, excited, angry, tense, neutral, sad, tired, calm, tender, or "
         "one of the scene's own.",
         lambda told, name, over, when: baton.emotion(name, over, when, told),
-        (Argument("word", "s"), bars, moment("beat")),
+        (Argument("word", "s", choices=choices(lambda c: c.words)), bars, moment("beat")),
         word,
         concerns=("mood",),
         ready=ready,
@@ -128,7 +132,10 @@ def conducting_nodes(
         f"{PREFIX}/section",
         "Go to a section of the scene's form.",
         lambda told, name, when: baton.section(name, when, told),
-        (Argument("name", "s"), moment("phrase")),
+        (
+            Argument("name", "s", choices=choices(lambda c: c.spec.form.sections)),
+            moment("phrase"),
+        ),
         decided(lambda bar: bar.section.spec.name),
         once=True,
         concerns=("section",),
@@ -138,7 +145,7 @@ def conducting_nodes(
         f"{PREFIX}/theme",
         "State another of the scene's themes.",
         lambda told, name, when: baton.theme(name, when, told),
-        (Argument("name", "s"), moment("phrase")),
+        (Argument("name", "s", choices=choices(lambda c: c.spec.themes)), moment("phrase")),
         concerns=("theme",),
         ready=ready,
     )

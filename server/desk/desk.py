@@ -143,6 +143,7 @@ class Desk:
         keep_theme: Callable[[str], str] | None = None,
     ) -> None:
         self._saving, self._saving_theme = keep, keep_theme
+        self.answers = 0  # receipts so far: while that stands, nobody has changed anything
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
@@ -223,7 +224,10 @@ class Desk:
             "was started; or a style alone, by its name. Its own name reads it again. It is loaded "
             "while the old one plays.",
             self._change_scene,
-            (Argument("name", "s", "a scene's name, without .toml"), moment("bar")),
+            (
+                Argument("name", "s", "a scene's name, without .toml", choices=self.scenes),
+                moment("bar"),
+            ),
             lambda: (player.scene.name if player.scene is not None else "",),
             once=True,
             loads="scene",
@@ -246,7 +250,10 @@ class Desk:
             f"{PREFIX}/style",
             "The scene goes on in another style: another ensemble, the same themes, mood and form.",
             self._change_scene,
-            (Argument("name", "s", "a style's name"), moment("phrase")),
+            (
+                Argument("name", "s", "a style's name", choices=lambda: shipped("styles")),
+                moment("phrase"),
+            ),
             lambda: (player.scene.style if player.scene is not None else "",),
             once=True,
             loads="style",
@@ -435,6 +442,7 @@ class Desk:
         self, source: Source, address: str, state: str, bar: float = 0.0, reason: str = ""
     ) -> None:
         """Send a receipt. bar: 0 where nothing takes effect."""
+        self.answers += 1
         if source.answer is not None:
             source.answer(RECEIPT, (plain(address), state, float(bar), plain(reason)))
 

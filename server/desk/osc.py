@@ -234,7 +234,7 @@ def _bound(host: str, port: int) -> socket.socket:
         if sock is not None:
             sock.close()
         if error.errno == errno.EADDRINUSE:
-            owner = _owner(port)
+            owner = owner_of(port, "udp")
             whose = f" by {owner}" if owner else ""
             problem = f"UDP port {port} is in use{whose}; end that, or choose another port"
         else:
@@ -243,12 +243,12 @@ def _bound(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _owner(port: int) -> str:
-    """The process that holds a UDP port, where Linux tells; "" elsewhere."""
+def owner_of(port: int, protocol: str) -> str:
+    """The process that holds a port of "udp" or "tcp", where Linux tells; "" elsewhere."""
     with suppress(OSError, ValueError, IndexError):
         lines = [
             line.split()
-            for table in (Path("/proc/net/udp"), Path("/proc/net/udp6"))
+            for table in (Path(f"/proc/net/{protocol}"), Path(f"/proc/net/{protocol}6"))
             if table.exists()
             for line in table.read_text().splitlines()[1:]
         ]

@@ -17,11 +17,16 @@ PREFIX = "/componium"
 def playing_nodes(player: Player, keep: Callable[[], str]) -> Iterator[Node]:
     """What is there whatever the scene. keep: saves what was learnt, and says where."""
     hands = Hands(player)
+
+    def names() -> list[str]:
+        scene = player.scene
+        return [] if scene is None else [each.part.name for each in scene.stingers]
+
     yield Node(
         f"{PREFIX}/stinger",
         "A stinger of the scene sounds, in the key and chord of its moment.",
         lambda told, name, when: hands.stinger(name, when, told),
-        (Argument("name", "s"), _moment(OWN)),
+        (Argument("name", "s", choices=names), _moment(OWN)),
         concerns=("stinger",),
         moment=hands.moment_of,
     )

@@ -52,6 +52,7 @@ class Argument:
     nearest number has nothing of the one that was asked for.
     default: makes the argument optional.
     check: raises Mistake where a text is not one of those that are meant.
+    choices: the texts that may be meant now, where they can be counted; only to be shown.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Argument:
     default: Value | None = None
     check: Callable[[str], object] | None = None
     clamped: bool = True
+    choices: Callable[[], Iterable[str]] | None = None
 
     def fits(self, value: object) -> bool:
         """Whether a value is of this kind at all, text or number."""
@@ -177,6 +179,8 @@ class Node:
         """
         if self.urgent:
             return None if list(args) == [0] else Call((), "")
+        if list(args) == [True] and all(a.default is not None for a in self.arguments):
+            args = ()  # a bang
         if not self.arguments and len(args) == 1:
             pressed, _ = Argument("button", "T").read(args[0])
             return Call((), "") if pressed else None

@@ -1,0 +1,505 @@
+"""What everybody hears who listens to a player: state, events, and what is planned.
+
+The feed knows no transport. Each listener has an outbox of its own, from which his transport takes
+frames as fast as he reads; one who reads slowly loses what is stale, and nobody waits for him.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from functools import partial
+from typing import Any, NamedTuple
+
+from server.encode import osc_message, osc_name
+from server.journal import (
+    Entry,
+    Felt,
+    Harmonised,
+    Marked,
+    Moved,
+    Played,
+    Ported,
+    Said,
+    Ticked,
+    Troubled,
+    Turned,
+)
+from server.lines import Spelling, fields
+from server.player import Player
+from server.prompter import Prompter
+from server.scene import Scene
+from server.wire.protocol import Event
+
+from .desk import PREFIX, Desk
+from .query import Query, Reading, fixed, told, value_of
+from .tree import Tree, Value
+
+ROOM = 256 << 10  # bytes that wait for one listener
+STALE = 2 * 10**9  # ns after which nobody needs to hear of a note any more
+EARLY = 1_000_000  # ns that a timer may be early
+RATE = 30  # changes of state a second, at most
+WORDS = frozenset({"state", "beats", "marks", "notes", "plan", "why", "log", "osc"})
+
+# What is left out first where there is no room.
+NOTES, BEATS, MARKS, ALWAYS = range(4)
+
+_KINDS: dict[type, tuple[str, int]] = {
+    Played: ("notes", NOTES),
+    Turned: ("notes", NOTES),
+    Said: ("notes", NOTES),
+    Ticked: ("beats", BEATS),
+    Harmonised: ("marks", MARKS),
+    Marked: ("marks", MARKS),
+    Felt: ("marks", MARKS),
+    Moved: ("marks", MARKS),
+    Ported: ("log", MARKS),
+    Troubled: ("log", MARKS),
+}
+
+
+class _Frame(NamedTuple):
+    """Something to be sent. at: the nanosecond at which it came in."""
+
+    rank: int
+    at: int
+    data: str | bytes
+
+
+class Outbox:
+    """What waits for one listener; a transport takes from it.
+
+    now: monotonic nanoseconds.  ready: called when there is something to take.
+    Laws: it never holds more than `ROOM` bytes of what may be left out; notes give way before
+    beats, those before marks, and receipts never; of state and values the newest always comes;
+    so does every word that a note is taken back.
+    """
+
+    def __init__(self, now: Callable[[], int], ready: Callable[[], None]) -> None:
+        self._now, self._ready = now, ready
+        self._frames: deque[_Frame] = deque()
+        self._size = 0
+        self._state: dict[str, list[Value]] = {}
+        self._values: dict[str, bytes] = {}
+        self._forgotten: dict[str, None] = {}
+        self.left_out = 0
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._frames) + len(self._values) + bool(self._state) + bool(self._forgotten)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that cannot be left out that there is no going on."""
+        return self._size > 2 * ROOM
+
+    def put(self, data: str | bytes, rank: int = ALWAYS) -> None:
+        if self.closed:
+            return
+        self._frames.append(_Frame(rank, self._now(), data))
+        self._size += len(data)
+        for least in (NOTES, BEATS, MARKS):
+            if self._size <= ROOM:
+                break
+            self._thin(least)
+        self._ready()
+
+    def _thin(self, rank: int) -> None:
+        kept = deque(frame for frame in self._frames if frame.rank > rank)
+        self.left_out += len(self._frames) - len(kept)
+        self._frames, self._size = kept, sum(len(frame.data) for frame in kept)
+
+    def state(self, changes: Mapping[str, list[Value]]) -> None:
+        self._state |= changes
+        self._ready()
+
+    def value(self, address: str, message: bytes) -> None:
+        """A value that is listened to, as OSC."""
+        self._values[address] = message
+        self._ready()
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Have events of the plan taken back."""
+        self._forgotten |= dict.fromkeys(ids)
+        self._ready()
+
+    def take(self) -> str | bytes | None:
+        """The next frame to send; None where nothing waits."""
+        if self._forgotten:
+            gone, self._forgotten = list(self._forgotten), {}
+            return compact({"forget": gone})
+        stale = self._now() - STALE
+        while self._frames:
+            frame = self._frames.popleft()
+            self._size -= len(frame.data)
+            if frame.rank == ALWAYS or frame.at >= stale:
+                return frame.data
+            self.left_out += 1
+        if self._values:
+            return self._values.pop(next(iter(self._values)))
+        if self._state:
+            changes, self._state = self._state, {}
+            return compact({"state": changes})
+        return None
+
+
+def compact(value: Any) -> str:
+    """JSON as it is sent: in one line, and without what is no JSON."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # no number of ours, but a scene's own messages may hold anything
+        return '{"error":"something cannot be told: one of its numbers is none"}'
+
+
+class Listener:
+    """One who hears the feed. hears: words of `WORDS`; listens: addresses, as OSCQuery has it."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.hears: frozenset[str] = frozenset()
+        self.listens: dict[str, tuple[Value, ...] | None] = {}
+
+
+class Feed:
+    """Tells listeners what happens on a stage.
+
+    soon: as of `Prompter`.  later: calls a function at a time of the loop, in nanoseconds.
+    Law: what nobody hears costs nothing but a look at who is there.
+    """
+
+    def __init__(
+        self,
+        player: Player,
+        desk: Desk,
+        prompter: Prompter,
+        host: Mapping[str, Any],
+        later: Callable[[int, Callable[[], None]], object],
+    ) -> None:
+        self.player, self.desk, self.prompter = player, desk, prompter
+        self.listeners: dict[Listener, None] = {}
+        self._spelling = Spelling()
+        self._seen: dict[str, tuple[Value, ...] | None] = {}
+        self._looks = self._answers = 0
+        self._tree: Tree | None = None
+        self._scene: Scene | None = None
+        self._fixed: dict[str, Any] = {}
+        self._beat: dict[str, Any] | None = None
+        self._chord: dict[str, Any] | None = None
+        self._ports: dict[str, dict[str, Any]] = {}
+        self._said: dict[str, tuple[Value, ...]] = {"transport": ("stopped",)}
+        self.query = Query(lambda: desk.tree, self._readings(), host)
+        self._aloud = Aloud(prompter, later, player.clock.now, self._tell_osc)
+        prompter.tell = self._tell_plan
+        player.journal.add(self)
+
+    # Who listens ------------------------------------------------------------------------
+
+    def join(self, outbox: Outbox) -> Listener:
+        listener = Listener(outbox)
+        if not self.listeners:
+            self._tree = None
+            self._look_at_tree()
+        self.listeners[listener] = None
+        self._attend()
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        self.listeners.pop(listener, None)
+        self._attend()
+
+    def hear(self, listener: Listener, words: Iterable[str], role: str) -> None:
+        """Have a listener hear these words and no others, and tell him how things are now."""
+        if not any("state" in each.hears for each in self.listeners):
+            self._seen = self._values()
+        listener.hears = frozenset(words) & WORDS
+        self._attend()
+        listener.outbox.put(compact(self.snapshot(role) | {"hear": sorted(listener.hears)}))
+        if "plan" in listener.hears and (planned := self.prompter.events()):
+            listener.outbox.put(_plan(planned, "why" in listener.hears), NOTES)
+
+    def listen(self, listener: Listener, address: str) -> None:
+        """Have a listener hear the values of an address, the present one first."""
+        listener.listens[address] = None
+        self._attend()
+        self._tell_value(listener, address, self.query.value(address))
+
+    def ignore(self, listener: Listener, address: str) -> None:
+        listener.listens.pop(address, None)
+
+    def _attend(self) -> None:
+        """Find out what has to be done for whoever is there."""
+        heard = {word for each in self.listeners for word in each.hears}
+        planned, why = bool(heard & {"plan", "osc"}), "why" in heard
+        if (planned, why) != (self.prompter.heard, self.prompter.why):
+            self.prompter.listen(planned, why)
+        self._aloud.heard = "osc" in heard
+
+    # How things are ---------------------------------------------------------------------
+
+    def snapshot(self, role: str) -> dict[str, Any]:
+        """All that somebody who comes late needs."""
+        player = self.player
+        values = self._values().items()
+        return {
+            "snapshot": {address: list(value) for address, value in values if value is not None},
+            "role": role,
+            "now": _seconds(player.clock.now()),
+            "playing": player.playing,
+            "beat": self._beat,
+            "chord": self._chord,
+            "scene": self._about(player.scene),
+            "ports": list(self._ports.values()),
+        }
+
+    def _values(self) -> dict[str, tuple[Value, ...] | None]:
+        return {address: value_of(node) for address, node in self.desk.tree.nodes.items()}
+
+    def _about(self, scene: Scene | None) -> dict[str, Any] | None:
+        """A scene as pages show it."""
+        if scene is None:
+            return None
+        return {
+            "name": scene.name,
+            "title": scene.title,
+            "style": scene.style,
+            "seed": scene.seed,
+            "key": scene.key.name,
+            "parts": [
+                {
+                    "name": part.name,
+                    "address": f"{PREFIX}/part/{osc_name(part.name)}",
+                    "engine": part.engine_name,
+                    "role": part.role,
+                    "channel": part.channel,
+                    "program": part.program,
+                    "stinger": nth >= len(scene.parts),
+                }
+                for nth, part in enumerate(scene.ensemble)
+            ],
+        }
+
+    def look(self) -> None:
+        """See what has changed of the tree and its values since the last look, and tell.
+
+        To be called `RATE` times a second; where nobody has commanded anything meanwhile, every
+        third time is enough for what changes by itself.
+        """
+        self._looks += 1
+        if not self.listeners or (self.desk.answers == self._answers and self._looks % 3):
+            return
+        self._answers = self.desk.answers
+        if self.desk.tree is not self._tree or self.player.scene is not self._scene:
+            self._look_at_tree()
+        if any("state" in each.hears for each in self.listeners):
+            self._look_at_values()
+        for listener in self.listeners:
+            for address, before in listener.listens.items():
+                value = self.query.value(address)
+                if value != before:
+                    self._tell_value(listener, address, value)
+
+    def _look_at_tree(self) -> None:
+        known = self._tree is not None
+        self._tree, self._scene = self.desk.tree, self.player.scene
+        before = self._fixed
+        self._fixed = {address: fixed(node) for address, node in self._tree.nodes.items()}
+        if not known:
+            return
+        words = [
+            compact({"COMMAND": command, "DATA": address})
+            for command, address in told(before, self._fixed)
+        ]
+        about = compact({"scene": self._about(self._scene)})
+        for listener in self.listeners:
+            for word in words:
+                listener.outbox.put(word)
+            if "state" in listener.hears:
+                listener.outbox.put(about)
+
+    def _look_at_values(self) -> None:
+        now = self._values()
+        seen, self._seen = self._seen, now
+        changes = {
+            address: list(value)
+            for address, value in now.items()
+            if value is not None and seen.get(address) != value
+        }
+        if changes:
+            for listener in self.listeners:
+                if "state" in listener.hears:
+                    listener.outbox.state(changes)
+
+    def _tell_value(
+        self, listener: Listener, address: str, value: tuple[Value, ...] | None
+    ) -> None:
+        listener.listens[address] = value
+        if value is not None:
+            listener.outbox.value(address, osc_message(address, *map(_plain, value)))
+
+    # What happens -----------------------------------------------------------------------
+
+    def __call__(self, entry: Entry) -> None:
+        """Hear the journal."""
+        self._spelling.heed(entry)
+        self._remember(entry)
+        word, rank = _KINDS[type(entry)]
+        hearers = [each for each in self.listeners if word in each.hears]
+        if hearers:
+            event = fields(entry, self._spelling)
+            if "seconds" in event:
+                event = {"event": event.pop("event"), "at": self._at(entry), **event}
+            data = compact(event)
+            for each in hearers:
+                each.outbox.put(data, rank)
+
+    def _remember(self, entry: Entry) -> None:
+        said = self._said
+        if isinstance(entry, Ticked):
+            moment = entry.moment
+            where = {"at": self._at(entry), "bar": moment.bar, "beat": int(moment.position)}
+            self._beat = {**where, "tempo": round(entry.tempo, 3), "meter": entry.meter}
+            said["beat"] = (moment.bar, int(moment.position), entry.tempo)
+        elif isinstance(entry, Harmonised):
+            self._chord = {"name": entry.name, "classes": list(entry.classes)}
+            said["chord"] = (entry.name,)
+        elif isinstance(entry, Marked) and entry.kind == "cue":
+            said["cue"] = (entry.name, entry.moment.bar)
+        elif isinstance(entry, Moved):
+            said["transport"] = (entry.state,)
+        elif isinstance(entry, Ported):
+            fields_of = {"output": entry.output, "part": entry.part, "state": entry.state}
+            self._ports[entry.port] = {**fields_of, "why": entry.why}
+
+    def _readings(self) -> list[Reading]:
+        """What Componium tells of itself and nobody can set."""
+
+        def reading(name: str, types: str, about: str) -> Reading:
+            return Reading(f"{PREFIX}/{name}", about, types, lambda: self._said.get(name))
+
+        return [
+            reading("transport", "s", "Whether it is playing or stopped."),
+            reading("beat", "iif", "The bar, the beat in it (both from 1) and the tempo."),
+            reading("chord", "s", "The chord that sounds."),
+            reading("cue", "si", "The last place with a name that was passed, and its bar."),
+        ]
+
+    def _at(self, entry: Entry) -> float:
+        """The time of an entry on the server's clock, in seconds."""
+        moment = getattr(entry, "moment", None)
+        if moment is None:
+            return _seconds(self.player.clock.now())
+        began = self.player.timeline.ns_at(Fraction(0)) / 1e9
+        began -= self.player.moment(Fraction(0)).seconds
+        return round(began + float(moment.seconds), 6)
+
+    # What is planned --------------------------------------------------------------------
+
+    def _tell_plan(self, events: list[Event], gone: list[int]) -> None:
+        frames: dict[bool, str] = {}
+        for listener in self.listeners:
+            if "plan" not in listener.hears:
+                continue
+            if gone:
+                listener.outbox.forget(map(name_of, gone))
+            if events:
+                why = "why" in listener.hears
+                if why not in frames:
+                    frames[why] = _plan(events, why)
+                listener.outbox.put(frames[why], NOTES)
+        self._aloud.forget(gone)
+        self._aloud.heed(events)
+
+    def _tell_osc(self, message: bytes) -> None:
+        for listener in self.listeners:
+            if "osc" in listener.hears:
+                listener.outbox.put(message, NOTES)
+
+
+class Aloud:
+    """Says what is planned as plain OSC, each message at its time.
+
+    later, now: as of `Feed`.  say: sends a message to whoever hears it.
+    Law: what is taken back before its time is not said, but for the end of what sounds.
+    """
+
+    def __init__(
+        self,
+        prompter: Prompter,
+        later: Callable[[int, Callable[[], None]], object],
+        now: Callable[[], int],
+        say: Callable[[bytes], None],
+    ) -> None:
+        self._prompter, self._later, self._now, self._say = prompter, later, now, say
+        self.heard = False
+        self._sounding: dict[int, tuple[int, bytes]] = {}  # id -> part, its end
+
+    def heed(self, events: Iterable[Event]) -> None:
+        """Events are planned, or otherwise than before."""
+        if not self.heard:
+            return
+        for event in events:
+            begun = event.id in self._sounding
+            self._later(event.end if begun else event.due, partial(self._turn, event))
+
+    def _turn(self, event: Event) -> None:
+        """A time has come at which something of an event was due."""
+        stands = self._prompter.get(event.part, event.id)
+        sounding = self._sounding.get(event.id)
+        if sounding is not None:
+            if stands is None or stands.end <= self._now() + EARLY:
+                del self._sounding[event.id]
+                self._say(sounding[1])
+        elif stands == event and self.heard:
+            on, off = spoken(event)
+            self._say(on)
+            if off:
+                self._sounding[event.id] = event.part, off
+                self._later(event.end, partial(self._turn, event))
+
+    def forget(self, gone: Iterable[int]) -> None:
+        """Events are taken back: what sounds of them ends now."""
+        for identity in gone:
+            sounding = self._sounding.pop(identity, None)
+            if sounding is not None:
+                self._say(sounding[1])
+
+
+def spoken(event: Event) -> tuple[bytes, bytes]:
+    """What an OSC output would be sent for an event of the plan, at its beginning and its end."""
+    what = json.loads(b"{" + event.on + b"}")
+    if what["event"] == "note":
+        address = f"{PREFIX}/part/{osc_name(what['part'])}"
+        seconds = (event.end - event.due) / 1e9
+        on = osc_message(f"{address}/note", what["pitch"], float(what["velocity"]), seconds)
+        return on, osc_message(f"{address}/off", what["pitch"])
+    if what["event"] == "control":
+        address = f"{PREFIX}/part/{osc_name(what['part'])}/control"
+        return osc_message(address, what["controller"], what["value"]), b""
+    prefix = PREFIX if what["event"] == "say" else ""
+    return osc_message(prefix + what["address"], *what["args"]), b""
+
+
+def name_of(identity: int) -> str:
+    """What an event is called to listeners, for whom 64 bits are no number."""
+    return f"{identity:x}"
+
+
+def _plan(events: Iterable[Event], why: bool) -> str:
+    return '{"plan":[' + ",".join(_item(event, why) for event in events) + "]}"
+
+
+def _item(event: Event, why: bool) -> str:
+    end = f'"end":{event.end / 1e9:.6f},' if event.end else ""
+    more = f",{event.off.decode()}" if why and event.off else ""
+    head = f'{{"id":"{name_of(event.id)}","at":{event.due / 1e9:.6f},{end}'
+    return f"{head}{event.on.decode()}{more}}}"
+
+
+def _seconds(ns: int) -> float:
+    return round(ns / 1e9, 6)
+
+
+def _plain(value: Value) -> int | float | str:
+    return int(value) if isinstance(value, bool) else value

@@ -1,0 +1,208 @@
+"""OSCQuery (Vidvox, 2018): the tree as JSON, node by node or attribute by attribute.
+
+A client that sees a node's `TYPE` sends just that: so it is what must be sent, and what may be
+left out, such as the musical moment, is told as `OVERLOADS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+from urllib.parse import unquote
+
+from .tree import Argument, Node, Tree, Value
+
+#: All attributes of the proposal; those that no node of ours has are answered as empty.
+KNOWN = frozenset(
+    (
+        *("FULL_PATH", "CONTENTS", "TYPE", "ACCESS", "VALUE", "RANGE", "DESCRIPTION", "TAGS"),
+        *("EXTENDED_TYPE", "UNIT", "CRITICAL", "CLIPMODE", "OVERLOADS", "HTML"),
+    )
+)
+_LACKING = ("EXTENDED_TYPE", "HTML", "PATH_RENAMED", "OSC_STREAMING", "ECHO")
+_OFFERED = KNOWN - {"FULL_PATH", "CONTENTS", "TYPE", *_LACKING}
+_COMMANDS = ("LISTEN", "PATH_ADDED", "PATH_REMOVED", "PATH_CHANGED")
+EXTENSIONS = dict.fromkeys((*sorted(_OFFERED), *_COMMANDS), True) | dict.fromkeys(_LACKING, False)
+_UNITS = {"bpm": "time.bpm"}
+
+OK, EMPTY, BAD, LOST = 200, 204, 400, 404
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Something that can be read and listened to, and not set.
+
+    types: OSC type tags.  value: None while there is nothing yet.
+    """
+
+    address: str
+    about: str
+    types: str
+    value: Callable[[], tuple[Value, ...] | None]
+
+
+class Query:
+    """Answers queries about a tree as it is now.
+
+    tree, readings: asked anew for each query.  host: what HOST_INFO says besides extensions.
+    """
+
+    def __init__(
+        self, tree: Callable[[], Tree], readings: Iterable[Reading], host: Mapping[str, Any]
+    ) -> None:
+        self._tree, self.host = tree, dict(host)
+        self.readings = {each.address: each for each in readings}
+
+    def answer(self, target: str) -> tuple[int, Any]:
+        """The status and the JSON value for a path with its query, such as "/a/b?VALUE".
+
+        Law: any text whatever has an answer.
+        """
+        path, _, asked = target.partition("#")[0].partition("?")
+        wanted = asked.partition("&")[0].partition("=")[0].upper()
+        if wanted == "HOST_INFO":
+            return OK, self.host | {"EXTENSIONS": EXTENSIONS}
+        with suppress(UnicodeDecodeError):
+            path = unquote(path, errors="strict")
+        path = path.rstrip("/")
+        if wanted and wanted not in KNOWN:
+            return BAD, {"error": f"{wanted[:60]} is no attribute of OSCQuery"}
+        found = self.described(path, {wanted} if wanted else KNOWN)
+        if found is None:
+            return LOST, {"error": self._tree().lost(path)}
+        if wanted and wanted not in found:
+            return EMPTY, None
+        return OK, found
+
+    def described(self, path: str, wanted: Iterable[str] = KNOWN) -> dict[str, Any] | None:
+        """What is known of a node, and of all below it; None where there is none."""
+        tree = self._tree()
+        below = dict.fromkeys(tree.below(path))
+        for address in self.readings:
+            if address.startswith(f"{path}/"):
+                below.setdefault(address[len(path) + 1 :].partition("/")[0])
+        node, reading = tree.get(path), self.readings.get(path)
+        if not below and node is None and reading is None:
+            return None
+        wanted = set(wanted)
+        found: dict[str, Any] = {}
+        if "FULL_PATH" in wanted:
+            found["FULL_PATH"] = path or "/"
+        if node is not None:
+            found |= {key: value for key, value in attributes(node).items() if key in wanted}
+        elif reading is not None:
+            found |= {key: value for key, value in _read_only(reading).items() if key in wanted}
+        elif "ACCESS" in wanted:
+            found["ACCESS"] = 0
+        if below and "CONTENTS" in wanted:
+            found["CONTENTS"] = {name: self.described(f"{path}/{name}") for name in below}
+        return found
+
+    def value(self, address: str) -> tuple[Value, ...] | None:
+        """What `VALUE` says of an address; None where nothing can be read."""
+        node, reading = self._tree().get(address), self.readings.get(address)
+        if node is not None:
+            return value_of(node) if _needed(node) else None
+        return reading.value() if reading is not None else None
+
+
+def value_of(node: Node) -> tuple[Value, ...] | None:
+    """What a node is set to; None where that cannot be said."""
+    if node.value is None:
+        return None
+    try:
+        return node.value()
+    except Exception:  # no scene is there, or its engine fails: whoever asks has to do without
+        return None
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    """Everything about a command but where it is; the same keys in the same order."""
+    needed = _needed(node)
+    value = value_of(node) if needed else None
+    found: dict[str, Any] = {
+        "TYPE": "".join(each.type for each in needed) or "I",
+        "ACCESS": 2 if not needed or node.value is None else 3,
+        "DESCRIPTION": node.about,
+        "TAGS": [node.role, *(["continuous"] if node.continuous else [])],
+    }
+    if value is not None:
+        found["VALUE"] = list(value)
+    ranges = [_range(each) for each in needed]
+    if any(ranges):
+        found["RANGE"] = ranges
+        found["CLIPMODE"] = ["both" if each and "MIN" in each else "none" for each in ranges]
+    if any(each.unit for each in needed):
+        found["UNIT"] = [_UNITS.get(each.unit, each.unit) or None for each in needed]
+    optional = node.types[len(needed) :]
+    if optional:
+        found["OVERLOADS"] = [
+            {"TYPE": node.types[: len(needed) + nth]} for nth in range(1, len(optional) + 1)
+        ]
+    if node.urgent:
+        found["CRITICAL"] = True
+    return found
+
+
+def fixed(node: Node) -> tuple[Any, ...]:
+    """What of a node a scene may change besides its value: where that differs, it has changed."""
+    found = attributes(node)
+    found.pop("VALUE", None)
+    return tuple(map(repr, found.items()))
+
+
+def _needed(node: Node) -> tuple[Argument, ...]:
+    return tuple(each for each in node.arguments if each.default is None)
+
+
+def _range(argument: Argument) -> dict[str, Any] | None:
+    if argument.choices is not None and (choices := list(argument.choices())):
+        return {"VALS": choices}
+    if argument.type in "fi" and isfinite(argument.low):
+        return {"MIN": argument.low, "MAX": argument.high}
+    return None
+
+
+def _read_only(reading: Reading) -> dict[str, Any]:
+    value = reading.value()
+    found: dict[str, Any] = {
+        "TYPE": reading.types,
+        "ACCESS": 1,
+        "DESCRIPTION": reading.about,
+        "TAGS": ["view"],
+    }
+    return found if value is None else found | {"VALUE": list(value)}
+
+
+def told(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The commands that tell how a tree has changed: `PATH_REMOVED`, `PATH_ADDED`, `PATH_CHANGED`.
+
+    before, now: `fixed` of each node by its address.  Of what comes or goes with its container,
+    only that is told.
+    """
+    gone, come = before.keys() - now.keys(), now.keys() - before.keys()
+    changed = [each for each in now if each in before and before[each] != now[each]]
+    return [
+        *(("PATH_REMOVED", each) for each in _topmost(gone, now)),
+        *(("PATH_ADDED", each) for each in _topmost(come, before)),
+        *(("PATH_CHANGED", each) for each in changed),
+    ]
+
+
+def _topmost(addresses: Iterable[str], others: Iterable[str]) -> list[str]:
+    """The shortest beginnings of these addresses that lead to none of the others."""
+    known = set()
+    for address in others:
+        while address:
+            known.add(address)
+            address = address.rpartition("/")[0]
+    found: dict[str, None] = {}
+    for address in sorted(addresses):
+        above = address
+        while above.rpartition("/")[0] and above.rpartition("/")[0] not in known:
+            above = above.rpartition("/")[0]
+        found[above] = None
+    return list(found)
