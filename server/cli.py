@@ -284,7 +284,8 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
 
         journal.add(Warnings(_complain))
         if form != "quiet":
-            stage.opened = lambda link: _complain(f"page {link}")
+            if sys.stderr.isatty():  # whoever reads a log is not to have the token
+                stage.opened = lambda link: _complain(f"page {link}")
             printer = Printer(json_lines=form == "json")
             journal.add(printer)
             if record is None:
@@ -571,6 +572,20 @@ def _check(path: str) -> bool:
     if not troubles:
         print(f"{path}: OK")
     return not troubles
+
+
+@app.command()
+def token(
+    new: Annotated[
+        bool, typer.Option("--new", help="Make another; the old one is of no use any more.")
+    ] = False,
+) -> None:
+    """The token that opens page and network to whoever shows it, and the file it lies in."""
+    from .desk.keys import the_token, token_file, write_token
+
+    path = token_file()
+    print(write_token(path) if new else the_token(path))
+    print(path)
 
 
 @app.command()

@@ -75,6 +75,7 @@ class Prompter:
     def send(self, events: Iterable[Event]) -> None:
         if not self.heard:
             return
+        self._sweep()
         now = self._now()
         for event in events:
             known = self._parts.setdefault(event.part, {})
@@ -135,7 +136,6 @@ class Prompter:
                 fresh.append(event)
         if fresh or gone:
             self.tell(fresh, gone)
-        self._sweep()
 
     def _sweep(self) -> None:
         now = self._now()

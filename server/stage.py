@@ -133,6 +133,9 @@ class Stage:
                 continue  # nohup wants us to outlive the terminal
             loop.add_signal_handler(number, self.leave, number)
         closing = contextlib.AsyncExitStack()
+        # Whenever the loop has let go of the interpreter, a scene that is being read keeps it
+        # for so long; the usual 5 ms add up while messages come in.
+        sys.setswitchinterval(SWITCH)
         try:
             loaded = self._load_web()
             await self._start_wires()
@@ -142,9 +145,6 @@ class Stage:
             await self._ports_open()
             gc.collect()
             gc.freeze()
-            # Whenever the loop has let go of the interpreter, a scene that is being read keeps it
-            # for so long; the usual 5 ms add up while messages come in.
-            sys.setswitchinterval(SWITCH)
             self.player.play(self.wish.bars or None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._until()):
@@ -262,18 +262,20 @@ class Stage:
         self.journal.enter(Troubled(source, text))
 
     async def _open_osc(self, desk: Desk, token: str, closing: contextlib.AsyncExitStack) -> None:
+        from .desk.keys import Keys
         from .desk.osc import serve
 
         wish = self.wish
         try:
-            door = await serve(desk, port=wish.control)
+            host = "0.0.0.0" if wish.lan else "localhost"
+            door = await serve(desk, host, wish.control, Keys(token))
         except Mistake as mistake:
             if wish.insisted:
                 raise
             self.journal.enter(Troubled("control", f"{mistake}; playing without control by OSC"))
             return
         closing.callback(door.close)
-        self.health.control = f"127.0.0.1:{door.port}"
+        self.health.control = f"{'0.0.0.0' if wish.lan else '127.0.0.1'}:{door.port}"
 
     def _load_web(self) -> Awaitable[None]:
         """Have the libraries of the page loaded while the wires start."""
@@ -309,8 +311,9 @@ class Stage:
             return
         closing.push_async_callback(door.close)
         feed.query.host |= {"WS_PORT": door.port}
-        self.health.page = f"http://127.0.0.1:{door.port}"
-        self.opened(f"{self.health.page}/#{token}")
+        page = f"http://127.0.0.1:{door.port}"
+        self.health.page = page if wish.lan else f"{page}/#{token}"  # others may see the screen
+        self.opened(f"{page}/#{token}")
 
     def _soon(self, do: Callable[[], None]) -> None:
         if self._loop is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,3 +15,15 @@ from tests.rigs.need import need as needed
 def need() -> Callable[[str, str], str]:
     """`need("jackd", "jackd2")`: a program's path, or no test."""
     return needed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for settings in place of the user's own, whose token is none of our business."""
+    folder = tmp_path_factory.mktemp("settings")
+    before = os.environ.get("XDG_CONFIG_HOME")
+    os.environ["XDG_CONFIG_HOME"] = str(folder)
+    yield folder
+    del os.environ["XDG_CONFIG_HOME"]
+    if before is not None:
+        os.environ["XDG_CONFIG_HOME"] = before

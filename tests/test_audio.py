@@ -191,7 +191,7 @@ def test_scsynth_obeys_our_bundles_at_their_time(jack: JackServer, tmp_path: Pat
     synth = Synth(jack)
     scene = tmp_path / "groups.toml"
     scene.write_text(GROUPS.replace("PORT", str(synth.port)))
-    show = Show(tmp_path, scene, "--midi", "none", "--control", "0", "--bars", "2")
+    show = Show(tmp_path, scene, "--midi", "none", "--control", "0", "--http", "0", "--bars", "2")
     try:
         passed, told = synth.attend(show)
         status, _ = show.wait()
@@ -249,7 +249,17 @@ def test_what_is_played_is_what_is_rendered(jack: JackServer, tmp_path: Path) ->
             score.append((now, (message.channel, message.note, message.velocity)))
     ear = Ear(jack)
     show = Show(
-        tmp_path, scene, "--midi", ear.name, "--control", "0", "--bars", str(bars), jack=jack
+        tmp_path,
+        scene,
+        "--midi",
+        ear.name,
+        "--control",
+        "0",
+        "--http",
+        "0",
+        "--bars",
+        str(bars),
+        jack=jack,
     )
     try:
         status, _ = show.wait(patience=20)

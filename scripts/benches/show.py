@@ -24,13 +24,14 @@ COMPONIUM = (sys.executable, "-m", "server.cli")
 class Show:
     """A running `componium play SCENE OPTIONS`; beside a JACK server, or alone.
 
-    What it prints goes to `show.log` in the folder.
+    What it prints goes to `show.log` in the folder.  It has no page unless `--http` says so.
     """
 
     def __init__(
         self, folder: Path, scene: Path | str, *options: str, jack: JackServer | None = None
     ) -> None:
-        command = [*COMPONIUM, "play", str(scene), "--quiet", *options]
+        page = () if "--http" in options else ("--http", "0")
+        command = [*COMPONIUM, "play", str(scene), "--quiet", *page, *options]
         self.started = time.monotonic_ns()
         if jack is not None:
             self.process: subprocess.Popen[str] = jack.popen(command, pipes=False, log="show.log")

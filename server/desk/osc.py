@@ -13,20 +13,24 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from engines.base import Mistake
 from server.encode import osc_message
 
 from .desk import RECEIPT, Desk, Source
+from .keys import Keys
 from .lanes import Lanes
 from .limits import Bucket, Echo
-from .packet import DATAGRAM, Rejected, decode
+from .packet import DATAGRAM, Message, Rejected, decode
 from .tree import Value
 
 PORT = 1821
 LOOPBACK_RATE, OTHER_RATE, TOTAL_RATE = 5000, 500, 10_000  # messages a second
 SENDERS = 1024  # that are remembered
+AUTH = "/auth"
+TRUSTED, IDLE = 12 * 3600 * 10**9, 1800 * 10**9  # ns that a token holds, at most and unused
 DATAGRAMS = 256  # taken in one turn of the loop
 TAKING, DOING = 4_000_000, 2_000_000  # ns of processor time in one turn of the loop
 BUFFER = 1 << 20  # bytes the kernel keeps for us during a stall
@@ -36,22 +40,36 @@ Reply = Callable[[bytes, Peer], None]
 
 
 class _Sender:
-    """One peer: who it is to the desk, and how much it has been sending."""
+    """One peer: who it is to the desk, and how much it has been sending.
 
-    __slots__ = ("bucket", "echo", "source")
+    near: whether it is on this machine.  since, last: when it has shown the token, and when it
+    has been heard after that.
+    """
 
-    def __init__(self, source: Source, bucket: Bucket) -> None:
-        self.source, self.bucket, self.echo = source, bucket, Echo()
+    __slots__ = ("bucket", "echo", "last", "near", "since", "source")
+
+    def __init__(self, source: Source, bucket: Bucket, near: bool) -> None:
+        self.source, self.bucket, self.near, self.echo = source, bucket, near, Echo()
+        self.since = self.last = 0
+
+    def trusted(self, now: int) -> bool:
+        """Whether the token it has shown still holds; if so, for longer."""
+        if not self.since or now - self.since > TRUSTED or now - self.last > IDLE:
+            self.since = 0
+            return False
+        self.last = now
+        return True
 
 
 class Gate:
     """Lets datagrams in: decoded, not too many, and stop and panic in any case.
 
-    now: monotonic nanoseconds.
+    now: monotonic nanoseconds.  keys: know the token that other machines have to show; without
+    them, none is let in.
     """
 
-    def __init__(self, desk: Desk, now: Callable[[], int]) -> None:
-        self._desk, self._now = desk, now
+    def __init__(self, desk: Desk, now: Callable[[], int], keys: Keys | None = None) -> None:
+        self._desk, self._now, self._keys = desk, now, keys
         self.lanes = Lanes(desk)
         self._senders: dict[Peer, _Sender] = {}
         self._total = Bucket(TOTAL_RATE, now())
@@ -65,16 +83,30 @@ class Gate:
     def admit(self, data: bytes, peer: Peer, reply: Reply) -> None:
         """Put what a datagram says into the lanes, or drop it and complain.
 
-        peer: address and port.  reply: sends a datagram to it; used for loopback peers only.
+        peer: address and port.  reply: sends a datagram to it; used for peers on this machine,
+        and for those that have shown the token.
         """
         now = self._now()
         sender = self._sender(peer, reply, now)
         loud = self._too_much(sender, data, now)
+        trusted = sender.trusted(now)
+        stranger = not (sender.near or trusted)
+        if sender.near and not trusted and sender.source.role == "edit":
+            sender.source = replace(sender.source, role="control")
+        if stranger and (loud or AUTH.encode() not in data):
+            self._complain("strangers", sender, f"has to send {AUTH} with the token first")
+            return
         if loud and not any(raw in data for raw in self._urgent.values()):
             return
         messages = decode(data)
         if isinstance(messages, Rejected):
             self._complain("malformed datagrams", sender, messages.why)
+            return
+        if AUTH in {message.address for message in messages}:
+            self._meet(sender, messages, reply, peer, now)
+            return
+        if stranger:
+            self._complain("strangers", sender, f"has to send {AUTH} with the token first")
             return
         if len(messages) > 1 and not loud:
             sender.bucket.take(now, len(messages) - 1)
@@ -87,6 +119,25 @@ class Gate:
         ]
         if not self.lanes.put(heard, sender.source):
             self._complain("messages dropped", sender, "sends faster than can be done")
+
+    def _meet(
+        self, sender: _Sender, messages: list[Message], reply: Reply, peer: Peer, now: int
+    ) -> None:
+        """Somebody shows a token. It opens more on this machine, where nobody can have read it."""
+        _, args = messages[0]
+        right = (
+            self._keys is not None
+            and len(messages) == len(args) == 1
+            and isinstance(args[0], str)
+            and self._keys.role(args[0]) == "edit"
+        )
+        if not right:
+            self._complain("wrong tokens", sender, "shows a wrong token")
+            return
+        sender.since = sender.last = now
+        answer = _answering(reply, peer)
+        sender.source = Source(sender.source.name, "edit" if sender.near else "control", answer)
+        answer(RECEIPT, (AUTH, "done", 0.0, f"may {sender.source.role}"))
 
     def _too_much(self, sender: _Sender, data: bytes, now: int) -> bool:
         """Whether only stop and panic may pass."""
@@ -125,21 +176,25 @@ class Gate:
 
 def _made(peer: Peer, reply: Reply, now: int) -> _Sender:
     near = ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
+    # Answers stay on this machine, so that nobody can have a third party flooded through us.
+    answer = _answering(reply, peer) if near else None
+    source = Source(f"osc {peer[0]}:{peer[1]}", answer=answer)
+    return _Sender(source, Bucket(LOOPBACK_RATE if near else OTHER_RATE, now), near)
 
+
+def _answering(reply: Reply, peer: Peer) -> Callable[[str, tuple[Value, ...]], None]:
     def answer(address: str, values: tuple[Value, ...]) -> None:
         reply(osc_message(address, *values), peer)
 
-    # Answers stay on this machine, so that nobody can have a third party flooded through us.
-    source = Source(f"osc {peer[0]}:{peer[1]}", answer=answer if near else None)
-    return _Sender(source, Bucket(LOOPBACK_RATE if near else OTHER_RATE, now))
+    return answer
 
 
 class OscIn:
     """Listens on UDP sockets for a desk; a turn of the loop takes some milliseconds at most."""
 
-    def __init__(self, desk: Desk, sockets: list[socket.socket]) -> None:
+    def __init__(self, desk: Desk, sockets: list[socket.socket], keys: Keys | None = None) -> None:
         self._desk, self._sockets = desk, sockets
-        self._gate = Gate(desk, time.monotonic_ns)
+        self._gate = Gate(desk, time.monotonic_ns, keys)
         self._loop = asyncio.get_running_loop()
         self._later: asyncio.Handle | None = None
         self._report: asyncio.Handle | None = None
@@ -194,11 +249,15 @@ class OscIn:
         self._report = self._loop.call_later(1, self._flush) if again else None
 
 
-async def serve(desk: Desk, host: str = "localhost", port: int = PORT) -> OscIn:
+async def serve(
+    desk: Desk, host: str = "localhost", port: int = PORT, keys: Keys | None = None
+) -> OscIn:
     """Listen for a desk until closed.
 
-    host: a loopback address, or "localhost" for IPv4 and IPv6 both.  port: 0 for any free one.
-    Errors: Mistake where the address is not of this machine alone, or the port is taken.
+    host: a loopback address, "localhost" for IPv4 and IPv6 both, or, with keys, any other.
+    port: 0 for any free one.  keys: as of `Gate`.
+    Errors: Mistake where the address is not of this machine alone and no token is there to be
+    shown, or the port is taken.
     """
     if host == "localhost":
         first = _bound("127.0.0.1", port)
@@ -210,14 +269,14 @@ async def serve(desk: Desk, host: str = "localhost", port: int = PORT) -> OscIn:
             near = ipaddress.ip_address(host).is_loopback
         except ValueError:
             near = False
-        if not near:
+        if not (near or keys is not None):
             raise Mistake(
                 "--control",
-                f"listening on {host} would need a token, which cannot be given yet; "
-                "leave the address out to listen on this machine only",
+                f"listening on {host} needs a token; leave the address out to listen on this "
+                "machine only",
             )
         sockets = [_bound(host, port)]
-    return OscIn(desk, sockets)
+    return OscIn(desk, sockets, keys)
 
 
 def _bound(host: str, port: int) -> socket.socket:

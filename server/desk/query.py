@@ -134,7 +134,9 @@ def attributes(node: Node) -> dict[str, Any]:
     ranges = [_range(each) for each in needed]
     if any(ranges):
         found["RANGE"] = ranges
-        found["CLIPMODE"] = ["both" if each and "MIN" in each else "none" for each in ranges]
+        found["CLIPMODE"] = [
+            "both" if each.clamped and isfinite(each.low) else "none" for each in needed
+        ]
     if any(each.unit for each in needed):
         found["UNIT"] = [_UNITS.get(each.unit, each.unit) or None for each in needed]
     optional = node.types[len(needed) :]

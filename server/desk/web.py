@@ -32,7 +32,7 @@ from .lanes import Lanes
 from .limits import Bucket
 from .osc import owner_of
 from .packet import ADDRESS, ARGUMENTS, ELEMENTS, TEXT, Message, Rejected, decode
-from .tree import Role, Value
+from .tree import ROLES, Role, Value
 
 PORT = 1822
 CONNECTIONS, CLIENTS = 64, 32
@@ -229,7 +229,9 @@ class Client:
             several = asked.get("all", [asked])
             self._command([message_of(each) for each in _list(several)], _id(asked))
         elif "ping" in asked:
-            self.say({"pong": _scalar(asked["ping"], "ping"), "now": self._door.now() / 1e9})
+            self.say(
+                {"pong": _scalar(asked["ping"], "ping"), "now": round(self._door.now() / 1e9, 6)}
+            )
         elif "hear" in asked:
             words = _list(asked["hear"])
             wrong = [each for each in words if not (isinstance(each, str) and each in WORDS)]
@@ -238,7 +240,8 @@ class Client:
             feed.hear(self.listener, words, self.role)
         elif "token" in asked:
             token = asked["token"] if isinstance(asked["token"], str) else ""
-            self.role = await self._door.role_of(self.address, token)
+            role = await self._door.role_of(self.address, token)
+            self.role = max(self.role, role, key=ROLES.index)
             self.say({"role": self.role})
         elif asked.get("COMMAND") in ("LISTEN", "IGNORE"):
             address = asked.get("DATA")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import mido
 import pytest
@@ -431,6 +432,8 @@ def test_bars_end_by_themselves_and_each_event_is_a_line_of_json(tune: Path) -> 
         "127.0.0.1:9",
         "--control",
         "0",
+        "--http",
+        "0",
     )
     assert said.status == 0, said.err
     events = [json.loads(line) for line in said.out.splitlines()]
@@ -453,7 +456,19 @@ def test_a_take_of_what_was_played_is_what_render_writes(
 ) -> None:
     take, file = tmp_path / "take.mid", tmp_path / "file.mid"
     said = finished(
-        *("play", tune, "--bars", "2", "--quiet", "--midi", "none", "--control", "0"),
+        *(
+            "play",
+            tune,
+            "--bars",
+            "2",
+            "--quiet",
+            "--midi",
+            "none",
+            "--control",
+            "0",
+            "--http",
+            "0",
+        ),
         *("--record", take),
     )
     assert said == Said(0, "", "")
@@ -465,7 +480,19 @@ def test_a_take_of_what_was_played_is_what_render_writes(
 def test_a_take_that_could_not_be_written_is_said_at_the_end(tune: Path, tmp_path: Path) -> None:
     take = tmp_path / "take.mid"
     process = started(
-        *("play", tune, "--bars", "1", "--quiet", "--midi", "none", "--control", "0"),
+        *(
+            "play",
+            tune,
+            "--bars",
+            "1",
+            "--quiet",
+            "--midi",
+            "none",
+            "--control",
+            "0",
+            "--http",
+            "0",
+        ),
         *("--record", take),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)),
     )
@@ -478,7 +505,7 @@ def test_a_take_that_could_not_be_written_is_said_at_the_end(tune: Path, tmp_pat
 @pytest.mark.real
 def test_a_terminal_that_goes_away_does_not_end_what_nohup_started(tune: Path) -> None:
     process = started(
-        *("play", tune, "--json", "--bars", "3", "--midi", "none", "--control", "0"),
+        *("play", tune, "--json", "--bars", "3", "--midi", "none", "--control", "0", "--http", "0"),
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     )
     assert process.stdout is not None
@@ -505,7 +532,17 @@ def test_a_signal_ends_it_and_every_note(tune: Path, numbers: list[int], status:
         ear.settimeout(5)
         target = f"127.0.0.1:{ear.getsockname()[1]}"
         process = started(
-            "play", tune, "--quiet", "--midi", "none", "--control", "0", "--osc", target
+            "play",
+            tune,
+            "--quiet",
+            "--midi",
+            "none",
+            "--control",
+            "0",
+            "--http",
+            "0",
+            "--osc",
+            target,
         )
         heard = [ear.recv(1024) for _ in range(20)]
         for number in numbers:
@@ -526,7 +563,7 @@ def test_no_midi_system_is_one_line_and_the_music_goes_on(tune: Path) -> None:
     # Where there is a MIDI system, ask for a port that nobody has.
     said = finished(
         *("play", tune, "--bars", "1", "--json", "--midi", "no port of this name"),
-        *("--control", "0"),
+        *("--control", "0", "--http", "0"),
     )
     assert said.status == 0
     assert len(said.err.splitlines()) == 1
@@ -536,7 +573,19 @@ def test_no_midi_system_is_one_line_and_the_music_goes_on(tune: Path) -> None:
 
 @pytest.mark.real
 def test_a_reader_who_goes_away_or_stops_reading_does_not_stop_the_music(tune: Path) -> None:
-    common = ("play", tune, "--json", "--bars", "2", "--midi", "none", "--control", "0")
+    common = (
+        "play",
+        tune,
+        "--json",
+        "--bars",
+        "2",
+        "--midi",
+        "none",
+        "--control",
+        "0",
+        "--http",
+        "0",
+    )
     gone = started(*common, "--osc", "127.0.0.1:9")
     assert gone.stdout is not None
     gone.stdout.readline()
@@ -558,7 +607,7 @@ def test_a_reader_who_goes_away_or_stops_reading_does_not_stop_the_music(tune: P
 @pytest.mark.real
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_what_nobody_reads_and_nothing_plays_ends_quietly(tune: Path, form: list[str]) -> None:
-    gone = started("play", tune, *form, "--midi", "none", "--control", "0")
+    gone = started("play", tune, *form, "--midi", "none", "--control", "0", "--http", "0")
     assert gone.stdout is not None and gone.stderr is not None
     gone.stdout.readline()
     gone.stdout.close()
@@ -572,7 +621,19 @@ def test_what_is_recorded_is_not_ended_because_nobody_reads_of_it(
     tune: Path, tmp_path: Path
 ) -> None:
     take = tmp_path / "take.mid"
-    common = ("play", tune, "--json", "--midi", "none", "--control", "0", "--bars", "2")
+    common = (
+        "play",
+        tune,
+        "--json",
+        "--midi",
+        "none",
+        "--control",
+        "0",
+        "--http",
+        "0",
+        "--bars",
+        "2",
+    )
     gone = started(*common, "--record", take)
     assert gone.stdout is not None and gone.stderr is not None
     gone.stdout.readline()
@@ -584,7 +645,7 @@ def test_what_is_recorded_is_not_ended_because_nobody_reads_of_it(
 
 @pytest.mark.real
 def test_seconds_are_seconds_of_music(tune: Path) -> None:
-    common = ("play", tune, "--json", "--midi", "none", "--control", "0")
+    common = ("play", tune, "--json", "--midi", "none", "--control", "0", "--http", "0")
     said = finished(*common, "--seconds", "1")
     assert said.status == 0
     last = json.loads(said.out.splitlines()[-1])
@@ -633,7 +694,19 @@ def test_a_target_of_the_command_line_is_told_why_if_it_is_asked_for(tune: Path)
         ear.settimeout(5)
         target = f"127.0.0.1:{ear.getsockname()[1]}"
         said = finished(
-            *("play", tune, "--bars", "1", "--quiet", "--midi", "none", "--control", "0"),
+            *(
+                "play",
+                tune,
+                "--bars",
+                "1",
+                "--quiet",
+                "--midi",
+                "none",
+                "--control",
+                "0",
+                "--http",
+                "0",
+            ),
             *("--osc", target, "--why"),
         )
         assert said == Said(0, "", "")
@@ -653,9 +726,60 @@ def test_a_taken_control_port_is_a_warning_unless_it_was_asked_for(tune: Path) -
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = str(other.getsockname()[1])
-        said = finished("play", tune, "--quiet", "--bars", "1", "--control", port)
+        common = ("play", tune, "--quiet", "--bars", "1", "--http", "0", "--control", port)
+        said = finished(*common)
         assert said.status == 2
         assert port in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.real
+def test_a_taken_page_port_ends_it_only_if_it_was_asked_for(tune: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        common = ("play", tune, "--quiet", "--bars", "1", "--midi", "none", "--control", "0")
+        said = finished(*common, "--http", port)
+        assert said.status == 2
+        assert port in said.err and "--http PORT" in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.real
+def test_the_token_is_made_once_and_anew_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    first, again = finished("token").out.splitlines(), finished("token").out.splitlines()
+    assert first == again
+    file = Path(first[1])
+    assert file.read_text().strip() == first[0] and file.stat().st_mode & 0o077 == 0
+    other = finished("token", "--new").out.splitlines()
+    assert other[0] != first[0] and other[1] == first[1]
+    file.chmod(0o644)
+    said = finished("token")
+    assert said.status == 2 and "chmod 600" in said.err and other[0] not in said.err
+
+
+@pytest.mark.real
+def test_the_page_is_there_while_it_plays_and_no_log_has_the_token(tune: Path) -> None:
+    port = free_port()
+    playing = started(
+        *("play", tune, "--json", "--midi", "none", "--control", "0", "--http", str(port)),
+        *("--bars", "2"),
+    )
+    assert playing.stdout is not None
+    playing.stdout.readline()
+    with urlopen(f"http://127.0.0.1:{port}/componium/transport?VALUE", timeout=10) as answer:
+        assert json.load(answer) == {"VALUE": ["playing"]}
+    out, err = playing.communicate(timeout=30)
+    assert playing.returncode == 0 and err == "" and "#" not in out
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 @pytest.mark.real
@@ -665,7 +789,9 @@ def test_every_part_is_a_port_and_a_hung_server_hangs_nobody(tune: Path, tmp_pat
     with JackServer(tmp_path) as jack:
         if "JACK       answers" not in jack.run(*ports):  # as of 3.13's binding and older servers
             lack("this Python's MIDI binding does not speak to this JACK server")
-        process = jack.python("server.cli", "play", str(tune), "--quiet", "--control", "0")
+        process = jack.python(
+            "server.cli", "play", str(tune), "--quiet", "--control", "0", "--http", "0"
+        )
         try:
             limit = time.monotonic() + 5
             while not all(f":{part}" in jack.run("jack_lsp") for part in ("tune", "bass")):

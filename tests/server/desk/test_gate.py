@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from server.desk.desk import Source
+from server.desk.keys import Keys
 from server.desk.lanes import CALM, ROOM, Lanes
 from server.desk.limits import Bucket, Echo
 from server.desk.osc import Gate
@@ -15,6 +16,7 @@ from server.desk.packet import Message
 from server.encode import osc_bundle, osc_message
 from tests.server.desk.rig import MS, SECOND, Stage
 
+TOKEN = "a-token-of-sixteen-letters"
 NEAR, FAR = ("127.0.0.1", 5000), ("192.168.1.7", 5000)
 
 
@@ -32,7 +34,7 @@ class Entrance:
             receive_all(messages, source)
 
         monkeypatch.setattr(desk, "receive_all", noted)
-        self.gate = Gate(desk, self.stage.clock.now)
+        self.gate = Gate(desk, self.stage.clock.now, Keys(TOKEN))
 
     def send(self, data: bytes, peer: tuple[str, int] = NEAR) -> None:
         self.gate.admit(data, peer, lambda data, peer: self.replies.append(peer))
@@ -174,7 +176,8 @@ def test_bundles_count_by_their_messages(entrance: Entrance) -> None:
 def test_a_sender_has_its_rate_and_a_burst_of_two_seconds(
     entrance: Entrance, address: str, rate: int
 ) -> None:
-    for nth in range(2 * rate + 50):
+    entrance.send(osc_message("/auth", TOKEN), (address, 5000))
+    for nth in range(2 * rate + 49):
         entrance.send(osc_message("/componium/tempo", 20 + nth / 99), (address, 5000))
     assert len(entrance.stage.troubles) == 1
     entrance.stage.clock.jump(5 * SECOND)
@@ -229,12 +232,59 @@ def test_one_message_for_ever_is_a_feedback_loop(entrance: Entrance) -> None:
     assert entrance.work() == [("/tempo", (92,))]
 
 
-def test_only_this_machine_is_answered(entrance: Entrance) -> None:
+def test_only_this_machine_is_heard_and_answered(entrance: Entrance) -> None:
     for peer in (FAR, NEAR, ("::1", 7), ("fe80::1%eth0", 7)):
         entrance.send(osc_message("/componium/tempo", 90), peer)
         entrance.send(osc_message("/componium/nonsense"), peer)
-    assert len(entrance.work()) == 8
+        entrance.send(osc_message("/componium/stop"), peer)
+    assert len(entrance.work()) == 5, "stop counts once"
     assert set(entrance.replies) == {NEAR, ("::1", 7)}
+    assert any("/auth" in trouble for trouble in entrance.stage.troubles)
+
+
+def test_a_stranger_shows_the_token_and_is_heard_until_he_is_silent_too_long(
+    entrance: Entrance,
+) -> None:
+    clock, level = entrance.stage.clock, osc_message("/componium/tempo", 90)
+    for wrong in (osc_message("/auth", "wrong"), osc_message("/auth", 1), osc_message("/auth")):
+        entrance.send(wrong, FAR)
+        entrance.send(level, FAR)
+    assert entrance.work() == [] and entrance.replies == []
+    entrance.send(osc_message("/auth", TOKEN), FAR)
+    assert entrance.replies == [FAR]
+    entrance.send(level, (FAR[0], FAR[1] + 1))
+    assert entrance.work() == [], "another port is somebody else"
+    for _ in range(3):
+        clock.jump(20 * 60 * SECOND)
+        entrance.send(level, FAR)
+        assert entrance.work() == [("/tempo", (90,))]
+    clock.jump(31 * 60 * SECOND)
+    entrance.send(level, FAR)
+    assert entrance.work() == []
+    entrance.send(osc_message("/auth", TOKEN), FAR)
+    heard = 0
+    for _ in range(38):
+        clock.jump(20 * 60 * SECOND)
+        entrance.send(level, FAR)
+        heard += len(entrance.work())
+    assert heard == 36, "for 12 hours at most"
+
+
+@pytest.mark.parametrize(("peer", "role"), [(NEAR, "edit"), (FAR, "control")])
+def test_the_token_opens_more_where_nobody_can_have_read_it(
+    entrance: Entrance, peer: tuple[str, int], role: str
+) -> None:
+    roles: list[str] = []
+    entrance.stage.desk.receive_all = (  # type: ignore[method-assign]
+        lambda messages, source: roles.append(source.role)
+    )
+    entrance.send(osc_message("/auth", TOKEN), peer)
+    entrance.send(osc_message("/componium/tempo", 90), peer)
+    entrance.work()
+    entrance.stage.clock.jump(13 * 3600 * SECOND)
+    entrance.send(osc_message("/componium/tempo", 90), peer)
+    entrance.work()
+    assert roles == [role, "control"] if peer == NEAR else [role]
 
 
 def test_answers_are_not_answered(entrance: Entrance) -> None:
