@@ -7,11 +7,12 @@ theme; the one whose likeness is nearest to what is asked for is played.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
-from math import isfinite
+from functools import partial
+from math import isfinite, log
 from random import Random
 from typing import NamedTuple
 
@@ -39,9 +40,17 @@ from engines.motif import (
     value_name,
     words,
 )
+from engines.taste import Lesson
 
 #: What a statement may do.
 ACTS = ("state", "answer", "vary", "sequence", "fragment", "simplify", "ornament", "rest")
+
+#: Those that praise makes more or less frequent, and under which names it is kept.
+_BENDING = ("answer", "vary", "sequence", "fragment", "simplify", "ornament")
+_ACTS, _WAYS = "acts", "ways"
+
+#: How much nearer a development seems for being liked e times as much.
+_CHARM = 0.05
 
 #: Plans for one round of a theme, by how often it has come: plain first, then further away.
 _FIRST = ("state answer vary rest", "state state vary rest", "state answer rest vary")
@@ -65,12 +74,24 @@ _CALM = 0.15
 
 
 class Said(Origin):
-    """Which theme a symbol is from, in which statement, what was done, and the theme's bar."""
+    """Which theme a symbol is from, in which statement, what was done, and the theme's bar.
 
-    __slots__ = ("bar", "done", "number", "theme")
+    act, ways: what of the plan that was, and the ways of developing in it.
+    """
 
-    def __init__(self, theme: str, number: int, done: str, bar: int) -> None:
+    __slots__ = ("act", "bar", "done", "number", "theme", "ways")
+
+    def __init__(
+        self,
+        theme: str,
+        number: int,
+        done: str,
+        bar: int,
+        act: str = "rest",
+        ways: tuple[str, ...] = (),
+    ) -> None:
         self.theme, self.number, self.done, self.bar = theme, number, done, bar
+        self.act, self.ways = act, ways
 
     def __str__(self) -> str:
         return f"{self.theme}, statement {self.number}, bar {self.bar}: {self.done}"
@@ -80,6 +101,7 @@ class _Idea(NamedTuple):
     motif: Motif
     done: str
     likeness: float
+    ways: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -140,6 +162,13 @@ class ThemeEngine:
     def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         return _Stream(self, rng, controls).play()
 
+    def lessons(self, origin: Origin) -> Iterator[Lesson]:
+        """What the statement did, and the ways in which it was developed."""
+        if isinstance(origin, Said) and origin.act in _BENDING:
+            yield Lesson(_ACTS, origin.act)
+            for way in origin.ways:
+                yield Lesson(_WAYS, way, 1 / len(origin.ways))
+
 
 class _Stream:
     """One performance of the themes."""
@@ -152,7 +181,9 @@ class _Stream:
         )
         self.given = engine.plan.split()
         self.graces = engine.graces
-        self.rested = False  # in the last statement
+        self.did = "rest"  # in the last statement
+        self.ways: tuple[str, ...] = ()
+        self.rested = False
         self.acts: list[str] = []
         self.rounds = 0  # since this theme began
         self.theme: Motif | None = None
@@ -167,10 +198,11 @@ class _Stream:
             yield from self._aligned()
             number += 1
             motif, done, theme = self._statement()
+            act, ways = self.did, self.ways
             row = words(motif) if isinstance(motif, Motif) else self._silence(motif)
             for name, at in row:
                 self._think()
-                yield Symbol(name, Said(theme, number, done, int(at // self.bar) + 1))
+                yield Symbol(name, Said(theme, number, done, int(at // self.bar) + 1, act, ways))
 
     def _aligned(self) -> Iterator[Symbol]:
         """Wait for a bar line where something has taken the part off it."""
@@ -223,7 +255,32 @@ class _Stream:
                 came = max(self.rounds, int(self._live("visit", 1, _FAR)) - 1)
                 self.acts = self.rng.choice(_LATER if came else _FIRST).split()
             self.rounds += 1
-        return self.acts.pop(0)
+        return self._bent(self.acts.pop(0))
+
+    def _bent(self, act: str) -> str:
+        """The act, or one that listeners like better; where there is no praise, always the act.
+
+        What they dislike gives way to the others, as they are liked; what they like comes in the
+        place of others too.
+        """
+        if self.given or act not in _BENDING or not self._praised(_ACTS):
+            return act
+        factors = {each: self._liked(_ACTS, each) for each in _BENDING}
+        left = max(1 - factors[act], 0.0) / (len(_BENDING) - 1)
+        weights = [
+            factor if each == act else max(factor - 1, 0.0) / 4 + left * factor
+            for each, factor in factors.items()
+        ]
+        return self.rng.choices(_BENDING, weights)[0]
+
+    def _praised(self, context: str) -> Mapping[str, tuple[float, float]]:
+        taste = self.controls.taste
+        return taste.bent.get(context, {}) if taste is not None else {}
+
+    def _liked(self, context: str, option: str) -> float:
+        """By how much what listeners made of it bends a weight; 1 where they said nothing."""
+        praised, taste = self._praised(context), self.controls.taste
+        return taste.factor(praised, option) if taste is not None and praised else 1.0
 
     def _live(self, name: str, low: float, high: float) -> float:
         value = self.controls.get(name)
@@ -249,8 +306,10 @@ class _Stream:
         """The next music, or so many bars of rest; what was done; the theme's name."""
         theme = self._choose()
         act, room = self._act(), self._room(theme)
+        self.did, self.ways = act, ()
         self.rested = act == "rest" or (room == 1 < theme.bars and not self._last(1))
         if self.rested:
+            self.did = "rest"
             return min(room, 4), "rests", theme.name
         motif, done = getattr(self, f"_{act}")(theme)
         motif, more = self._moved_by_mood(motif, act in ("state", "answer"))
@@ -301,10 +360,12 @@ class _Stream:
 
         def misses(idea: _Idea) -> float:
             height = sum(note.step for note in idea.motif.notes) / len(idea.motif.notes) - home
-            return abs(idea.likeness - wanted) - 0.02 * valence * max(-3.0, min(3.0, height))
+            missed = abs(idea.likeness - wanted) - 0.02 * valence * max(-3.0, min(3.0, height))
+            return missed - _CHARM * sum(log(self._liked(_WAYS, way)) for way in idea.ways)
 
         best = min(self.ideas, key=misses)
         self.ideas.remove(best)
+        self.ways = best.ways
         return best.motif, f"{best.done} (likeness {best.likeness:.2f})"
 
     def _sequence(self, theme: Motif) -> tuple[Motif, str]:
@@ -382,7 +443,7 @@ class _Stream:
 
     def _idea(self, theme: Motif) -> Generator[int, None, None]:
         strength = min(1.0, (1 - self._wanted()) / 0.6 * self.thoughts.uniform(0.5, 1.3))
-        motif, done = develop(theme, self.thoughts, strength)
+        motif, done, ways = develop(theme, self.thoughts, strength, partial(self._liked, _WAYS))
         yield len(motif.notes) * 20
         if done and (near := (yield from compare(theme, motif))) >= 0.35:
-            self.ideas.append(_Idea(motif, done, near))
+            self.ideas.append(_Idea(motif, done, near, ways))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
+from typing import NamedTuple
 
 from .alike import likeness
 from .changes import augment, diminish, fragment, join, ornament, sequence, simplify
@@ -175,10 +176,27 @@ _WAYS: tuple[tuple[_Way, float, float], ...] = (
 LOWEST, HIGHEST = -7, 13  # steps that a development keeps within
 
 
-def develop(motif: Motif, rng: Random, strength: float) -> tuple[Motif, str]:
-    """One development, not compared with the theme: more ways at once the stronger, 0 to 1."""
-    fit = [(way, weight) for way, weight, least in _WAYS if least <= strength]
-    done, said = motif, []
+#: What each way is called, as listeners' praise is kept by it.
+WAYS = {way: way.__name__[1:].replace("_", " ") for way, _, _ in _WAYS}
+
+
+class Developed(NamedTuple):
+    """A development. done: what was done, in words.  ways: what each of that is called."""
+
+    motif: Motif
+    done: str
+    ways: tuple[str, ...]
+
+
+def develop(
+    motif: Motif, rng: Random, strength: float, liked: Callable[[str], float] = lambda way: 1.0
+) -> Developed:
+    """One development, not compared with the theme: more ways at once the stronger, 0 to 1.
+
+    liked: a factor on how likely each way is, by what it is called.
+    """
+    fit = [(way, weight * liked(WAYS[way])) for way, weight, least in _WAYS if least <= strength]
+    done, said, ways = motif, [], []
     for _ in range(1 + int(strength * 2.5 + rng.random() * 0.8)):
         way = rng.choices([way for way, _ in fit], [weight for _, weight in fit])[0]
         made = way(done, rng)
@@ -188,7 +206,8 @@ def develop(motif: Motif, rng: Random, strength: float) -> tuple[Motif, str]:
         if min(steps) >= LOWEST and max(steps) <= HIGHEST and made[1] not in said:
             done = made[0]
             said.append(made[1])
-    return done, ", ".join(said)
+            ways.append(WAYS[way])
+    return Developed(done, ", ".join(said), tuple(ways))
 
 
 def vary(motif: Motif, rng: Random, amount: float = 0.5) -> tuple[Motif, str]:
@@ -204,7 +223,7 @@ def vary(motif: Motif, rng: Random, amount: float = 0.5) -> tuple[Motif, str]:
     best, apart = (motif, "as it is"), amount * 0.6
     for _ in range(8):
         made = develop(motif, rng, min(1.0, amount * rng.uniform(0.6, 1.3)))
-        found = abs(likeness(motif, made[0]) - wanted)
-        if made[1] and found < apart:
-            best, apart = made, found
+        found = abs(likeness(motif, made.motif) - wanted)
+        if made.done and found < apart:
+            best, apart = (made.motif, made.done), found
     return best
