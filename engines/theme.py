@@ -35,6 +35,7 @@ from engines.motif import (
     parse,
     sequence,
     simplify,
+    strength_for,
     thin,
     transpose,
     value_name,
@@ -442,7 +443,7 @@ class _Stream:
         self.thinking = None
 
     def _idea(self, theme: Motif) -> Generator[int, None, None]:
-        strength = min(1.0, (1 - self._wanted()) / 0.6 * self.thoughts.uniform(0.5, 1.3))
+        strength = strength_for(self._wanted()) * self.thoughts.uniform(0.5, 1.3)
         motif, done, ways = develop(theme, self.thoughts, strength, partial(self._liked, _WAYS))
         yield len(motif.notes) * 20
         if done and (near := (yield from compare(theme, motif))) >= 0.35:

@@ -49,7 +49,7 @@ from .value import (
     word,
     words,
 )
-from .variation import develop, vary
+from .variation import develop, strength_for, vary
 
 __all__ = [
     "CHARACTERS",
@@ -97,6 +97,7 @@ __all__ = [
     "scored",
     "sequence",
     "simplify",
+    "strength_for",
     "strong_beats",
     "text",
     "thin",

@@ -237,3 +237,20 @@ def test_it_plays_in_a_scene() -> None:
         """
     )
     assert try_out(scene, 16) == ([], [])
+
+
+@pytest.mark.parametrize("asked", [0.9, 0.7, 0.5])
+def test_developments_are_as_like_their_theme_as_is_asked(asked: float) -> None:
+    found = []
+    for seed in range(6):
+        theme = generate(Random(seed), bars=8 if seed % 2 else 4)
+        row: dict[int, list[str]] = {}
+        for _, symbol, said in pull(
+            ThemeEngine(theme), 96, seed, lambda bar: {"likeness": asked, "theme": 1.0}
+        ):
+            if said.act == "vary":
+                row.setdefault(said.number, []).append(symbol.name)
+        whole = [parse(" ".join(each), "heard", theme.bar) for each in row.values()]
+        found += [likeness(theme, each) for each in whole if each.bars == theme.bars]
+    assert len(found) > 20
+    assert abs(sum(found) / len(found) - asked) < 0.06
