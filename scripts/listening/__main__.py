@@ -37,11 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     walk.add_argument("names", nargs="*", default=["default"], metavar="SCENE|STYLE:WORD")
     walk.add_argument("--seed", type=int, default=1)
     walk.add_argument("--rest", type=int, default=REST, help="bars in a mood once it is reached")
+    audio = commands.add_parser("audio", help="what a synth makes of it; needs fluidsynth")
+    audio.add_argument("names", nargs="*", default=["default"], metavar="SCENE|STYLE:WORD")
+    audio.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
+    audio.add_argument("--seed", type=int, default=1)
+    audio.add_argument("--parts", action="store_true", help="each part in the mix, too")
+    audio.add_argument("--soundfont", type=Path)
+    audio.add_argument("-o", "--output", type=Path, help="a folder for WAV files")
     roll = commands.add_parser("roll", help="a piano roll of a scene, a style or a MIDI file")
     roll.add_argument("name", metavar="SCENE|STYLE:WORD|FILE.mid")
     roll.add_argument("--seed", type=int, default=1)
     roll.add_argument("-o", "--output", type=Path, required=True, help="a .svg or .png")
-    for each in (scene, moods, recall, roll):
+    for each in (scene, moods, recall, audio, roll):
         each.add_argument("--bars", type=int, default=64)
     options = ask.parse_args(argv)
     try:
@@ -55,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(report.parts_report(name, seeds[0], options.bars))
         elif options.command == "walk":
             print(walk_report(options.names, options.seed, options.rest))
+        elif options.command == "audio":
+            from scripts.listening.audio import audio_report  # numpy comes with the tests' tools
+
+            where = options.soundfont, options.output, options.parts
+            print(audio_report(options.names, options.words, options.seed, options.bars, *where))
         elif options.command in ("moods", "recall"):
             styles = options.styles or scenes.styles()
             if not styles:
