@@ -547,8 +547,11 @@ class Desk:
 
     def _fetch(self, wish: _Wish) -> Scene:
         if wish.kind == "style":
-            name = self._playable().name
-            scene = self._load(str(self.scenes().get(name, name)), wish.name)
+            playing = self._playable()
+            file = str(self.scenes().get(playing.name, playing.name))
+            scene = self._load(file, wish.name)
+            if scene.seed != playing.seed:  # else other themes would be invented
+                scene = scene.with_seed(playing.seed)
         else:
             scene = self._load(str(self.scenes()[wish.name]), "")
         rehearse(scene)

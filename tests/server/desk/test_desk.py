@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.theme import ThemeEngine
 from server.desk.desk import Complaints, Source, plain
 from server.journal import Troubled
 from server.scene import Scene
@@ -251,6 +252,26 @@ async def test_a_style_alone_may_be_asked_for_as_a_scene(stage: Stage) -> None:
     await stage.loaded()
     assert (stage.player.scene.name, stage.player.scene.style) == ("folk", "jazz")
     assert "picking" not in {part.name for part in stage.player.scene.parts}
+
+
+async def test_another_style_keeps_the_themes_that_the_seed_invented(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "songs.toml").write_text("[themes.home]\nnotes = '1:1/2 5:1/2'\n")
+    tables = "[themes]\nfile = 'songs.toml'\n[themes.free]\n"
+    (tmp_path / "mine.toml").write_text(f"style = 'folk'\n{tables}")
+    stage.send("/scene", "mine", "now")
+    await stage.loaded()
+    stage.send("/seed", 7, "now")
+    assert stage.player.scene is not None
+    before = stage.player.scene.themes(stage.player.scene.seed)
+    stage.send("/style", "jazz", "now")
+    await stage.loaded()
+    scene = stage.player.scene
+    assert (scene.style, scene.seed) == ("jazz", 7)
+    assert scene.themes(scene.seed) == before
+    [tune, *_] = [part.engine for part in scene.parts if isinstance(part.engine, ThemeEngine)]
+    assert tune.themes == before
 
 
 @pytest.mark.parametrize(
