@@ -15,6 +15,8 @@ REGISTRY: dict[str, tuple[str, str, str]] = {
     "lsystem": ("engines.lsystem", "LSystem", "rules applied everywhere at once (Lindenmayer)"),
     "markov": ("engines.markov", "Markov", "variable-order chains learnt from tunes or text"),
     "theme": ("engines.theme", "ThemeEngine", "states a theme and develops it, phrase by phrase"),
+    "continuator": ("engines.continuator", "Continuator", "answers a player in their own style"),
+    "follow": ("engines.follow", "Follow", "the chords that a player holds lead the harmony"),
     "performer": ("engines.performer", "Performer", "raw gestures played in key and in time"),
 }
 

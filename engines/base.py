@@ -120,7 +120,18 @@ class Praise(NamedTuple):
     amount: float
 
 
-News = Heard | Praise
+class Held(NamedTuple):
+    """News: a player holds a chord, from a beat on until another.
+
+    chord: its name, as `Cm7/G`.  pitches: the MIDI numbers that are held, lowest first.
+    """
+
+    beat: Fraction
+    chord: str
+    pitches: tuple[int, ...]
+
+
+News = Heard | Praise | Held
 
 
 class Live(NamedTuple):
@@ -152,6 +163,7 @@ LIVE: dict[str, Live] = {
     "visit": Live(1, "how often this section has come by now, from 1"),
     "theme": Live(0, "which of the scene's themes is due, from 1; 0 for each in turn"),
     "likeness": Live(1, "how like itself that theme is to be, 0 to 1"),
+    "playing": Live(0, "whether a player is playing whom the part listens to, 0 or 1"),
 }
 IN = "in_"
 
@@ -213,7 +225,7 @@ class Engine(Protocol):
     "bar" the quarter notes in its bars; one that reads "named themes" gets those it is given the
     names of. Another seed's themes take the place of the old in both.
 
-    What else an engine may say of itself is optional: `Closes`, `Reads` and `Structured`.
+    What else an engine may say of itself is optional: `Closes`, `Reads`, `Yields` and `Structured`.
     """
 
     def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
@@ -245,6 +257,14 @@ class Reads(Protocol):
     def reads(self) -> Iterable[Use]:
         """Each live value that it may ever ask for, where it is first written."""
         ...
+
+
+@runtime_checkable
+class Yields(Protocol):
+    """An engine that makes room for a player: what is planned of it is dropped when one begins."""
+
+    @property
+    def yields(self) -> bool: ...
 
 
 @runtime_checkable

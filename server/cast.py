@@ -206,6 +206,15 @@ class Cast:
         sting.part.controls.taste = self.named[sting.name].part.controls.taste
         return sting
 
+    def renew(self, scene: Scene) -> None:
+        """Go on as this scene, which is the same but for some engines: those begin afresh."""
+        self.scene = scene
+        for playing, spec in zip(self.everyone, scene.ensemble, strict=True):
+            old = playing.spec
+            if spec.engine is not old.engine or spec.reading is not old.reading:
+                playing.part.renew(spec)
+                playing.spec = spec
+
     def cut_stings(self, beat: Fraction) -> list[PendingCue]:
         """What tells of the stingers that still sound at a beat that they end there."""
         return [

@@ -138,6 +138,18 @@ def play(
             help="Part of a MIDI port's name, new virtual ports, or no MIDI.",
         ),
     ] = "",
+    midi_in: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--midi-in",
+            metavar="PORT|virtual|none",
+            help="Hear this instead of the scene's own MIDI input; repeatable.",
+        ),
+    ] = None,
+    mappings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Keep there what MIDI learn has learnt."),
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
     ] = None,
@@ -220,8 +232,10 @@ def play(
         lan=lan,
         origins=tuple(origin or ()),
         announce=announce,
+        midi_in=tuple(midi_in or ()),
+        mappings=mappings,
     )
-    chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why)
+    chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why, wish.midi_in)
     if why and not any(spec.why for spec in chosen.outputs.values()):
         raise Mistake("--why", "no OSC target is there to be told; add --osc HOST:PORT")
     form = "json" if json else "quiet" if quiet else "view" if _drawable() else "lines"
@@ -239,13 +253,14 @@ def _chosen(
     midi: str = "",
     osc: tuple[str, ...] = (),
     why: bool = False,
+    midi_in: tuple[str, ...] = (),
 ) -> Scene:
     """The scene that the arguments ask for. Errors: Mistake."""
     from dataclasses import replace
 
     from .scene import find_scene, load_scene, routed
 
-    scene = routed(load_scene(find_scene(name)), midi, osc, why)
+    scene = routed(load_scene(find_scene(name)), midi, osc, why, midi_in)
     if seed is not None:
         if seed >= 2**63:
             raise Mistake("--seed", f"expected a number below 2^63, got {seed}")

@@ -18,6 +18,7 @@ from engines.base import (
     Engine,
     Fragment,
     Heard,
+    Held,
     Origin,
     Praise,
     Sound,
@@ -59,6 +60,7 @@ FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
 _FINEST = 10**6  # denominator of a length that an engine hands out
 _QUARTER = Fraction(1)
+_SIXTEENTH = Fraction(1, 4)
 _TICK = Fraction(1, 2**20)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
 #: Roles whose degrees move by `_lifted`; scale steps and about how many semitones they are.
@@ -78,7 +80,8 @@ class PartSpec:
     curve: exponent on velocity, below 1 louder, above 1 softer.  swell: how much softer a
     phrase begins and ends, 0 to 1.  listens: parts whose notes the engine is told.
     role: what the part is in the ensemble, one of ROLES.  layer: the energies, 0 to 1, between
-    which it plays.
+    which it plays.  input: the MIDI input whose keys sound through it, at once or, with
+    `quantise`, on its lines.
     """
 
     name: str
@@ -115,6 +118,8 @@ class PartSpec:
     listens: tuple[str, ...] = ()
     role: str = ""
     layer: tuple[float, float] = (0.0, 1.0)
+    input: str = ""
+    quantise: Fraction | None = None
 
 
 class Trouble(NamedTuple):
@@ -249,7 +254,7 @@ class Part:
         self._grid = spec.grid or Fraction(1)
         self._degrees: dict[Degree, tuple[int, str]] = {}  # MIDI numbers …
         self._degrees_in = setting.key  # … in this key
-        self._heard: deque[Heard] = deque(maxlen=UNHEARD)
+        self._heard: deque[tuple[Fraction, Heard | Held]] = deque(maxlen=UNHEARD)
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
         self._last_pitch: int | None = None
@@ -322,9 +327,12 @@ class Part:
     ) -> tuple[Fraction, Emission] | None:
         """The next emission that is wanted and the beat it lands on, pulled if need be.
 
-        Nothing past `until` is asked of the engine, nor more than a part can foresee.
+        Nothing past `until` is asked of the engine, nor more than a part can foresee; nothing at
+        all of one that leads by what a player holds, whom nobody foresees.
         """
         at, number = self.cursor, 0
+        if self.leads and self.spec.listens:
+            until = at
         while True:
             while number >= len(self._ready):
                 if self._ended or at >= until or number >= FORESEEN:
@@ -396,7 +404,48 @@ class Part:
                 for tone in step.tones
                 if 0 <= tone.pitch <= 127
             )
-            self._heard.append(Heard(step.beat, Fragment(step.length, sounds)))
+            self._heard.append((step.beat, Heard(step.beat, Fragment(step.length, sounds))))
+
+    def listen(self, since: Fraction, news: Heard | Held) -> None:
+        """What a player has played; the engine is told from this beat on."""
+        self._heard.append((since, news))
+
+    def hush(self, beat: Fraction) -> None:
+        """Forget what the engine has handed out and is still to sound, and ask it anew from here.
+
+        From the next sixteenth on, so that it does not matter how far it had been asked.
+        """
+        self._ready.clear()
+        self._onsets.clear()
+        self.cursor = beat + -(beat - self._origin) % _SIXTEENTH
+
+    def renew(self, spec: PartSpec) -> None:
+        """Go on as this one, which has another engine or reading, from the next symbol on.
+
+        Another engine begins a fresh stream; with the same one the stream goes on.
+        """
+        begins, self.spec = spec.engine is not self.spec.engine, spec
+        if begins:
+            self._ready.clear()
+            self._begin()
+        else:
+            self._reader.reread(spec.reading)
+
+    def fitted(self, midi: int, beat: Fraction) -> int:
+        """A pitch that a hand plays as this part has it: its octave, key or chord, and range."""
+        midi += 12 * (self.spec.octave - 4)
+        if self.spec.fit:
+            near = round(beat / _SIXTEENTH) * _SIXTEENTH
+            strong = self.setting.ground(near).weight >= STRONG
+            chord = self.setting.harmonies.at(beat) if strong else None
+            if self.spec.fit == "chord" and chord is not None:
+                classes = chord.pitch_classes
+                midi = min(
+                    range(midi - 6, midi + 7), key=lambda m: (m % 12 not in classes, abs(m - midi))
+                )
+            else:
+                midi = self.setting.bar(beat).key.nearest(midi)
+        return folded(midi, *self._window(beat))
 
     def praise(self, origin: Origin, amount: float) -> None:
         """Have the engine know that a symbol of this origin was liked (above 0) or not."""
@@ -426,8 +475,8 @@ class Part:
         if taste is not None and taste.bent:
             taste.now = self._bars(at)
         heard = self._heard
-        while heard and heard[0].beat < at:
-            self.controls.tell(heard.popleft())
+        while heard and heard[0][0] < at:
+            self.controls.tell(heard.popleft()[1])
         ready = self._ready
         for _ in range(SILENT_SYMBOLS):
             try:

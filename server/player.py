@@ -16,7 +16,7 @@ from itertools import count
 from math import isclose, isfinite
 from typing import NamedTuple
 
-from engines.base import Mistake, Origin
+from engines.base import Heard, Held, Mistake, Origin, Yields
 from engines.taste import Taste
 
 from .cast import (
@@ -384,6 +384,45 @@ class Player:
     def _season(self, cast: Cast) -> None:
         for name, playing in cast.named.items():
             playing.part.controls.taste = self.taste(cast.scene.name, name)
+
+    # Players at an input ------------------------------------------------------------------
+
+    def give(self, things: Iterable[Sent]) -> None:
+        """Hand the wires what is not planned, as a note that a key holds."""
+        self._give(things)
+
+    def listening(self, name: str) -> list[Playing]:
+        """The parts that listen to an input, of the scene that plays and of those to come."""
+        everyone = [each for cast in self._casts for each in cast.parts]
+        return [playing for playing in everyone if name in playing.spec.listens]
+
+    def tell(self, name: str, news: Heard | Held) -> None:
+        """Have whoever listens to an input know what was played, as soon as that can be heard."""
+        for playing in self.listening(name):
+            playing.part.listen(self._heard_of, news)
+
+    def make_room(self, name: str, playing: bool) -> None:
+        """A player at an input begins to play, or has ended a phrase.
+
+        Engines that yield fall silent: what is planned of them, and sounds, ends.
+        """
+        for each in self.listening(name):
+            each.part.own["playing"] = float(playing)
+            engine = each.spec.engine
+            if playing and isinstance(engine, Yields) and engine.yields:
+                each.part.hush(self._heard_of)
+                self._drop(each)
+
+    def _drop(self, playing: Playing) -> None:
+        """Have nothing of a part that is planned, and end what sounds of it."""
+        for items in (self._ahead, self._sounding):
+            items[:] = [
+                item
+                for item in items
+                if not isinstance(item[2], PendingStep) or item[2].playing is not playing
+            ]
+            heapify(items)
+        self.rack.cut(playing.number)
 
     # Stingers ---------------------------------------------------------------------------
 

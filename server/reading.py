@@ -380,6 +380,11 @@ class Reader:
         self._waiting: list[tuple[Hit, Symbol]] = []
         self._cited: dict[tuple[Quote, int, int], list[tuple[Struck, str]]] = {}
 
+    def reread(self, reading: Reading) -> None:
+        """Go on with other meanings; what waits for its note value still does."""
+        self._reading = reading
+        self._meanings.clear()
+
     def read(self, symbol: Symbol) -> list[Emission]:
         """The steps that this symbol completes; none where it means nothing."""
         name = symbol.name

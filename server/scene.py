@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
@@ -19,6 +19,8 @@ from .conductor.conductor import UNCONDUCTED, ConductorSpec
 from .conductor.moodmap import ROLES
 from .direction import direction
 from .encode import PAGE, OutputSpec, osc_name
+from .inputs import InputSpec, heard_at, read_inputs
+from .mapping import MapSpec, read_maps
 from .music.groove import Groove, parse_groove
 from .music.meter import MeterMap, parse_meters
 from .music.pitch import parse_pitch
@@ -52,7 +54,8 @@ class Scene:
 
     tempo: quarter notes a minute.  phrase: bars.  controls: live values by name.
     bars: how long it is where nobody says, as in a rendering.  style: whose ensemble it has.
-    themes: the seed's own, which another seed invents anew.
+    themes: the seed's own, which another seed invents anew.  maps: what MIDI controls.
+    programs: the scenes that program changes call for, from program 1 on.
     """
 
     name: str
@@ -70,6 +73,9 @@ class Scene:
     style: str = ""
     themes: Themes = NO_THEMES
     stingers: tuple[StingerSpec, ...] = ()
+    inputs: Mapping[str, InputSpec] = field(default_factory=dict)
+    maps: tuple[MapSpec, ...] = ()
+    programs: tuple[str, ...] = ()
 
     @property
     def ensemble(self) -> tuple[PartSpec, ...]:
@@ -80,6 +86,12 @@ class Scene:
         """The same scene from another seed, its invented themes included."""
         old, new = self.themes(self.seed), self.themes(seed)
         return replace(self.changed(lambda part: _with_themes(part, old, new)), seed=seed)
+
+    def with_theme(self, theme: Motif) -> Scene:
+        """The same scene with another theme in the place of the one of that name."""
+        old, themes = self.themes(self.seed), self.themes.having(theme)
+        new = themes(self.seed)
+        return replace(self.changed(lambda part: _with_themes(part, old, new)), themes=themes)
 
     def changed(self, change: Callable[[PartSpec], PartSpec]) -> Scene:
         """The same scene with everybody in it changed so."""
@@ -182,11 +194,14 @@ def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
     bars = top.whole("bars", BARS, 1, MOST_BARS)
     controls = _controls(top.table("controls"))
     outputs = _outputs(top.table("outputs"))
+    inputs = read_inputs(top.table("inputs"))
+    maps = read_maps(top.table("map"))
+    programs = _names(top, "programs", "a scene's", ())
     feel = _feel(top)
     themes = Themes.read(top.table("themes"), base, key, meters)
     motifs = themes(seed)
     bar = meters.bar_at(Fraction(0)).meter.length
-    shared = _Shared({*LIVE, *controls}, outputs, base, bar, motifs)
+    shared = _Shared({*LIVE, *controls}, outputs, base, bar, motifs, inputs)
     conductor = direction(top, base, motifs, lambda table: _order(table, shared))
     if not said:
         bars = conductor.form.length(seed, LONGEST_FORM) or bars
@@ -196,7 +211,7 @@ def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
     stingers = [] if stings is None else _stingers(stings, parts, feel, shared)
     return Scene(
         *(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars),
-        *(conductor, style, themes, tuple(stingers)),
+        *(conductor, style, themes, tuple(stingers), inputs, maps, programs),
     )
 
 
@@ -208,6 +223,7 @@ class _Shared(NamedTuple):
     base: Path
     bar: Fraction
     themes: tuple[Motif, ...]
+    inputs: Mapping[str, InputSpec]
 
     def engine(self, name: str, made: Any, table: Table) -> Engine:
         """The engine of a table, given what it reads of the scene."""
@@ -266,7 +282,7 @@ def _parts(table: Table, feel: Mapping[str, Any], shared: _Shared) -> list[PartS
             inner.values = {**feel, **inner.values}
             parts.append(_part(name, inner, shared))
     _check_addresses(names[:MOST_PARTS], (), table)
-    _check_listening(parts, table)
+    _check_listening(parts, table, shared.inputs)
     return _with_channels(parts)
 
 
@@ -420,6 +436,8 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
     alphabet = engine.alphabet()
     if reading is None:
         reading = Reading({}, themes=shared.themes)
+    elif not reading.table and getattr(engine, "chords", False):
+        reading = replace(reading, chords=True)
     elif alphabet is not None:
         _check_reading(reading, alphabet, engine, table)
     check_live(engine, shared.known, table)
@@ -427,6 +445,7 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
     swing, unit = _swing(table)
     human_time, human_velocity = _humanize(table)
     own = DRUMS if _only_drums(reading, alphabet) else 0
+    as_played = getattr(engine, "as_played", False)
     spec = PartSpec(
         name=name,
         engine=engine,
@@ -441,8 +460,8 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
         fit=table.choice("fit", getattr(engine, "fits", ""), ("", "key", "chord")),
         voices=table.whole("voices", 4, 1, 8),
         gate=table.number("gate", 0.9, 0.01, 2),
-        velocity=table.number("velocity", 0.75, 0, 1),
-        accents=table.number("accents", 0.25, 0, 1),
+        velocity=table.number("velocity", 0.8 if as_played else 0.75, 0, 1),
+        accents=table.number("accents", 0 if as_played else 0.25, 0, 1),
         curve=_curve(table),
         swell=table.number("swell", 0, 0, 1),
         swing=swing,
@@ -462,6 +481,8 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
         listens=_names(table, "listens", "a part's", ()),
         role=table.choice("role", "", ("", *ROLES)),
         layer=_layer(table),
+        input=table.text("input"),
+        quantise=table.parsed("quantise", parse_value, None),
     )
     if known_class is not None:  # else what is left may be its engine's
         table.end()
@@ -621,15 +642,22 @@ def _names(table: Table, key: str, whose: str, default: Sequence[str]) -> tuple[
     return tuple(dict.fromkeys(names))
 
 
-def _check_listening(parts: list[PartSpec], table: Table) -> None:
+def _check_listening(parts: list[PartSpec], table: Table, inputs: Mapping[str, InputSpec]) -> None:
     """Whoever is listened to is there, leads nobody round in a ring, and hears no chords late."""
     heard = {part.name: part.listens for part in parts}
+    for name in inputs:
+        if name in heard:
+            table.amiss(name, f"an input is called {name!r} too; give the part another name", None)
     for part in parts:
         place = f"{part.name}.listens"
         for name in part.listens:
-            if name not in heard:
-                there = ", ".join(heard)
-                table.amiss(place, f"no part is called {name!r}; there are: {there}", None)
+            if name not in heard and name not in inputs:
+                there = ", ".join([*heard, *inputs])
+                table.amiss(place, f"no part or input is called {name!r}; there are: {there}", None)
+        if part.input and part.input not in inputs:
+            there = ", ".join(inputs) or "none in this scene"
+            problem = f"no input is called {part.input!r}; there are: {there}"
+            table.amiss(f"{part.name}.input", problem, None)
         reached, around = set(part.listens), list(part.listens)
         while around:
             fresh = set(heard.get(around.pop(), ())) - reached
@@ -638,7 +666,7 @@ def _check_listening(parts: list[PartSpec], table: Table) -> None:
         if part.name in reached:
             table.amiss(place, "the part would hear itself in the end; break the ring", None)
     leader = next((p for p in parts if p.reading.leads(p.engine.alphabet())), None)
-    if leader is not None and leader.listens:
+    if leader is not None and any(name not in inputs for name in leader.listens):
         problem = "the part that leads the harmony is asked first and cannot listen to others"
         table.amiss(f"{leader.name}.listens", problem, None)
 
@@ -698,13 +726,20 @@ def _part_outputs(table: Table, outputs: Mapping[str, OutputSpec]) -> tuple[str,
     return names
 
 
-def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = (), why: bool = False) -> Scene:
-    """The scene with outputs from the command line.
+def routed(
+    scene: Scene,
+    midi: str = "",
+    osc: tuple[str, ...] = (),
+    why: bool = False,
+    midi_in: tuple[str, ...] = (),
+) -> Scene:
+    """The scene with outputs and inputs from the command line.
 
     midi: "" leaves the scene's; "none" takes MIDI away; anything else (a port's name, or
     "virtual") takes the place of every MIDI output. A scene without any output gets virtual
     MIDI ports.  osc: targets that hear every part, besides the scene's own.  why: whether
-    every OSC output, the scene's own too, is told each note's symbol and origin.
+    every OSC output, the scene's own too, is told each note's symbol and origin.  midi_in: see
+    `heard_at`.
     Errors: Mistake where a target is not HOST:PORT, or where they are too many.
     """
     outputs = dict(scene.outputs)
@@ -736,7 +771,8 @@ def routed(scene: Scene, midi: str = "", osc: tuple[str, ...] = (), why: bool = 
         kept = [name for name in part.outputs if name in outputs]
         return replace(part, outputs=tuple(dict.fromkeys(kept + list(added))))
 
-    return replace(scene.changed(heard), outputs=outputs)
+    inputs = heard_at(scene.inputs, midi_in)
+    return replace(scene.changed(heard), outputs=outputs, inputs=inputs)
 
 
 def overheard(scene: Scene) -> Scene:

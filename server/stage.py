@@ -25,13 +25,16 @@ from engines.base import Mistake
 
 from .baton import Baton
 from .clock import RealClock
+from .desk.midi import Mappings
 from .hands import Hands
 from .health import Health
-from .journal import Journal, Troubled
+from .journal import Entry, Journal, Marked, Troubled
+from .keyboard import Keyboard
 from .player import HORIZON, Player
 from .prompter import Prompter
 from .rack import Rack
 from .scene import Scene, find_scene, load_scene, overheard, routed
+from .wire.ears import Ears
 from .wire.link import Link
 
 if TYPE_CHECKING:
@@ -56,10 +59,10 @@ class Wish:
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
     was asked for, so that playing without it would be wrong.  taste: the file that keeps what
     feedback teaches.  themes: the file that themes are added to when somebody asks for it.
-    feedback teaches.
     http: TCP port for page, OSCQuery and WebSocket; 0 for none.  http_insisted: likewise.
     lan: whether both listen to other machines too.  origins: web pages elsewhere that may ask.
     announce: whether the network is told of it.
+    midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn has learnt.
     """
 
     midi: str = ""
@@ -78,6 +81,8 @@ class Wish:
     lan: bool = False
     origins: tuple[str, ...] = ()
     announce: bool = False
+    midi_in: tuple[str, ...] = ()
+    mappings: Path | None = None
 
 
 class Stage:
@@ -96,10 +101,15 @@ class Stage:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: set[tuple[str, int]] = set()
         self._answered = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.player = Player(
             RealClock(), lambda ids: Rack({}, ids), journal, wish.horizon, boot=_boottime()
         )
         self._hands = Hands(self.player)
+        self.keyboard = Keyboard(self.player, self._set_alarm)
+        self._ears: Ears | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        journal.add(self._follow_inputs)
         self._links = {kind: self._link(kind) for kind in self._kinds()}
         self.player.rack.wires.update(self._links)
         self._prompter = Prompter(self.player.clock.now, self._soon)
@@ -109,7 +119,8 @@ class Stage:
     def load(self, name: str, style: str = "") -> Scene:
         """A scene as this performance plays it. Errors: Mistake."""
         wish = self.wish
-        scene = routed(load_scene(find_scene(name), style), wish.midi, wish.osc, wish.why)
+        scene = load_scene(find_scene(name), style)
+        scene = routed(scene, wish.midi, wish.osc, wish.why, wish.midi_in)
         return overheard(scene) if wish.http else scene
 
     def trouble(self, trouble: Troubled) -> None:
@@ -140,8 +151,10 @@ class Stage:
             loaded = self._load_web()
             await self._start_wires()
             self._recall_taste()
+            mappings = Mappings(self.wish.mappings)
             self.player.cue(self._scene)
-            await self._open_desk(closing, loaded)
+            await self._open_desk(closing, loaded, mappings)
+            await self._listen(self._scene)
             await self._ports_open()
             gc.collect()
             gc.freeze()
@@ -154,7 +167,10 @@ class Stage:
                 self._keep_taste()
         finally:
             await closing.aclose()
-            await asyncio.gather(*(link.close() for link in self._links.values()))
+            if self._alarm is not None:
+                self._alarm.cancel()
+            ends = [link.close() for link in self._links.values()]
+            await asyncio.gather(*ends, *([self._ears.close()] if self._ears is not None else []))
         return 128 + self._left if self._left else 0
 
     def _recall_taste(self) -> None:
@@ -222,18 +238,23 @@ class Stage:
             except OSError as error:
                 raise Mistake("", f"the {kind} wire cannot be started: {error}") from None
 
-    async def _open_desk(self, closing: contextlib.AsyncExitStack, loaded: Awaitable[None]) -> None:
+    async def _open_desk(
+        self, closing: contextlib.AsyncExitStack, loaded: Awaitable[None], mappings: Mappings
+    ) -> None:
         """Listen to who wants to control us, until closed."""
         wish = self.wish
-        if not (wish.control or wish.http):
-            return
         from .desk.desk import Desk
 
         keep = self._keep_taste if wish.taste is not None else None
         baton = Baton(self.player)
         keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
-        desk = Desk(self.player, self.load, wish.folder, keep, keep_theme)
+        ways = (keep, keep_theme, self.keyboard, mappings)
+        desk = Desk(self.player, self.load, wish.folder, *ways)
+        desk.midi.later = asyncio.get_running_loop().call_soon
+        self.keyboard.claims.append(desk.midi.claim)
         closing.callback(desk.close)
+        if not (wish.control or wish.http):
+            return
         token = self._token()
         if wish.control:
             await self._open_osc(desk, token, closing)
@@ -322,6 +343,36 @@ class Stage:
     def _later(self, ns: int, do: Callable[[], None]) -> None:
         if self._loop is not None:
             self._loop.call_at(ns / 1e9, do)
+
+    # MIDI inputs ------------------------------------------------------------------------
+
+    async def _listen(self, scene: Scene) -> None:
+        """Hear the scene's inputs; the process that does is started when the first is wanted."""
+        if scene.inputs and self._ears is None:
+            keyboard = self.keyboard
+            ears = self._ears = Ears(keyboard.heard, keyboard.state, keyboard.lost)
+            try:
+                await ears.start()
+            except OSError as error:
+                self.journal.enter(Troubled("midi in", f"cannot be heard: {error}"))
+                return
+            keyboard.ears = ears
+        self.keyboard.use(scene.inputs)
+
+    def _follow_inputs(self, entry: Entry) -> None:
+        """Have the inputs of a scene that takes over."""
+        scene = self.player.scene
+        if isinstance(entry, Marked) and entry.kind == "scene" and scene is not None:
+            task = asyncio.get_running_loop().create_task(self._listen(scene))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _set_alarm(self, at: int) -> None:
+        """Have the keyboard called at that time; an earlier call is asked for anew by itself."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        wait = max(at - self.player.clock.now(), 0) / 1e9
+        self._alarm = asyncio.get_running_loop().call_later(wait, self.keyboard.wake)
 
     async def _ports_open(self) -> None:
         """Wait until every port has said how it is, but not for long."""

@@ -74,6 +74,15 @@ class Themes:
     def __call__(self, seed: int) -> tuple[Motif, ...]:
         return _motifs(self.each, seed)
 
+    def having(self, theme: Motif) -> Themes:
+        """These with another theme in the place of the one of that name, without its chords."""
+        return Themes(
+            tuple(
+                each._replace(written=theme, chords=()) if each.name == theme.name else each
+                for each in self.each
+            )
+        )
+
     @classmethod
     def read(cls, table: Table | None, base: Path, key: Key, meters: MeterMap) -> Themes:
         """From `[themes]`: a table each, with `notes`, a `midi` file, or neither.

@@ -58,10 +58,19 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "engines.performer", "engines.taste", "server.cast", "server.music"),
         *("server.player", "server.stinger"),
     },
+    "server.inputs": {"engines.base", "server.table"},
+    "server.mapping": {"engines.base", "server.table"},
+    "server.touch": set(),
+    "server.keyboard": {
+        *("engines.base", "engines.motif", "server.cast", "server.encode", "server.inputs"),
+        *("server.journal", "server.music", "server.player", "server.touch"),
+        "server.wire.protocol",
+    },
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
         *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
         *("server.workshop", "server.stinger", "server.themes"),
+        *("server.inputs", "server.mapping"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
@@ -111,7 +120,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
         *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
-        "engines.performer",
+        *("engines.performer", "server.keyboard", "server.mapping"),
     },
     "server.desk.feed": {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
@@ -123,7 +132,15 @@ MAY: dict[str, set[str]] = {
     "server.survey": {"server.wire"},
     "server.stage": {
         *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
-        *("server.rack", "server.scene", "server.wire.link", "server.desk", "server.hands"),
+        *(
+            "server.rack",
+            "server.scene",
+            "server.wire.link",
+            "server.desk",
+            "server.hands",
+            "server.keyboard",
+            "server.wire.ears",
+        ),
         "server.baton",
         "server.prompter",
     },

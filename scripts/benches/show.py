@@ -57,7 +57,7 @@ class Show:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         for child in children:
             folder = Path("/proc") / child
-            if b"server.wire" in (folder / "cmdline").read_bytes():
+            if b"server.wire" in (folder / "cmdline").read_bytes().split(b"\0"):
                 kind = "midi" if "rtmidi" in (folder / "maps").read_text() else "osc"
                 found[kind] = int(child)
         return found

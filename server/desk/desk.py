@@ -18,6 +18,7 @@ from engines.performer import Playable
 from server.cast import setting_of
 from server.encode import osc_name
 from server.journal import Troubled
+from server.keyboard import Keyboard
 from server.mixer import Strip
 from server.part import Agenda, Part
 from server.player import SCENE, SEED, Player, Receipt
@@ -26,6 +27,7 @@ from server.style import shipped
 from server.when import parse_when
 
 from .conducting import conducting_nodes
+from .midi import Mappings, MidiControl, midi_nodes
 from .playing import part_by_hand, playing_nodes
 from .sent import is_echo, is_sent
 from .tree import LONGEST, ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
@@ -131,7 +133,7 @@ class Desk:
     the command line wants; it is called off the loop.  folder: where the started scene lies; its
     scenes may be asked for by name, besides the shipped ones.  keep: saves what feedback has
     taught, and says where; None where it is not to be saved.  keep_theme: the same for a theme
-    by its name, or "" for all.
+    by its name, or "" for all.  keyboard: the MIDI inputs.  mappings: what was learnt of them.
     """
 
     def __init__(
@@ -141,11 +143,15 @@ class Desk:
         folder: Path | None = None,
         keep: Callable[[], str] | None = None,
         keep_theme: Callable[[str], str] | None = None,
+        keyboard: Keyboard | None = None,
+        mappings: Mappings | None = None,
     ) -> None:
         self._saving, self._saving_theme = keep, keep_theme
         self.answers = 0  # receipts so far: while that stands, nobody has changed anything
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
+        self.keyboard = keyboard or Keyboard(player)
+        self.midi = MidiControl(self, Source, mappings)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
         self._last: dict[str, tuple[list[tuple[str, tuple[Value, ...]]], int]] = {}
         self._wish: _Wish | None = None  # the newest
@@ -262,6 +268,7 @@ class Desk:
         )
         yield from conducting_nodes(player, moment, self._keep_theme)
         yield from playing_nodes(player, self._keep)
+        yield from midi_nodes(self.midi, self.keyboard)
 
     def part_nodes(self, name: str) -> Iterator[Node]:
         """The strip of one part."""

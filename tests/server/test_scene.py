@@ -644,7 +644,7 @@ LISTENER = "[parts.{0}]\nengine = 'markov'\ntext = '{1}'\nlistens = {2}\n"
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ([("a", "C D", "'b'")], "no part is called 'b'; there are: a"),
+        ([("a", "C D", "'b'")], "no part or input is called 'b'; there are: a"),
         ([("a", "C D", "'a'")], "hear itself"),
         ([("a", "C D", "'b'"), ("b", "C D", "['c']"), ("c", "C", "['a', 'b']")], "ring"),
         ([("a", "I V I", "'b'"), ("b", "C D", "[]")], "leads the harmony"),

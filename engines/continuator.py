@@ -1,0 +1,147 @@
+"""The Continuator (Pachet 2002): learns from what a player plays, and answers in their style.
+
+A phrase ends where the player falls silent. It goes into a prefix tree at several degrees of
+likeness; the answer is drawn from whatever followed the longest context like the phrase's end, and
+each note comes back as it was played, with its loudness and its timing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from random import Random
+
+from .base import Controls, Fragment, Heard, Mistake, Origin, Symbol
+from .items import BREAK, Item, cut, value_name
+from .prefix import MAX_ORDER, Chain, Link
+
+#: Items and ends of phrases that may be remembered.
+MOST_REMEMBERED = 100_000
+#: Quarter notes of one answer, at most.
+LONGEST = Fraction(64)
+#: How often it looks whether a phrase has ended.
+_LOOK = "Rest:1/16"
+#: Lengths that count as alike: the nearest of these, in quarter notes.
+_ALIKE = tuple(Fraction(1, 8) * 2**power for power in range(8))
+#: How alike what was played must be, strictest first; Pachet's reduction functions.
+_REDUCTIONS = (
+    ("pitch", "duration", "velocity"),
+    ("pitch", "duration"),
+    ("pitch",),
+    ("region",),
+)
+
+
+class Answer(Origin):
+    """Which answer a note belongs to, and the context that it was drawn from."""
+
+    __slots__ = ("context", "number", "view")
+
+    def __init__(self, number: int, context: tuple[str, ...], view: str) -> None:
+        self.number, self.context, self.view = number, context, view
+
+    def __str__(self) -> str:
+        after = f"as played after {' '.join(self.context)}" if self.context else "as played once"
+        return f"answer {self.number}: {after}" + (f", by {self.view}" if self.view else "")
+
+
+@dataclass(frozen=True)
+class Continuator:
+    """Answers each phrase of the player it listens to, and is silent while that one plays.
+
+    order: how many notes or chords back it looks, 1 to 10.  length: quarter notes of an answer;
+    0 for as long as the phrase was, 1 to 64 at most.  remember: how much of what was played it
+    keeps, in notes, chords and rests.
+    Laws: an answer depends on the seed, on how many there were before, and on what was played, not
+    on when it was asked for; every sound in it was played, as loud, as long and, within its chord,
+    at the same moment.
+    """
+
+    order: int = 4
+    length: float = 0.0
+    remember: int = 4000
+
+    #: That what is planned is dropped when the player begins, and sounds as loud as it was played.
+    yields = True
+    as_played = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.order <= MAX_ORDER:
+            raise Mistake("order", f"expected 1 to {MAX_ORDER} notes back, got {self.order}")
+        if self.length and not 1 <= self.length <= LONGEST:
+            raise Mistake("length", f"expected 0 or 1 to {LONGEST} beats, got {self.length:g}")
+        if not 16 <= self.remember <= MOST_REMEMBERED:
+            wanted = f"expected 16 to {MOST_REMEMBERED} notes"
+            raise Mistake("remember", f"{wanted}, got {self.remember}")
+
+    def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
+        """Endless: sixteenth rests while there is nothing to answer."""
+        own, number = rng.getrandbits(64), 0
+        chain = Chain(_REDUCTIONS, [lambda item: True], room=self.remember)
+        while True:
+            phrase = self._learn(chain, controls)
+            if phrase is None or controls.get("playing") > 0:
+                yield Symbol(_LOOK)
+                continue
+            number += 1
+            yield from self._answer(chain, phrase, number, Random(f"{own}/{number}"), controls)
+
+    def alphabet(self) -> frozenset[str] | None:
+        """Open: what is played."""
+        return None
+
+    def _learn(self, chain: Chain, controls: Controls) -> Fragment | None:
+        """Take in the phrases since the last look; the last of them."""
+        last = None
+        for news in controls.news():
+            if isinstance(news, Heard) and news.fragment.sounds:
+                last = news.fragment
+                # What ends a phrase is told when the next begins: an answer is to go on instead.
+                chain.memory.learn(chain.link(BREAK))
+                for item in _items(last):
+                    chain.memory.learn(chain.link(item))
+        return last
+
+    def _answer(
+        self, chain: Chain, phrase: Fragment, number: int, rng: Random, controls: Controls
+    ) -> Iterator[Symbol]:
+        past: deque[Link] = deque(map(chain.link, _items(phrase)[-MAX_ORDER:]), MAX_ORDER)
+        end = chain.link(BREAK)
+        left = min(Fraction(self.length) if self.length else max(phrase.length, _ONE), LONGEST)
+        while left > 0 and not controls.get("playing") > 0:
+            node = chain.node(past, self.order)
+            link = None if node is None else chain.memory.table(node, 0).draw(1.0, rng.random)[1]
+            if link is None or link.item is BREAK:
+                if not past or past[-1].item is BREAK:
+                    return
+                past.append(end)  # a phrase ended so: go on as one begins
+                continue
+            past.append(link)
+            item, fragment = link.item, link.item.fragment
+            if node is None or fragment is None:
+                return
+            fragment = fragment._replace(length=min(fragment.length, left))
+            left -= fragment.length
+            view = " ".join(_REDUCTIONS[node.level]) if node.level else ""
+            yield Symbol(item.name, Answer(number, node.context(), view), (), fragment)
+
+
+_ONE = Fraction(1)
+
+
+def _items(phrase: Fragment) -> list[Item]:
+    """A phrase cut into chords, notes and rests, their lengths named by what they are like."""
+    return [item._replace(duration=_alike(item)) for item in cut(phrase)]
+
+
+def _alike(item: Item) -> str:
+    length = item.fragment.length if item.fragment is not None else _ONE
+    return value_name(min(_ALIKE, key=partial(_ratio, length)))
+
+
+def _ratio(length: Fraction, other: Fraction) -> Fraction:
+    """How far apart two lengths are, as a factor."""
+    return max(length / other, other / length) if length > 0 else other

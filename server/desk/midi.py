@@ -1,0 +1,342 @@
+"""MIDI to the tree: mapped knobs and pads, learning them, programs that call for scenes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.base import Mistake
+from server.keyboard import Keyboard
+from server.mapping import (
+    MOST_MAPS,
+    Board,
+    Knob,
+    MapSpec,
+    Moved,
+    Range,
+    Reader,
+    Trigger,
+    from_data,
+    to_data,
+)
+from server.player import Receipt
+from server.scene import Scene
+
+from .tree import Argument, Node, Told, Value
+
+if TYPE_CHECKING:
+    from .desk import Desk, Source
+
+PREFIX = "/componium"
+LEARNING = 30_000_000_000  # ns for which a knob is waited for
+PAIRED = 500_000_000  # ns within which the low half tells that a controller has 14 bits
+LARGEST = 1 << 20  # bytes of a file of mappings
+FORMAT = "componium mappings 1"
+
+
+class Mappings:
+    """What has been learnt, and the file that keeps it; None for this performance only."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """Errors: Mistake where the file is there and cannot be understood."""
+        self.file, self.board = file, Board()
+        if file is None or not file.exists():
+            return
+        try:
+            if file.stat().st_size > LARGEST:
+                raise Mistake("", f"larger than {LARGEST} bytes")
+            data = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(data, dict) or data.get("format") != FORMAT:
+                raise Mistake("", f"expected format {FORMAT!r}")
+            maps = data.get("maps")
+            if not isinstance(maps, list) or len(maps) > MOST_MAPS:
+                raise Mistake("maps", f"expected a list of at most {MOST_MAPS}")
+            self.board = Board([from_data(each if isinstance(each, dict) else {}) for each in maps])
+        except (OSError, ValueError, RecursionError) as error:
+            raise Mistake("--mappings", f"{file} cannot be read: {error}") from None
+
+    def keep(self) -> str:
+        """Save, whole or not at all; where. Errors: Mistake."""
+        if self.file is None:
+            return "until the end of this performance; play with --mappings FILE.json to keep it"
+        fresh = self.file.with_name(f"{self.file.name}.new")
+        data = {"format": FORMAT, "maps": [to_data(spec) for spec in self.board.specs]}
+        try:
+            fresh.write_text(json.dumps(data, indent=1), encoding="utf-8")
+            fresh.replace(self.file)
+        except OSError as error:
+            raise Mistake("learn", f"{self.file} cannot be written: {error.strerror}") from None
+        return f"kept in {self.file.name}"
+
+
+class MidiControl:
+    """What MIDI messages do to the desk's tree.
+
+    later: called with what sends the values that have gathered; with a loop, its `call_soon`, so
+    that of a turned knob's values the last is set once for all that came in together.
+    Law: nothing reaches the player but through the desk, with the role control.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        source: Callable[[str], Source],
+        mappings: Mappings | None = None,
+        later: Callable[[Callable[[], None]], object] = lambda work: work(),
+    ) -> None:
+        self._desk, self._source, self.later = desk, source, later
+        self.mappings = mappings or Mappings()
+        self._scene_board = Board()
+        self._board_of: Scene | None = None
+        self._readers: dict[str, Reader] = {}
+        self._sources: dict[str, Source] = {}
+        self._learning: tuple[MapSpec, int, Told] | None = None
+        self._learnt: tuple[MapSpec, int] | None = None
+        self._gathered: dict[str, tuple[list[Value], str]] = {}
+
+    # Messages ---------------------------------------------------------------------------
+
+    def claim(self, name: str, data: bytes) -> bool:
+        """Do what a message of an input is mapped to; whether it is not to be played as well."""
+        reader = self._readers.setdefault(name, Reader(name))
+        claimed = False
+        for moved in reader.read(data):
+            if self._learn(moved):
+                return True
+            knob = self._find(moved.trigger)
+            if knob is not None:
+                self._do(knob, moved, name)
+                claimed = True
+                break
+            if moved.trigger.kind == "program":
+                claimed = self._program(moved.trigger.number, name)
+        return claimed
+
+    def _find(self, trigger: Trigger) -> Knob | None:
+        scene = self._desk.player.scene
+        if scene is not self._board_of:
+            self._board_of = scene
+            self._scene_board = Board(scene.maps if scene is not None else ())
+        return self.mappings.board.find(trigger) or self._scene_board.find(trigger)
+
+    def _program(self, number: int, name: str) -> bool:
+        scene = self._desk.player.scene
+        if scene is None or number > len(scene.programs):
+            return False
+        self._send(f"{PREFIX}/scene", [scene.programs[number - 1]], name)
+        return True
+
+    def _do(self, knob: Knob, moved: Moved, name: str) -> None:
+        spec, node = knob.spec, self._desk.tree.get(knob.spec.to)
+        if spec.pressed:
+            if knob.press(moved):
+                self._send(spec.to, self._pressed(spec, node), name)
+            return
+        if node is None or not node.arguments:
+            if knob.press(moved):
+                self._send(spec.to, list(spec.args), name)
+            return
+        which = _which(spec, node)
+        if which is None:
+            self._send(spec.to, [*spec.args, moved.value], name)  # the tree says what is wrong
+            return
+        argument, now = node.arguments[which], _current(node)
+        here = now[which] if which < len(now) else None
+        stands = None if here is None or isinstance(here, str) else float(here)
+        value = knob.turn(moved, Range(argument.low, argument.high, argument.type, stands))
+        if value is None:
+            return
+        args = _arguments(spec, node, which, value, now)
+        if not node.continuous:
+            self._send(spec.to, args, name)
+            return
+        if not self._gathered:
+            self._gathered[spec.to] = args, name
+            self.later(self._flush)
+        else:
+            self._gathered[spec.to] = args, name
+
+    @staticmethod
+    def _pressed(spec: MapSpec, node: Node | None) -> list[Value]:
+        if spec.args or node is None or not node.arguments:
+            return list(spec.args)
+        first, now = node.arguments[0], _current(node)
+        if first.type == "T":  # what is on goes off
+            return [not (now and now[0])]
+        return []
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        for address, (args, name) in gathered.items():
+            self._send(address, args, name)
+
+    def _send(self, address: str, args: list[Value], name: str) -> None:
+        source = self._sources.get(name)
+        if source is None:
+            source = self._sources[name] = self._source(f"midi {name}")
+        self._desk.receive(address, args, source)
+
+    # Learning ---------------------------------------------------------------------------
+
+    def learn(self, what: str, argument: str, mode: str, told: Told) -> str:
+        """Map to an address whatever is moved next. Errors: Mistake.
+
+        what: the address, and values that are sent with it behind blanks.
+        """
+        address, *words = what.split()[:17] or [""]
+        node = self._desk.tree.get(address)
+        if node is None:
+            raise Mistake("", self._desk.tree.lost(address))
+        if node.role == "edit":
+            raise Mistake("", f"{address} needs the role edit, which MIDI has not")
+        names = [each.name for each in node.arguments]
+        if argument and argument not in names:
+            there = ", ".join(names) or "none"
+            raise Mistake("argument", f"{address} has no {argument!r}; it has: {there}")
+        args = tuple(map(_number, words))
+        spec = MapSpec(Trigger("cc"), address, args, argument, mode=mode or "absolute")
+        self._learning = spec, self._now() + LEARNING, told
+        return "move a knob or press a pad within 30 s"
+
+    def unlearn(self, address: str) -> str:
+        """Let go of what was learnt, of one address or of all."""
+        self._learning = None
+        number = self.mappings.board.take(address)
+        return f"{number} let go of" + (f", {self.mappings.keep()}" if number else "")
+
+    def listing(self) -> str:
+        """Every mapping in a line."""
+        self._find(Trigger("cc"))
+        maps = [*self.mappings.board.specs, *self._scene_board.specs]
+        return "; ".join(f"{spec.trigger} to {spec.to}" for spec in maps) or "nothing is mapped"
+
+    def _now(self) -> int:
+        return self._desk.player.clock.now()
+
+    def _learn(self, moved: Moved) -> bool:
+        """Take this as what was waited for; whether it was."""
+        now = self._now()
+        if self._learnt is not None:
+            spec, until = self._learnt
+            if now > until:
+                self._learnt = None
+            elif moved.trigger == spec.trigger._replace(kind="cc14") and moved.raw & 127:
+                # The low half has come: it is one of the precise kind.
+                self._learnt = None
+                self._forget(spec)
+                self._keep(MapSpec(moved.trigger, spec.to, spec.args, spec.argument))
+                return True
+        if self._learning is None:
+            return False
+        wish, until, told = self._learning
+        if now > until:
+            self._learning = None
+            return False
+        kind, raw = moved.trigger.kind, moved.raw
+        if kind == "cc14" or (kind == "note" and not raw):
+            return False
+        node = self._desk.tree.get(wish.to)
+        button = wish.mode == "absolute" and node is not None and (wish.args or not node.arguments)
+        mode = "button" if button and kind == "cc" else wish.mode
+        spec = MapSpec(moved.trigger, wish.to, wish.args, wish.argument, mode=mode)
+        self._learning = None
+        if kind == "cc" and moved.trigger.number < 32 and not button:
+            self._learnt = spec, now + PAIRED
+        said = self._keep(spec)
+        player = self._desk.player
+        receipt: Receipt = player.receipt(player.now_beat, told)
+        receipt.become("done", f"{spec.trigger} moves {spec.to}, {said}")
+        return True
+
+    def _forget(self, spec: MapSpec) -> None:
+        kept = [each for each in self.mappings.board.specs if each.trigger != spec.trigger]
+        self.mappings.board = Board(kept)
+
+    def _keep(self, spec: MapSpec) -> str:
+        if not self.mappings.board.put(spec):
+            return f"not kept: {MOST_MAPS} are mapped already"
+        try:
+            return self.mappings.keep()
+        except Mistake as mistake:
+            return mistake.problem
+
+
+def _which(spec: MapSpec, node: Node) -> int | None:
+    """Which argument of its address a mapping moves."""
+    for nth, argument in enumerate(node.arguments):
+        if argument.name == spec.argument or (not spec.argument and argument.type != "s"):
+            return nth if argument.type != "s" else None
+    return None
+
+
+def _arguments(
+    spec: MapSpec, node: Node, which: int, value: float, now: tuple[Value, ...]
+) -> list[Value]:
+    """All arguments: what moves, what the mapping says, and else what is so already."""
+    given, args = list(spec.args), list[Value]()
+    for nth, argument in enumerate(node.arguments):
+        if nth == which:
+            args.append(value)
+        elif given and argument.fits(given[0]):
+            args.append(given.pop(0))
+        elif nth > which and argument.default is not None:
+            continue
+        elif nth < len(now):
+            args.append(now[nth])
+        elif argument.default is not None:
+            args.append(argument.default)
+    return args
+
+
+def _current(node: Node) -> tuple[Value, ...]:
+    try:
+        return node.value() if node.value is not None else ()
+    except Mistake:
+        return ()
+
+
+def _number(word: str) -> float | str:
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def midi_nodes(control: MidiControl, keyboard: Keyboard) -> Iterator[Node]:
+    """The addresses about MIDI inputs."""
+    yield Node(
+        f"{PREFIX}/learn",
+        "Map whatever knob is moved or pad is pressed next to an address, such as "
+        "`/componium/tempo`; words behind it are sent with it, as in `/componium/scene night`.",
+        lambda told, what, argument, mode: control.learn(what, argument, mode, told),
+        (
+            Argument("address", "s"),
+            Argument("argument", "s", "which of its arguments, the first number", default=""),
+            Argument("mode", "s", "absolute, twos, offset, sign or button", default=""),
+        ),
+    )
+    yield Node(
+        f"{PREFIX}/unlearn",
+        "Let go of what was learnt, of one address or of all.",
+        lambda told, address: control.unlearn(address),
+        (Argument("address", "s", default=""),),
+    )
+    yield Node(
+        f"{PREFIX}/mapped",
+        "Answer to the sender what is mapped, by the scene and by learning.",
+        lambda told: control.listing(),
+        role="view",
+    )
+    yield Node(
+        f"{PREFIX}/theme/record",
+        "Take what is played on a MIDI input, from the next bar on, as a theme of the scene; it "
+        "takes that theme's place at the next phrase.",
+        lambda told, name, bars, source: keyboard.record(name, bars, source, told),
+        (
+            Argument("name", "s", "a theme of the scene"),
+            Argument("bars", "i", "", 1, 64, "bars", 4),
+            Argument("input", "s", "the first one", default=""),
+        ),
+    )

@@ -1,0 +1,433 @@
+"""What is played at MIDI inputs reaches the music: live notes, phrases, chords, themes.
+
+A key sounds at once: it goes round the plan, straight to the wires, and ends when it comes up. What
+engines are told comes with the plan, a tenth of a second later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple, Protocol
+
+from engines import motif
+from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
+
+from .cast import Playing, Sent
+from .encode import Encoder, MidiEncoder
+from .inputs import InputSpec
+from .journal import Played, Ported
+from .music.naming import recognised
+from .music.note import Note
+from .player import Begun, Player, Receipt
+from .touch import CHORD, MS, PEDAL, Keys, Phrases, Press, Release, Touched
+from .wire.protocol import RANK_CONTROL, Event
+from .wire.protocol import Heard as Arrived
+
+#: A key that came in so long ago is not played any more: the planner was away.
+STALE = 500 * MS
+#: A key held for ever is let go of after so long.
+LONGEST = 600_000 * MS
+#: A quantised note that is so little late, as a share of its grid, sounds at once.
+LATE = Fraction(1, 4)
+MOST_VOICES = 128  # of one input
+MOST_BARS = 64  # that are recorded
+_FINEST = 960  # parts of a quarter note that beats are told apart by
+_SIXTEENTH = Fraction(1, 4)
+_FORWARDED = frozenset(
+    {1, 2, 11}
+)  # controllers that shape live notes: modulation, breath, expression
+
+Told = Callable[[Receipt], None] | None
+
+
+class Ears(Protocol):
+    """Where inputs are opened; `server.wire.ears.Ears` is the real one."""
+
+    def open(self, settings: Mapping[str, Any]) -> None: ...
+    def shut(self, number: int) -> None: ...
+
+
+class Struck(Origin):
+    """A key that somebody has pressed."""
+
+    __slots__ = ("input", "pitch")
+
+    def __init__(self, name: str, pitch: int) -> None:
+        self.input, self.pitch = name, pitch
+
+    def __str__(self) -> str:
+        return f"played on {self.input}: key {self.pitch}"
+
+
+class _Voice(NamedTuple):
+    """A live note of one part. due: ns.  late: ns that quantising has moved it."""
+
+    playing: Playing
+    outputs: tuple[tuple[str, Encoder], ...]
+    identity: int
+    note: Note
+    due: int
+    late: int
+
+
+@dataclass(eq=False)
+class _Recording:
+    """A theme being played. begin, end: its beats."""
+
+    name: str
+    input: str
+    begin: Fraction
+    end: Fraction
+    bar: Fraction
+    receipt: Receipt
+    notes: list[Touched] = field(default_factory=list)
+    down: dict[tuple[str, int], Press] = field(default_factory=dict)
+
+
+class _Input:
+    """An input in use."""
+
+    def __init__(self, spec: InputSpec, number: int) -> None:
+        self.spec, self.number = spec, number
+        self.keys: dict[int, Keys] = {}
+        self.phrases = Phrases()
+        self.voices: dict[tuple[int, int], list[_Voice]] = {}
+        self.chord_at: int | None = None
+        self.bent: set[int] = set()
+
+    @property
+    def sounding(self) -> tuple[int, ...]:
+        return tuple(sorted({pitch for keys in self.keys.values() for pitch in keys.sounding}))
+
+
+class Keyboard:
+    """The inputs of a player's scene.
+
+    alarm: asked for a call of `wake` at that time, in monotonic nanoseconds.
+    claims: whoever may take a message for themselves, given the input's name and the bytes; what
+    is claimed (a mapped pad) is not played.
+    Laws: what an input holds ends when it comes up, when the input is lost and when it is closed;
+    nothing here waits.
+    """
+
+    def __init__(self, player: Player, alarm: Callable[[int], None] = lambda at: None) -> None:
+        self.player, self._alarm = player, alarm
+        self.ears: Ears | None = None
+        self.claims: list[Callable[[str, bytes], bool]] = []
+        self._inputs: dict[int, _Input] = {}
+        self._next = 0
+        self._recording: _Recording | None = None
+
+    # Inputs -------------------------------------------------------------------------------
+
+    def use(self, inputs: Mapping[str, InputSpec]) -> None:
+        """Have these inputs and no others; what stays the same stays open."""
+        wanted = dict(inputs)
+        for number, one in list(self._inputs.items()):
+            if wanted.get(one.spec.name) == one.spec:
+                del wanted[one.spec.name]
+            else:
+                self.lost(number, "the scene has another input")
+                del self._inputs[number]
+                if self.ears is not None:
+                    self.ears.shut(number)
+        for spec in wanted.values():
+            number, self._next = self._next, self._next + 1
+            self._inputs[number] = _Input(spec, number)
+            if self.ears is not None:
+                title = spec.name if spec.port == "virtual" else "in"
+                settings = {"name": spec.port, "client": "Componium", "title": title}
+                self.ears.open({"port": number, "kind": "midi", **settings})
+
+    def named(self, name: str = "") -> InputSpec:
+        """An input by its name, or the first. Errors: Mistake."""
+        specs = [one.spec for one in self._inputs.values()]
+        for spec in specs:
+            if name in ("", spec.name):
+                return spec
+        there = ", ".join(spec.name for spec in specs) or "none; name one with --midi-in"
+        raise Mistake("input", f"no input is called {name!r}; there are: {there}")
+
+    def state(self, number: int, state: str, why: str) -> None:
+        """An input's port has opened, is waited for, lost or muted."""
+        one = self._inputs.get(number)
+        if one is not None:
+            self.player.journal.enter(Ported(one.spec.name, state, why))
+
+    def lost(self, number: int, why: str) -> None:
+        """Whatever this input holds ends now."""
+        one = self._inputs.get(number)
+        if one is None:
+            return
+        now = self.player.clock.now()
+        for channel, keys in one.keys.items():
+            for release in keys.let_go(now):
+                self._release(one, channel, release)
+        for channel in one.bent:
+            self._forward(one, bytes((0xE0 | channel, 0, 64)), now)
+        one.bent.clear()
+        one.keys.clear()
+        self.wake()
+
+    def heard(self, arrived: Arrived) -> None:
+        """A message has come in."""
+        one = self._inputs.get(arrived.port)
+        data = arrived.data
+        if one is None or data[0] >= 0xF0:
+            return
+        channel = data[0] & 0x0F
+        if one.spec.channel and channel + 1 != one.spec.channel:
+            return
+        for claim in self.claims:
+            if claim(one.spec.name, data):
+                return
+        now = self.player.clock.now()
+        kind = data[0] & 0xF0
+        if kind == 0xB0 and data[1] in (120, 123):
+            self.lost(arrived.port, "all notes off")
+        elif kind in (0x80, 0x90) or (kind == 0xB0 and data[1] == PEDAL):
+            if kind == 0x90 and data[2] and now - arrived.stamp > STALE:
+                return
+            keys = one.keys.setdefault(channel, Keys())
+            for news in keys.hear(arrived.stamp + one.spec.offset, data):
+                if isinstance(news, Press):
+                    self._press(one, channel, news)
+                else:
+                    self._release(one, channel, news)
+            self._set_alarm()
+        elif kind == 0xE0 or kind == 0xD0 or (kind == 0xB0 and data[1] in _FORWARDED):
+            if kind == 0xE0:
+                one.bent.add(channel)
+            self._forward(one, data, now)
+
+    # Live notes ---------------------------------------------------------------------------
+
+    def _press(self, one: _Input, channel: int, press: Press) -> None:
+        name = one.spec.name
+        if not one.phrases.playing:
+            self.player.make_room(name, True)
+        one.phrases.hear(press)
+        one.chord_at = press.at + CHORD
+        recording = self._recording
+        if recording is not None and recording.input == name:
+            recording.down[name, press.pitch] = press
+        if sum(map(len, one.voices.values())) < MOST_VOICES:
+            voices = [
+                voice
+                for playing in self._through(name)
+                if (voice := self._begin(playing, name, press)) is not None
+            ]
+            if voices:
+                one.voices.setdefault((channel, press.pitch), []).extend(voices)
+
+    def _release(self, one: _Input, channel: int, release: Release) -> None:
+        one.phrases.hear(release)
+        recording = self._recording
+        if recording is not None:
+            began = recording.down.pop((one.spec.name, release.pitch), None)
+            if began is not None:
+                touched = Touched(began.at, release.at, began.pitch, began.velocity)
+                recording.notes.append(touched)
+        for voice in one.voices.pop((channel, release.pitch), ()):
+            self._end(voice)
+
+    def _through(self, name: str) -> list[Playing]:
+        """The parts that keys of an input sound through."""
+        cast = self.player.cast
+        return [each for each in cast.parts if each.spec.input == name] if cast else []
+
+    def _begin(self, playing: Playing, name: str, press: Press) -> _Voice | None:
+        player, spec = self.player, playing.spec
+        now = player.clock.now()
+        beat = self._beat(now)
+        strip = playing.strip_at(beat)
+        if strip.mute:
+            return None
+        due = now
+        if spec.quantise is not None and player.playing:
+            beat = quantised(beat, playing.cast.begin, spec.quantise)
+            due = max(player.timeline.ns_at(beat), now)
+        pitch = playing.part.fitted(press.pitch, beat) + 12 * strip.octave
+        pitch = pitch if 0 <= pitch <= 127 else pitch % 12 + (60 if pitch < 0 else 108)
+        loud = min(press.velocity / 127 * strip.level, 1.0) ** spec.curve
+        if not loud > 0 or not 0 <= pitch <= 127:
+            return None
+        symbol = Symbol(f"key {press.pitch}", Struck(name, press.pitch))
+        note = Note(
+            *(spec.name, beat, beat, beat + 1, 0, pitch, loud, spec.channel, symbol),
+        )
+        outputs = tuple((kind, encoder) for _, kind, encoder in playing.outputs)
+        voice = _Voice(playing, outputs, player.rack.next_id(), note, due, due - now)
+        quarter = round(60e9 / float(player.timeline.tempo_at(beat)))
+        # An OSC receiver is told a quarter note for want of anything better; its off comes in time.
+        player.give(
+            (kind, [e._replace(end=due + LONGEST) if e.off else e for e in events])
+            for kind, events in self._events(voice, due + quarter)
+        )
+        player.begun.append(Begun(due, spec.name, symbol.origin))
+        return voice
+
+    def _end(self, voice: _Voice) -> None:
+        player = self.player
+        now = player.clock.now()
+        end = max(now + voice.late, voice.due + MS)
+        player.give(self._events(voice, end))
+        start, over = voice.note.start, self._beat(end)
+        note = voice.note._replace(end=max(over, start + Fraction(1, _FINEST)))
+        moment = player.moment(start, voice.due)
+        player.journal.enter(Played(moment, note, (end - voice.due) / 1e9))
+
+    @staticmethod
+    def _events(voice: _Voice, end: int) -> Iterable[tuple[str, list[Event]]]:
+        for index, (kind, encoder) in enumerate(voice.outputs):
+            identity = voice.identity << 24 | index << 2
+            number = voice.playing.number
+            yield kind, list(encoder.note(identity, number, voice.note, voice.due, end))
+
+    def _forward(self, one: _Input, data: bytes, now: int) -> None:
+        """Bends, pressure and the like go to the synths of the parts that the keys play."""
+        things: list[Sent] = []
+        for playing in self._through(one.spec.name):
+            for _, kind, encoder in playing.outputs:
+                port = (
+                    encoder.ports.get(playing.number) if isinstance(encoder, MidiEncoder) else None
+                )
+                if port is not None:
+                    own = bytes((data[0] & 0xF0 | playing.spec.channel - 1, *data[1:]))
+                    identity = self.player.rack.next_id() << 24
+                    event = Event(identity, now, 0, playing.number, port, RANK_CONTROL, 0, own)
+                    things.append((kind, [event]))
+        self.player.give(things)
+
+    def _beat(self, ns: int) -> Fraction:
+        beat = self.player.timeline.beat_at(ns)
+        return max(Fraction(round(beat * _FINEST), _FINEST), Fraction(0))
+
+    # What engines are told ------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Tell of the phrases and chords that are whole by now; end a recording that is over."""
+        now = self.player.clock.now()
+        for one in self._inputs.values():
+            ends = one.phrases.ends_at
+            if ends is not None and ends <= now:
+                self._tell_phrase(one)
+            if one.chord_at is not None and one.chord_at <= now:
+                one.chord_at = None
+                self._tell_chord(one)
+        recording = self._recording
+        if recording is not None and self._over(recording) <= now:
+            self._recording = None
+            self._finish(recording)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        times = [one.phrases.ends_at for one in self._inputs.values()]
+        times += [one.chord_at for one in self._inputs.values()]
+        if self._recording is not None:
+            times.append(self._over(self._recording))
+        soonest = min((time for time in times if time is not None), default=None)
+        if soonest is not None:
+            self._alarm(soonest)
+
+    def _tell_phrase(self, one: _Input) -> None:
+        notes = one.phrases.take()
+        begin = self._beat(notes[0].at)
+        sounds = []
+        for note in notes:
+            at = self._beat(note.at) - begin
+            length = max(self._beat(note.end) - begin - at, Fraction(1, _FINEST))
+            sounds.append(Sound(at, length, note.pitch, note.velocity / 127))
+        length = max(sound.at + sound.length for sound in sounds)
+        self.player.make_room(one.spec.name, False)
+        self.player.tell(one.spec.name, Heard(begin, Fragment(length, tuple(sounds))))
+
+    def _tell_chord(self, one: _Input) -> None:
+        player, held = self.player, one.sounding
+        setting = player.setting
+        beat = self._beat(player.clock.now())
+        key = setting.bar(beat).key if setting is not None else None
+        chord = recognised(held, key)
+        if chord is not None:
+            player.tell(one.spec.name, Held(beat, chord.name, held))
+
+    # Themes ---------------------------------------------------------------------------------
+
+    def record(self, name: str, bars: int = 4, source: str = "", told: Told = None) -> Receipt:
+        """Take what is played from the next bar on as a theme of the scene.
+
+        It takes the place of the theme of that name at the phrase that begins after so many bars.
+        Errors: Mistake where the transport stands, or no theme or input has that name.
+        """
+        player, spec = self.player, self.named(source)
+        cast = player.cast
+        if cast is None or not player.playing:
+            raise Mistake("theme", "the transport is stopped; play first")
+        names = [each.name for each in cast.scene.themes.each]
+        if name not in names:
+            there = ", ".join(names) or "none; give the scene a table [themes.NAME]"
+            raise Mistake("theme", f"no theme is called {name!r}; there are: {there}")
+        begin = player.boundary("bar")
+        place = cast.setting.place(begin)
+        end = cast.setting.beat_of_bar(place.bar + bars)
+        if self._recording is not None:
+            self._recording.receipt.become("superseded", "by another recording")
+        receipt = player.receipt(end, told)
+        self._recording = _Recording(name, spec.name, begin, end, place.meter.length, receipt)
+        receipt.become("armed", f"recording {spec.name} from bar {place.bar} on")
+        self._set_alarm()
+        return receipt
+
+    def _over(self, recording: _Recording) -> int:
+        return self.player.timeline.ns_at(recording.end)
+
+    def _finish(self, recording: _Recording) -> None:
+        player, cast = self.player, self.player.cast
+        now = player.clock.now()
+        played = [
+            *recording.notes,
+            *(Touched(p.at, now, p.pitch, 0) for p in recording.down.values()),
+        ]
+        notes: list[tuple[Fraction, int, Fraction]] = []
+        length = recording.end - recording.begin
+        for note in played:
+            at = _line(self._beat(note.at) - recording.begin)
+            end = min(max(_line(self._beat(note.end) - recording.begin), at + _SIXTEENTH), length)
+            if 0 <= at < length:  # a note that comes a little early belongs to the first beat
+                notes.append((at, note.pitch, end - at))
+        receipt = recording.receipt
+        if cast is None or not player.playing:
+            receipt.become("cancelled", "the transport stopped")
+            return
+        if not notes:
+            receipt.become("refused", "nothing was played")
+            return
+        key = cast.setting.bar(max(recording.end - _SIXTEENTH, cast.begin)).key.heptatonic
+        tonic, scale = key.tonic.semitone, key.pitch_classes
+        try:
+            theme = motif.from_pitches(notes, tonic, scale, recording.name, recording.bar)
+        except Mistake as mistake:
+            receipt.become("refused", mistake.problem)
+            return
+
+        def apply(beat: Fraction) -> None:
+            playing = player.cast_at(beat)
+            playing.renew(playing.scene.with_theme(theme))
+
+        topic = ("theme", recording.name, "record")
+        player.at("phrase", topic, apply, receipt.told, unplanned=True)
+
+
+def quantised(beat: Fraction, origin: Fraction, grid: Fraction) -> Fraction:
+    """The line that a note belongs to: the next, or the last where it is only a little late.
+
+    Law: no earlier than a quarter of the grid before the beat, and earlier than the next but one.
+    """
+    late = (beat - origin) % grid
+    return beat - late if late <= grid * LATE else beat - late + grid
+
+
+def _line(beat: Fraction) -> Fraction:
+    return round(beat / _SIXTEENTH) * _SIXTEENTH

@@ -1,0 +1,418 @@
+"""What is played at inputs: live notes, answers, chords, themes. In virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.base import Mistake
+from server.inputs import InputSpec, heard_at
+from server.journal import Harmonised
+from server.keyboard import STALE, Keyboard, quantised
+from server.player import Receipt
+from server.scene import parse_scene
+from server.touch import Keys, Phrases, Press, Release
+from server.wire.protocol import Event
+from tests.rigs.ears import FakeEars
+from tests.server.model import MS, SECOND, Stage
+
+F = Fraction
+LIVE = """
+tempo = 120
+key = "C major"
+[inputs.keys]
+midi = "virtual"
+[outputs.out]
+midi = "synth"
+[parts.chords]
+engine = "grammar"
+rules = "S -> Am F C G"
+reading = "chords"
+grid = "1/1"
+[parts.solo]
+engine = "performer"
+input = "keys"
+channel = 5
+"""
+ANSWER = """
+tempo = 120
+[inputs.keys]
+midi = "virtual"
+[outputs.out]
+midi = "synth"
+[parts.answer]
+engine = "continuator"
+listens = ["keys"]
+"""
+FOLLOW = """
+tempo = 120
+[inputs.keys]
+midi = "virtual"
+[outputs.out]
+midi = "synth"
+[parts.left]
+engine = "follow"
+listens = ["keys"]
+start = "C"
+[parts.bass]
+engine = "grammar"
+rules = "S -> c1"
+grid = "1/8"
+octave = 3
+"""
+THEME = """
+tempo = 120
+phrase = 4
+[inputs.keys]
+midi = "virtual"
+[outputs.out]
+midi = "synth"
+[themes.mine]
+notes = "1:1/1 1:1/1 1:1/1 1:1/1"
+[parts.tune]
+engine = "theme"
+plan = "state state state state"
+"""
+
+
+class Band(Stage):
+    """A player in virtual time, and somebody at its keys."""
+
+    def __init__(self, text: str, play: bool = True, horizon: int = 100 * MS) -> None:
+        super().__init__(parse_scene(text), horizon=horizon)
+        self.alarms: list[int] = []
+        self.keyboard = Keyboard(self.player, lambda at: self.alarms.append(at))
+        self.ears = FakeEars(self.keyboard.heard, self.keyboard.state, self.keyboard.lost)
+        self.keyboard.ears = self.ears
+        assert self.player.scene is not None
+        self.keyboard.use(self.player.scene.inputs)
+        if play:
+            self.player.play()
+
+    def go(self, ns: int) -> None:
+        """Time passes, with a call of the keyboard whenever it has asked for one."""
+        end = self.clock.now() + ns
+        while self.clock.now() < end:
+            due = min([at for at in self.alarms if at > self.clock.now()] + [end])
+            super().go(min(due, end) - self.clock.now())
+            self.alarms = [at for at in self.alarms if at > self.clock.now()]
+            self.keyboard.wake()
+
+    def press(self, pitch: int, velocity: int = 100) -> None:
+        self.ears.play(self.clock.now(), bytes((0x90, pitch, velocity)))
+
+    def release(self, pitch: int) -> None:
+        self.ears.play(self.clock.now(), bytes((0x80, pitch, 0)))
+
+    def key(self, pitch: int, ms: int, velocity: int = 100) -> None:
+        self.press(pitch, velocity)
+        self.go(ms * MS)
+        self.release(pitch)
+
+    def of(self, channel: int) -> list[tuple[int, Event]]:
+        """Every note that has begun on a channel: when, and its event."""
+        return [(at, event) for at, event in self.ons() if event.on[0] == 0x90 | channel - 1]
+
+    def held(self) -> int:
+        return len(self.wire.sounding)
+
+
+# Keys, pedal, phrases -------------------------------------------------------------------------
+
+played = st.lists(
+    st.one_of(
+        st.tuples(st.just(0x90), st.integers(0, 127), st.integers(0, 127)),
+        st.tuples(st.just(0x80), st.integers(0, 127), st.just(0)),
+        st.tuples(st.just(0xB0), st.just(64), st.integers(0, 127)),
+    ),
+    max_size=60,
+)
+
+
+@given(played)
+def test_every_press_is_released_once_and_nothing_stays(
+    events: Sequence[tuple[int, int, int]],
+) -> None:
+    keys, down = Keys(), set()
+    news = [each for at, data in enumerate(events) for each in keys.hear(at, bytes(data))]
+    for each in [*news, *keys.let_go(99)]:
+        if isinstance(each, Press):
+            assert each.pitch not in down
+            down.add(each.pitch)
+        else:
+            assert each.pitch in down
+            down.remove(each.pitch)
+    assert not down and not keys.sounding
+
+
+def test_a_pedal_holds_what_comes_up() -> None:
+    keys = Keys()
+    said = [
+        each
+        for data in ((0x90, 60, 9), (0xB0, 64, 127), (0x80, 60, 0), (0xB0, 64, 0))
+        for each in keys.hear(0, bytes(data))
+    ]
+    assert said == [Press(0, 60, 9), Release(0, 60)]
+
+
+@pytest.mark.parametrize(("gap", "silence"), [(150, 250), (600, 900 - 90), (3000, 2000 - 90)])
+def test_a_phrase_ends_by_silence_that_suits_its_pace(gap: int, silence: int) -> None:
+    phrases = Phrases()
+    for at in range(0, 5 * gap, gap):
+        phrases.hear(Press(at * MS, 60, 80))
+        assert phrases.ends_at is None
+        phrases.hear(Release((at + 90) * MS, 60))
+    assert phrases.ends_at == (4 * gap + 90 + silence) * MS
+    assert [note.at for note in phrases.take()] == [at * MS for at in range(0, 5 * gap, gap)]
+    assert not phrases.playing
+
+
+# Live notes -----------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2999), st.integers(36, 84), st.integers(10, 3000))
+@settings(max_examples=30, deadline=None)
+def test_a_key_sounds_at_once_and_until_it_comes_up(wait: int, pitch: int, ms: int) -> None:
+    band = Band(LIVE)
+    band.go(wait * MS)
+    pressed = band.clock.now()
+    band.press(pitch)
+    [(began, event)] = band.of(5)
+    assert began == pressed
+    band.go(ms * MS)
+    assert event.id in band.wire.sounding
+    band.release(pitch)
+    band.go(10 * MS)
+    assert event.id not in band.wire.sounding
+    [entry] = [each for each in band.played if each.note.part == "solo"]
+    assert entry.duration == pytest.approx(ms / 1000, abs=1e-3)
+    assert entry.note.velocity == pytest.approx(100 / 127)
+
+
+def test_keys_fit_the_chord_on_strong_beats_and_the_key_elsewhere_or_are_left_alone() -> None:
+    band = Band(LIVE)
+    band.go_to(F(4))  # F major
+    band.key(64, 50)
+    band.go_to(F(9, 2))
+    band.key(61, 50)
+    assert [event.on[1] for _, event in band.of(5)] == [65, 60]
+    free = Band(LIVE.replace('input = "keys"', 'input = "keys"\nfit = ""'))
+    free.go_to(F(4))
+    free.key(61, 50)
+    assert [event.on[1] for _, event in free.of(5)] == [61]
+
+
+def test_a_quantised_key_waits_for_its_line_and_is_as_long_as_it_was_held() -> None:
+    band = Band(LIVE.replace('input = "keys"', 'input = "keys"\nquantise = "1/8"'))
+    band.go_to(F(4))
+    band.go(100 * MS)  # of the 250 between lines
+    band.key(60, 80)
+    band.go(400 * MS)
+    [entry] = [each for each in band.played if each.note.part == "solo"]
+    assert entry.note.start == F(9, 2)
+    assert entry.duration == pytest.approx(0.08, abs=2e-3)
+    band.go_to(F(8))
+    band.go(20 * MS)  # a little late: it sounds at once
+    band.press(60)
+    assert band.of(5)[-1][0] == band.clock.now()
+
+
+@given(st.fractions(0, 64, max_denominator=960), st.sampled_from([F(1), F(1, 2), F(1, 4), F(1, 3)]))
+def test_quantising_moves_less_than_a_line(beat: Fraction, grid: Fraction) -> None:
+    line = quantised(beat, F(0), grid)
+    assert line % grid == 0 and beat - grid / 4 <= line < beat + grid
+
+
+def test_keys_sound_while_the_transport_stands_and_a_muted_part_is_silent() -> None:
+    band = Band(LIVE, play=False)
+    band.key(60, 300)
+    assert len(band.of(5)) == 1 and not band.held()
+    band.player.strip("solo", "mute", True)
+    band.key(60, 300)
+    assert len(band.of(5)) == 1
+
+
+def test_what_a_lost_input_held_ends() -> None:
+    band = Band(LIVE)
+    band.go(SECOND)
+    band.ears.play(band.clock.now(), bytes.fromhex("b0407f"))  # pedal
+    for pitch in (60, 64, 67):
+        band.press(pitch)
+    band.release(60)
+    on = {event.id for _, event in band.of(5)}
+    assert on <= set(band.wire.sounding)
+    band.ears.lose()
+    band.go(2 * MS)
+    assert not on & set(band.wire.sounding)
+
+
+def test_all_notes_off_and_another_scene_let_go_too() -> None:
+    band = Band(LIVE)
+    band.press(60)
+    band.ears.play(band.clock.now(), bytes.fromhex("b07b00"))
+    band.go(2 * MS)
+    assert not band.held()
+    band.press(62)
+    band.keyboard.use({})
+    band.go(2 * MS)
+    assert not band.held() and not band.ears.opened
+
+
+def test_a_key_that_comes_too_late_is_not_played_and_its_release_is() -> None:
+    band = Band(LIVE)
+    band.press(60)
+    band.clock.jump(SECOND)
+    stamp = band.clock.now() - STALE - MS
+    band.ears.play(stamp, bytes.fromhex("903e64"))
+    band.ears.play(stamp, bytes.fromhex("803c00"))
+    band.wire.run()
+    [(_, event)] = band.of(5)
+    assert event.id in band.wire.over
+
+
+def test_bends_reach_the_synth_on_the_parts_own_channel() -> None:
+    band = Band(LIVE)
+    band.ears.play(band.clock.now(), bytes.fromhex("e00050"))
+    assert bytes.fromhex("e40050") in [data for _, data, _ in band.wire.sent]
+
+
+# Answers --------------------------------------------------------------------------------------
+
+
+def phrase(band: Band) -> None:
+    for pitch, velocity in ((60, 40), (64, 70), (67, 90), (72, 110), (67, 60), (64, 50)):
+        band.key(pitch, 150, velocity)
+        band.go(30 * MS)
+
+
+def test_a_player_is_answered_in_their_style_once_they_have_stopped() -> None:
+    band = Band(ANSWER)
+    band.go(SECOND)
+    phrase(band)
+    stopped = band.clock.now()
+    assert not band.ons()
+    band.go(3 * SECOND)
+    answer = band.ons()
+    assert answer, "no answer"
+    first = answer[0][0] - stopped
+    assert 200 * MS < first <= (250 + 125 + 100 + 5) * MS
+    assert {event.on[1] for _, event in answer} <= {60, 64, 67, 72}
+    velocities = [event.on[2] for _, event in answer]
+    assert min(velocities) < 60 < max(velocities)
+    assert {event.on[2] for _, event in answer} <= {40, 50, 60, 70, 90, 110}
+    length = answer[-1][1].end - answer[0][1].due
+    assert 0.7 < length / (6 * 180 * MS) < 1.3
+    heard = len(answer)
+    band.go(3 * SECOND)
+    assert len(band.ons()) == heard, "it goes on for ever"
+
+
+def test_it_stops_at_once_when_the_player_begins() -> None:
+    band = Band(ANSWER)
+    band.go(SECOND)
+    phrase(band)
+    band.go(900 * MS)
+    assert band.ons()
+    band.press(48)
+    begun = band.clock.now()
+    band.go(500 * MS)
+    band.release(48)
+    assert not [at for at, _ in band.ons() if at > begun]
+    assert not band.held()
+    band.go(3 * SECOND)
+    assert [at for at, _ in band.ons() if at > begun], "it answers again"
+
+
+@pytest.mark.parametrize("horizon", [40, 60, 100])
+def test_answers_do_not_depend_on_the_horizon(horizon: int) -> None:
+    def heard(band: Band) -> list[tuple[int, bytes]]:
+        start = band.player.timeline.ns_at(F(0))
+        band.go_to(F(2))
+        phrase(band)
+        band.go(2 * SECOND)
+        phrase(band)
+        band.go(2 * SECOND)
+        return [(round((at - start) / MS), event.on) for at, event in band.ons()]
+
+    assert heard(Band(ANSWER, horizon=horizon * MS)) == heard(Band(ANSWER))
+
+
+# Chords ---------------------------------------------------------------------------------------
+
+
+def test_the_band_follows_the_chord_that_is_held() -> None:
+    band = Band(FOLLOW)
+    band.go_to(F(4))
+    for pitch in (57, 60, 64, 67):
+        band.press(pitch)
+    pressed = band.clock.now()
+    band.go(2 * SECOND)
+    chords = [entry.name for entry in band.entries if isinstance(entry, Harmonised)]
+    assert chords == ["C", "Am7"]
+    bass = [(at, event.on[1] % 12) for at, event in band.ons()]
+    assert {pitch for at, pitch in bass if at < pressed} == {0}
+    # A chord's keys, the plan, a look, and the bass's own next eighth.
+    assert {pitch for at, pitch in bass if at > pressed + (40 + 100 + 125 + 250) * MS} == {9}
+
+
+# Themes ---------------------------------------------------------------------------------------
+
+
+def test_what_is_played_becomes_the_theme_at_the_next_phrase() -> None:
+    band = Band(THEME)
+    states: list[str] = []
+    band.go_to(F(3))
+    receipt = band.keyboard.record("mine", 2, told=lambda news: states.append(news.state))
+    assert isinstance(receipt, Receipt) and receipt.beat == 12
+    band.go_to(F(4) - F(1, 32))  # a little early
+    for pitch in (62, 65, 69, 65, 62, 69, 65, 62):
+        band.key(pitch, 400)
+        band.go(100 * MS)
+    band.go_to(F(13))
+    assert states == ["armed", "armed"]
+    band.go_to(F(32))
+    assert states[-1] == "done"
+    tune = [e.note for e in band.played if e.note.part == "tune"]
+    later = [note.pitch % 12 for note in tune if note.start >= 16]
+    assert later[:8] == [2, 5, 9, 5, 2, 9, 5, 2]
+    assert {note.pitch % 12 for note in tune if note.start < 16} == {0}
+
+
+def test_a_recording_says_why_it_cannot_be() -> None:
+    band = Band(THEME)
+    with pytest.raises(Mistake, match="no theme is called 'yours'; there are: mine"):
+        band.keyboard.record("yours")
+    with pytest.raises(Mistake, match="no input is called 'drums'"):
+        band.keyboard.record("mine", 4, "drums")
+    states: list[tuple[str, str]] = []
+    band.keyboard.record("mine", 1, told=lambda news: states.append((news.state, news.reason)))
+    band.go(5 * SECOND)
+    assert states[-1] == ("refused", "nothing was played")
+
+
+# Scenes and options ---------------------------------------------------------------------------
+
+
+def test_options_take_the_place_of_inputs_in_turn() -> None:
+    own = {"keys": InputSpec("keys", "virtual", 2), "pads": InputSpec("pads", "virtual")}
+    assert heard_at(own, ()) == own
+    assert heard_at(own, ("none",)) == {}
+    assert heard_at(own, ("nano",)) == {"keys": InputSpec("keys", "nano", 2)}
+    assert list(heard_at({}, ("a", "b"))) == ["midi", "midi 2"]
+    with pytest.raises(Mistake, match="either none or ports"):
+        heard_at(own, ("none", "a"))
+
+
+def test_a_scene_says_what_is_wrong_with_its_inputs() -> None:
+    for wrong, said in (
+        (LIVE.replace('input = "keys"', 'input = "kyes"'), "no input is called 'kyes'"),
+        (LIVE.replace("[inputs.keys]", "[inputs.solo]"), "an input is called 'solo' too"),
+        (LIVE.replace('midi = "virtual"', "channel = 3"), "inputs.keys.midi"),
+        (LIVE.replace('midi = "virtual"', 'midi = "virtual"\nchannel = 17'), "1 to 16"),
+    ):
+        with pytest.raises(Mistake, match=said):
+            parse_scene(wrong)
