@@ -54,7 +54,7 @@ SCENE = "[parts.a]\nengine = 'dice'\nsides = 3\n"
 
 
 def test_an_installed_package_s_engine_is_found_and_plays(install: Install) -> None:
-    with pytest.raises(Mistake, match=r"parts\.a\.engine: expected one of grammar"):
+    with pytest.raises(Mistake, match=r"parts\.a\.engine, line 2: expected one of grammar"):
         parse_scene(SCENE)
     install(DICE, "dice = foreign_dice:Dice")
     assert engines.names()["dice"] == "from foreign_dice:Dice"
@@ -62,7 +62,7 @@ def test_an_installed_package_s_engine_is_found_and_plays(install: Install) -> N
     assert isinstance(scene.parts[0].engine, Engine)
     stream = symbols(scene, scene.parts[0])
     assert {next(stream).name for _ in range(50)} == {"1", "2", "3"}
-    with pytest.raises(Mistake, match=r"parts\.a\.sides: expected a whole number"):
+    with pytest.raises(Mistake, match=r"parts\.a\.sides, line 3: expected a whole number"):
         parse_scene(SCENE.replace("3", "'three'"))
 
 
