@@ -26,9 +26,8 @@ DEFAULT_SCENE = "default"
 WRONG = 2  # exit status for mistakes in arguments or files
 INTERRUPTED = 130
 UNREAD = 141  # as of any program whose lines nobody reads any more: 128 + SIGPIPE
-#: Bars that `check` plays in no time; the second, where somebody has kept silent in the first and
-#: the form or a layer may have said so.
-TRIAL_BARS, LONG_TRIAL_BARS = 32, 128
+#: Bars that `check` plays in no time; the second at most, of a tour through all sections.
+TRIAL_BARS, TOUR_BARS = 32, 256
 
 app = typer.Typer(
     help="Componium invents music while it plays: grammars, L-systems and Markov chains, "
@@ -555,7 +554,7 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
 
 
 def _check(path: str) -> bool:
-    from .errands import clashes, examine, try_out, unled
+    from .errands import clashes, examine, toured, try_out, unled
     from .scene import find_scene
 
     try:
@@ -573,20 +572,83 @@ def _check(path: str) -> bool:
     if scene is None:
         print(f"{path}: OK")
         return True
-    bars = TRIAL_BARS
-    troubles, silent = try_out(scene, bars)
-    if silent and not troubles and scene.conductor.form.sections:
-        bars = LONG_TRIAL_BARS
-        troubles, silent = try_out(scene, bars)
+    troubles, silent = try_out(scene, TRIAL_BARS)
+    where = f"in the first {TRIAL_BARS} bars"
+    if scene.conductor.form.sections:
+        tour, bars = toured(scene)
+        more, still = try_out(tour, min(bars, TOUR_BARS))
+        troubles += more
+        silent, where = [name for name in silent if name in still], "in every section"
     for trouble in dict.fromkeys(troubles):
         _complain(f"{path}: {trouble}")
     for part in silent:
-        _complain(f"{path}: parts.{part}: silent in the first {bars} bars; is that meant?")
+        _complain(f"{path}: parts.{part}: silent {where}; is that meant?")
     for oddity in [*unled(scene), *clashes(scene)]:
         _complain(f"{path}: {oddity}")
     if not troubles:
         print(f"{path}: OK")
     return not troubles
+
+
+@app.command(context_settings={"ignore_unknown_options": True})  # such as -0.5
+def tell(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Such as /emotion or /componium/emotion.")
+    ],
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="VALUES…", help="Such as tense 4 bar.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=1, max=65535, help="As it was given to --control.")
+    ] = 1821,
+) -> None:
+    """Send a command to the Componium that plays on this machine, and say what it answers."""
+    from .encode import osc_message
+
+    whole = address if address.startswith("/componium") else f"/componium{address}"
+    if not whole.isprintable() or not address.startswith("/"):
+        raise Mistake("ADDRESS", f"expected such as /emotion, got {address!r}")
+    answer = _answer(osc_message(whole, *map(_typed, values or ())), port)
+    if answer is None:
+        raise Mistake("--port", f"nothing answers on port {port}; is Componium playing?")
+    _, state, bar, reason = answer
+    text = state + (f" at bar {bar:g}" if bar else "") + (f": {reason}" if reason else "")
+    if state == "refused":
+        raise Mistake(whole, text)
+    print(text)
+
+
+def _typed(word: str) -> int | float | str:
+    """A word of the command line as OSC has it: a number where it is one."""
+    for kind in (int, float):
+        try:
+            number = kind(word)
+        except ValueError:
+            continue
+        if isfinite(number):
+            return number
+    return word
+
+
+def _answer(command: bytes, port: int) -> tuple[str, str, float, str] | None:
+    """The first receipt for a command that is sent to this machine; None where nobody is there."""
+    import socket
+    from contextlib import closing
+
+    from .desk.packet import Rejected, decode
+
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as line:
+        line.settimeout(10)  # of a scene that is large, reading takes a while
+        line.connect(("127.0.0.1", port))
+        try:
+            line.send(command)
+            messages = decode(line.recv(1 << 16))
+        except OSError:
+            return None
+    if isinstance(messages, Rejected) or len(messages[0].args) != 4:
+        return None
+    about, state, bar, reason = messages[0].args
+    return str(about), str(state), float(bar), str(reason)
 
 
 @app.command()

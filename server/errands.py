@@ -19,12 +19,14 @@ from typing import NamedTuple
 from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol
 from engines.grammar import Grammar
 from engines.motif import Quote, words
+from engines.performer import Playable
 
 from .cast import setting_of
 from .clock import JumpClock
 from .conductor.conductor import UNCONDUCTED
+from .conductor.form import FormSpec
 from .conductor.moodmap import CUES
-from .direction import read_map
+from .direction import Row, read_map
 from .journal import Entry, Played, Said, Troubled, Turned
 from .part import Agenda, Part, PartSpec
 from .player import Player
@@ -309,6 +311,16 @@ def clashes(scene: Scene) -> list[str]:
     ]
 
 
+def toured(scene: Scene) -> tuple[Scene, int]:
+    """The scene with every section of its form once, and how many bars that takes."""
+    sections = {
+        name: replace(each, repeats=False) for name, each in scene.conductor.form.sections.items()
+    }
+    form = FormSpec(sections, Row(tuple(sections)))
+    conductor = replace(scene.conductor, form=form)
+    return replace(scene, conductor=conductor), sum(each.bars for each in sections.values())
+
+
 def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
     """Play a few bars in no time: what went wrong, and which parts kept silent unasked."""
     troubles: list[str] = []
@@ -327,5 +339,6 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
         spec.name
         for spec in scene.parts
         if spec.name not in heard and not spec.mute and spec.enters <= bars
+        if not isinstance(spec.engine, Playable)  # which waits for a hand
     ]
     return troubles, silent

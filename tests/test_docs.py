@@ -11,19 +11,26 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from itertools import pairwise
+from collections import Counter
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pytest
 import typer
+from pythonosc.osc_message import OscMessage
 
 import engines
 from engines.base import Mistake
 from server import cli
-from server.errands import hear, part_of, symbols
+from server.clock import VirtualClock
+from server.desk.desk import Desk, Source
+from server.errands import clashes, hear, part_of, symbols, toured, try_out, unled
 from server.journal import Entry, Played, Troubled
-from server.scene import Scene, find_scene, load_scene, parse_scene
+from server.player import Player
+from server.rack import Rack, Tape
+from server.scene import Scene, find_scene, load_scene, parse_scene, routed
+from server.wire.protocol import ALL
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -90,6 +97,124 @@ def test_every_marked_program_runs(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "program.py"
     path.write_text(block.text)
     runpy.run_path(str(path))
+
+
+# Files that a page has its reader write --------------------------------------------------------
+
+
+def written(page: str, folder: Path) -> list[Path]:
+    """Write the files of a page into a folder, as its reader does."""
+    files = []
+    for block in blocks(ROOT / "docs" / page):
+        if block.mark.startswith("file "):
+            files.append(folder / block.mark.removeprefix("file "))
+            files[-1].write_text(block.text)
+    return files
+
+
+def test_a_style_of_the_page_is_one_and_a_scene_of_it_plays(tmp_path: Path) -> None:
+    style, scene = written("styles.md", tmp_path)
+    assert [try_out(load_scene(style), 32)] == [([], [])]
+    made = load_scene(scene)
+    assert made.style == style.stem
+    tour, bars = toured(made)
+    assert try_out(tour, bars) == ([], []), "everybody plays in one section or another"
+    assert not unled(made) and not clashes(made)
+
+
+def test_the_level_of_the_page_is_the_shipped_one() -> None:
+    pieces = [block.text for block in blocks(ROOT / "docs" / "level.md") if block.mark == "piece"]
+    built = tomllib.loads("\n".join(pieces))
+    shipped = tomllib.loads(find_scene("level").read_text("utf-8"))
+
+    def within(part: Any, whole: Any) -> bool:
+        if isinstance(part, dict):
+            return all(key in whole and within(part[key], whole[key]) for key in part)
+        if isinstance(part, list) and part and isinstance(part[0], dict):
+            return all(map(within, part, whole))
+        return bool(part == whole)
+
+    for key in built:
+        assert within(built[key], shipped[key]), key
+    first, *more = pieces
+    for count in range(len(pieces)):  # after each piece there is a scene to listen to
+        assert parse_scene("\n".join([first, *more[:count]])).parts
+
+
+class Ears(Tape):
+    """What a game hears of the wire: each event once, in its time, unless it was recalled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._over: set[int] = set()
+
+    def recall(self, part: int = ALL) -> None:
+        self.events = [e for e in self.events if e.part != part and part != ALL]
+
+    def due(self, now: int) -> list[OscMessage]:
+        events = {event.id: event for event in self.events if event.id not in self._over}
+        come = sorted((e for e in events.values() if e.due <= now), key=lambda e: (e.due, e.rank))
+        self._over |= {event.id for event in come}
+        self.events = [event for event in self.events if event.id not in self._over]
+        return [OscMessage(event.on) for event in come]
+
+
+class Console:
+    """The page's `Music`, with a real desk and player behind it in virtual time."""
+
+    def __init__(self) -> None:
+        self.clock, self.ears = VirtualClock(10**9), Ears()
+        self.player = Player(self.clock, lambda ids: Rack({"osc": self.ears}, ids))
+        self.player.cue(routed(load_scene(find_scene("level")), "none", ("127.0.0.1:9000",)))
+        self.player.play()
+        self.desk = Desk(self.player, lambda path, style: load_scene(Path(path), style), None)
+        self.source = Source("osc", answer=lambda address, values: self.answers.append(values))
+        self.answers: list[tuple[Any, ...]] = []
+        self.heard: list[tuple[str, list[Any]]] = []
+
+    def say(self, address: str, *values: object) -> None:
+        self.desk.receive(f"/componium{address}", values, self.source)
+
+    def hear(self) -> list[tuple[str, list[Any]]]:
+        come = [(m.address.removeprefix("/componium"), m.params) for m in self.ears.due(self.now)]
+        answers, self.answers = self.answers, []
+        self.heard += (come := come + [("/receipt", list(values)) for values in answers])
+        return come
+
+    @property
+    def now(self) -> int:
+        return self.clock.now()
+
+    def wait(self, seconds: float) -> None:
+        self.clock.jump(round(seconds * 1e9))
+        self.player.wake()
+
+
+async def test_the_hero_of_the_page_walks_and_the_music_goes_along(tmp_path: Path) -> None:
+    [program] = written("level.md", tmp_path)
+    walk, console = runpy.run_path(str(program)), Console()
+    game = walk["Game"](console, console.wait)
+    walk["level"](game)
+    assert 55 < game.now < 90
+    told = [(address, values) for address, values in console.heard]
+    states = Counter((str(v[0]), str(v[1])) for address, v in told if address == "/receipt")
+    assert not [each for each in states if each[1] == "refused"], states
+    assert states["/componium/section", "done"] == 5
+    assert states["/componium/emotion", "done"] == 3
+    sections = [values[0] for address, values in told if address == "/section"]
+    assert [name for name, _ in groupby(sections)] == [
+        *("Explore", "Danger", "Explore", "Boss", "Victory", "Lost")
+    ]
+    modes = [values[0] for address, values in told if address == "/key"]
+    assert {"D minor", "D phrygian", "D major"} <= set(modes)
+    began = Counter(v[0] for address, v in told if address == "/stinger" and v[1] == "began")
+    assert began == {"pickup": 1, "hit": 10, "win": 1}
+    ocarina = [v for address, v in told if address == "/part/ocarina/note"]
+    assert 8 <= len(ocarina) <= 20, "two notes a beat for four seconds"
+    stops = [values[0] for address, values in told if address == "/transport"]
+    assert stops[-2:] == ["stopped", "playing"]
+    beats = [values[2] for address, values in told if address == "/beat"]
+    assert min(beats) < 95 < 130 < max(beats) < 170, "slow in the courtyard, fast in a fight"
 
 
 # A fourth engine -----------------------------------------------------------------------------
@@ -167,7 +292,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 # Commands ------------------------------------------------------------------------------------
 
 #: Programs of others that the documents name.
-FOREIGN = {"fluidsynth"}
+FOREIGN = {"fluidsynth", ".venv/bin/python"}
 _SPAN = re.compile(r"`(scripts/[a-z]+)([^`\n]*)`")
 
 
@@ -199,6 +324,8 @@ def test_every_command_of_a_page_does_what_it_says(
     """In their order, from a fresh checkout; what would play is read and its scene loaded."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").symlink_to(ROOT / "config")
+    if page.parent.name == "docs":
+        written(page.name, tmp_path)
     for words in (words for b in blocks(page) if b.kind == "sh" for words in commands(b)):
         if words[0] == "cp":
             subprocess.run(words, check=True)
@@ -206,7 +333,7 @@ def test_every_command_of_a_page_does_what_it_says(
             name, params = read_command(words)
             if name == "play":
                 assert load_scene(find_scene(params["scene"])).parts, words
-            elif name and name != "ports":  # those are the machine's affair
+            elif name and name not in ("ports", "tell"):  # those are the machine's affair
                 monkeypatch.setattr(sys, "argv", words)
                 with pytest.raises(SystemExit) as ended:
                     cli.main()

@@ -109,6 +109,7 @@ MAY: dict[str, set[str]] = {
             "engines.base",
             "engines.grammar",
             "engines.motif",
+            "engines.performer",
             "server.clock",
             "server.cast",
             "server.journal",

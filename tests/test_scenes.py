@@ -27,7 +27,8 @@ from scripts.listening.score import Score, score_of
 from server.baton import Baton
 from server.clock import JumpClock
 from server.conductor.conductor import Bar, Conductor
-from server.errands import clashes, hear
+from server.direction import Row
+from server.errands import clashes, hear, toured
 from server.journal import Entry, Harmonised, Played, Troubled
 from server.music.meter import Place
 from server.music.note import Note
@@ -53,8 +54,9 @@ ENSEMBLES = {
 }
 EXAMPLES = ("algae", "markov", "melody", "turtle", "words", "words-chance")
 FOLLOWER = "default"  # follows a mood, through modes, keys and registers
+LEVEL = "level"  # goes where a game says
 FIXED = (*ENSEMBLES, *EXAMPLES)
-SCENES = (*FIXED, FOLLOWER)
+SCENES = (*FIXED, FOLLOWER, LEVEL)
 STRONG = 0.75  # the weight of the bar line and of the groups within the bar
 
 
@@ -148,7 +150,7 @@ def overlap(one: set[tuple[Fraction, int]], other: set[tuple[Fraction, int]]) ->
     return len(one & other) / len(one | other)
 
 
-each_scene = pytest.mark.parametrize("name", SCENES)
+each_scene = pytest.mark.parametrize("name", (*FIXED, FOLLOWER))
 each_fixed = pytest.mark.parametrize("name", FIXED)
 each_ensemble = pytest.mark.parametrize("name", ENSEMBLES)
 each_seed = pytest.mark.parametrize("seed", SEEDS)
@@ -469,3 +471,45 @@ def test_the_default_scene_goes_into_every_style(style: str) -> None:
 
     hear(scene, 16, listen)
     assert len(chords) > 4
+
+
+# The level goes where a game says ---------------------------------------------------------------
+
+
+@cache
+def toured_level(seed: int) -> Heard:
+    """Every section of the level once."""
+    scene, bars = toured(load_scene(shipped_scenes()[LEVEL]).with_seed(seed))
+    own = ("Explore", "Danger", "Boss", "Victory", "Lost", "Waiting")
+    sections = {name: scene.conductor.form.sections[name] for name in own}
+    form = replace(scene.conductor.form, sections=sections, order=Row(own))
+    return play(replace(scene, conductor=replace(scene.conductor, form=form)), min(bars, 60))
+
+
+@each_seed
+def test_the_level_is_quiet_in_a_room_and_full_before_its_boss(seed: int) -> None:
+    heard = toured_level(seed)
+    assert heard.troubles == ()
+    parts = {part.name for part in heard.scene.parts} - {"ocarina"}
+    assert {note.part for note in heard.notes} == parts, "the ocarina waits for a hand"
+    bars = heard.bars(list(heard.notes))
+
+    def of(first: int, last: int) -> list[Note]:
+        return [note for bar in range(first, last) for note in bars[bar]]
+
+    room, danger, boss, waiting = of(1, 9), of(17, 25), of(25, 33), of(53, 61)
+    assert loudness(room) + 1 < loudness(danger) < loudness(boss) > loudness(room) + 2
+    assert len(boss) > 2 * len(room)
+    assert len({note.part for note in boss}) >= 8 > 6 >= len({note.part for note in waiting})
+    horn = [note for note in boss if note.part == "horn"]
+    resting = [n for n in horn if heard.weight(n) >= STRONG]
+    assert sum(n.pitch % 12 in heard.chord(n.beat) for n in resting) >= 0.8 * len(resting)
+
+
+@each_seed
+def test_the_level_stays_where_it_is_until_the_game_says_otherwise(seed: int) -> None:
+    scene = load_scene(shipped_scenes()[LEVEL]).with_seed(seed)
+    heard = play(scene, 48)
+    rests = stretches(heard, heard.of("horn"), 16)
+    assert len({str(each) for each in rests[:3]}) == 3, "and does not say the same again"
+    assert "drums" not in {note.part for note in heard.notes}

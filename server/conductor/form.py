@@ -95,10 +95,13 @@ class Transitions:
         """How to lead over; of rules that match, the lowest counts, value by value.
 
         old: a section's name, "" without one.  new: a section's, "scene NAME", "style NAME" or
-        "key". In rules `*` stands for every name, and "scene *" for every scene.
+        "key". In rules `*` stands for every name, and "scene *" for every scene; beside a name it
+        stands for every other, so what leads to a section does not lead to its coming again.
         """
         values: dict[str, Any] = {}
         for first, second, given in (*_USUAL, *self.rules):
+            if old == new and (first == "*") != (second == "*"):
+                continue
             if _matches(first, old) and _matches(second, new):
                 values |= given
         return Rule(**values)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,9 @@ import mido
 import pytest
 
 from server import cli
+from server.desk.desk import RECEIPT
+from server.desk.packet import Message, decode
+from server.encode import osc_message
 from server.scene import shipped_scenes
 from server.style import shipped
 from tests.rigs.jack import JackServer
@@ -353,6 +357,54 @@ def test_engines_and_scenes_have_a_line_each(componium: Command) -> None:
 
 def test_the_version_is_said(componium: Command) -> None:
     assert componium("--version").out.startswith("componium 0.")
+
+
+# Commands to what plays -----------------------------------------------------------------------
+
+
+def told(componium: Command, answer: tuple[str, float, str], *args: str) -> tuple[Said, Message]:
+    """What `tell` says of such an answer, and what it has sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as desk:
+        desk.bind(("127.0.0.1", 0))
+        heard: list[Message] = []
+
+        def reply() -> None:
+            data, sender = desk.recvfrom(4096)
+            messages = decode(data)
+            assert isinstance(messages, list)
+            heard.append(messages[0])
+            desk.sendto(osc_message(RECEIPT, messages[0].address, *answer), sender)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        said = componium("tell", *args, "--port", str(desk.getsockname()[1]))
+        thread.join()
+    return said, heard[0]
+
+
+def test_a_command_is_told_and_its_answer_said(componium: Command) -> None:
+    said, sent = told(componium, ("armed", 12.0, ""), "/emotion", "tense", "4", "bar")
+    assert sent == Message("/componium/emotion", ("tense", 4, "bar"))
+    assert said == Said(0, "armed at bar 12\n", "")
+    said, sent = told(componium, ("done", 0.0, "so be it"), "/componium/mood", "-0.5", "0.25")
+    assert sent == Message("/componium/mood", (-0.5, 0.25))
+    assert said.out == "done: so be it\n"
+
+
+def test_a_refusal_is_a_mistake(componium: Command) -> None:
+    said, _ = told(componium, ("refused", 0.0, "there is none"), "/section", "nowhere")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "componium: /componium/section: refused: there is none\n"
+
+
+def test_where_nobody_plays_nothing_is_told(componium: Command) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+    said = componium("tell", "/stop", "--port", port)
+    assert (said.status, said.out) == (2, "")
+    assert "is Componium playing?" in said.err
+    assert componium("tell", "stop").status == 2
 
 
 # Mistakes -----------------------------------------------------------------------------------

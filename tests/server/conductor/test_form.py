@@ -151,6 +151,13 @@ def test_the_lowest_rule_counts_value_by_value() -> None:
     assert rules.between("B", "A") == Rule(fill=2)
     assert rules.between("A", "scene boss") == Rule(fill=0, thin=2, ramp=4)
     assert Transitions().between("", "key").fill == 0
+    again = Transitions(
+        (("*", "A", {"build": 2}), ("A", "*", {"thin": 2}), ("*", "*", {"fill": 3}))
+    )
+    assert again.between("A", "A") == Rule(fill=3), "A that comes again is led to by no other rule"
+    assert again.between("B", "A") == Rule(fill=3, build=2)
+    twice = Transitions((("A", "A", {"build": 2}),))
+    assert twice.between("A", "A").build == 2
 
 
 def test_a_form_that_ends_knows_its_length() -> None:
