@@ -9,16 +9,15 @@ from pathlib import Path
 from engines.base import Mistake
 from engines.motif import Motif, scored
 
+from .changes import Receipt, Told
 from .conductor.conductor import Conductor
 from .conductor.mood import Mood, parse_mood
 from .music.scale import Key
-from .player import Player, Receipt
+from .player import Player
 from .themes import keep
 from .when import parse_when
 
 SOON = 64  # quarter notes
-
-Told = Callable[[Receipt], None] | None
 
 
 class Baton:
@@ -75,19 +74,29 @@ class Baton:
     def key(self, key: Key, when: str = "phrase", told: Told = None) -> Receipt:
         """Turn to another key, over a bridge where there is time for one.
 
+        The receipt says where section or mood make another key of it.
         Where that is the key already, as when our own word comes back to us, nothing is done.
         """
         self._on_bar(when)
         player = self._player
         if player.setting is not None and player.playing:
             beat = player.boundary(when, unplanned=True)
-            waits = any(topic == "key" for topic, _ in player.waiting())
+            waits = any(topic == "key" for topic, _ in player.changes.told())
             soon = beat - player.now_beat <= SOON  # who looks further decides bars long before time
             if not waits and soon and player.setting.bar(beat).key == key:
                 receipt = player.receipt(player.now_beat, told)
                 receipt.become("done", "the music is in this key already")
                 return receipt
-        return self._plan(("key",), when, told, lambda c, beat: c.change_key(key, beat), ahead=True)
+        turned: list[tuple[Conductor, Fraction]] = []
+
+        def change(conductor: Conductor, beat: Fraction) -> None:
+            conductor.change_key(key, beat)
+            turned[:] = [(conductor, beat)]
+
+        def why() -> str:
+            return turned[0][0].other_key(key, turned[0][1]) if turned else ""
+
+        return self._plan(("key",), when, told, change, ahead=True, why=why)
 
     def section(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
         """Go to a section of the form."""
@@ -143,15 +152,15 @@ class Baton:
 
         def apply(beat: Fraction) -> None:
             for each in player.conductors:  # one that is to follow feels the same
-                change(each, max(beat, each.begin))
+                change(each, max(beat, each.entry))
             player.feel_anew(beat)
 
         def undo(beat: Fraction) -> None:
             for each in player.conductors:
-                each.take_back("mood", max(beat, each.begin))
+                each.take_back("mood", max(beat, each.entry))
             player.feel_anew(beat)
 
-        return player.at(when, ("mood",), apply, told, planned=True, arrives=arrives, undo=undo)
+        return player.at(when, ("mood",), apply, told, early=True, arrives=arrives, undo=undo)
 
     def _plan(
         self,
@@ -160,22 +169,31 @@ class Baton:
         told: Told,
         change: Callable[[Conductor, Fraction], None],
         ahead: bool = False,
+        why: Callable[[], str] = lambda: "",
     ) -> Receipt:
         """Change what is decided of bars that are not planned yet.
 
-        ahead: the bar before hears of it as soon as it is asked for, to lead over.
+        ahead: the bar before hears of it as soon as it is asked for, to lead over.  why: what
+        there is to say when it is done.
         """
-        conductor, player = self.conductor, self._player
+        player, led = self._player, [self.conductor]
 
         def apply(beat: Fraction) -> None:
+            conductor = player.cast_at(beat).setting.conductor
             change(conductor, beat)
-            player.feel_anew(beat)
+            led[:] = [conductor]
+            turned(beat)
 
         def undo(beat: Fraction) -> None:
-            conductor.take_back(topic[0], beat)
-            player.feel_anew(beat)
+            led[0].take_back(topic[0], beat)
+            turned(beat)
 
-        return player.at(when, topic, apply, told, planned=ahead, unplanned=True, undo=undo)
+        def turned(beat: Fraction) -> None:
+            player.feel_anew(beat)
+            if topic[0] == "section":
+                player.form_turned(beat)
+
+        return player.at(when, topic, apply, told, early=ahead, unplanned=True, undo=undo, why=why)
 
     def _on_bar(self, when: str) -> None:
         wanted = parse_when(when)

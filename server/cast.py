@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
+from engines.base import Mistake
+
 from .conductor.conductor import Bar, Conductor, Seat
 from .conductor.form import Rule, Section
 from .conductor.harmony import tension
@@ -49,11 +51,20 @@ def setting_of(
     moods: MoodLine | None = None,
     arrives: Rule | None = None,
 ) -> Setting:
-    """The ground that a scene's parts are read against from a beat on; see `Conductor`."""
+    """The ground that a scene's parts are read against from a beat on; see `Conductor`.
+
+    before: whose bars it goes on counting, if it is there at that beat. A change within a bar
+    begins the next one.
+    """
     seats = [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts]
-    ground = (scene.seed, scene.key, scene.meters, begin, scene.phrase)
-    conductor = Conductor(scene.conductor, *ground, seats, scene.controls, before, moods, arrives)
-    return Setting(*ground, values=dict(scene.controls), conductor=conductor)
+    goes_on = before is not None and begin > 0
+    first = before.bar_to_come(begin) if before is not None and goes_on else 1
+    line = begin - scene.meters.beat_of_bar(first)
+    ground = (scene.seed, scene.key, scene.meters, line, scene.phrase)
+    conductor = Conductor(
+        scene.conductor, *ground, seats, scene.controls, before, moods, arrives, first
+    )
+    return Setting(*ground, values=dict(scene.controls), conductor=conductor, first=first)
 
 
 class Playing:
@@ -79,9 +90,11 @@ class Cast:
     begin, ends: beats of the timeline; `ends` is None while nothing is to follow.
     number: the wires' part number of what is said about the piece as a whole.
     before: the scene whose faders, tempo and live controls go on, as when it is read again.
+    goes_on: whether it is the scene before, with another style, seed or text.
     cued: whether its programs were sent beforehand.  tempo: that it begins with, or None to
     go on in the one that was.  instead: what was planned of the scenes before from `begin` on,
-    while it may still turn out that this one does not begin.
+    while it may still turn out that this one does not begin.  counted: bars and beats that the
+    scenes before have had since play.
     Laws: nothing of it begins at or after `ends`; every beat of its bars is told once.
     """
 
@@ -98,9 +111,10 @@ class Cast:
     ) -> None:
         self.scene, self.begin, self.cued = scene, begin, cued
         self.ends: Fraction | None = None
-        kept = before is not None and before.scene.tempo == scene.tempo
-        self.tempo: float | None = None if kept else scene.tempo
+        self.tempo: float | None = scene.tempo
+        self.goes_on = before is not None
         self.instead: list[Pending] = []
+        self.counted = (0, 0)
         heir_of = before.setting.conductor if before is not None else None
         self.setting: Setting = setting_of(scene, begin, heir_of, moods, arrives)
         self.mixer = Mixer(scene.ensemble)
@@ -199,6 +213,13 @@ class Cast:
         self.setting.harmonies.forget(until)
         self.setting.conductor.forget(until)
         return pending, troubles
+
+    def find(self, name: str) -> Playing:
+        """A part or stinger by its name. Errors: Mistake."""
+        if name in self.named:
+            return self.named[name]
+        there = ", ".join(self.named)
+        raise Mistake(f"part {name}", f"no part has this name; there are: {there}")
 
     def sting(self, spec: StingerSpec, count: int, begin: Fraction, named: bool) -> Sting:
         """One of a stinger, or of a part that is struck, yet to be planned; see `Sting.of`."""
@@ -366,6 +387,13 @@ class Cast:
                     identity = self._next_id() << 24
                     yield kind, encoder.program(identity, playing.number, playing.spec, due)
 
+    def count_to(self, beat: Fraction) -> tuple[int, int]:
+        """How many bars and beats have begun since play before this beat, in all scenes."""
+        setting, (bars, beats) = self.setting, self.counted
+        beats += setting.meters.beats_before(beat - setting.begin)
+        beats -= setting.meters.beats_before(setting.entry - setting.begin)
+        return bars + setting.conductor.bar_to_come(beat) - setting.first, beats
+
     def moment(self, beat: Fraction, seconds: float) -> Moment:
         """What people call this beat."""
         ground = self.setting.ground(beat)
@@ -494,7 +522,10 @@ class PendingBeat(Pending):
     def sent(self) -> Iterator[Sent]:
         place = self.cast.setting.place(self.beat)
         args = (place.bar, place.meter.beat_in_bar(place.position), self.tempo)
-        return self._tell("/beat", args)
+        yield from self._tell("/beat", args)
+        bars, beats = self.cast.count_to(self.beat)
+        where = (bars + (place.position == 0), beats + 1, float(self.beat))
+        yield from self._tell("/position", where, 1)
 
     def entries(self, began: int) -> Iterator[Entry]:
         name = self.cast.setting.place(self.beat).meter.name

@@ -265,7 +265,7 @@ def _chosen(
             raise Mistake("--seed", f"expected a number below 2^63, got {seed}")
         scene = scene.with_seed(seed)
     if tempo is not None:
-        scene = replace(scene, tempo=tempo)
+        scene = replace(scene, tempo=tempo, tempo_asked=True)
     return scene
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -12,8 +12,9 @@ from engines.performer import Playable
 from engines.taste import FORMAT, Taste
 
 from .cast import Playing
+from .changes import Receipt, Told
 from .music.value import value_name
-from .player import Player, Receipt
+from .player import Player
 from .stinger import MOST_SOUNDING, Sting, StingerSpec
 
 OWN, GRID = "own", "grid"  # moments: as the stinger says; the part's next grid line
@@ -23,8 +24,6 @@ KEPT = 64  # beats of one stinger that are remembered
 
 #: Seconds between a note and a listener's key: the soonest, the likeliest, the latest.
 SOONEST, LIKELIEST, LATEST = 0.3, 1.0, 4.0
-
-Told = Callable[[Receipt], None] | None
 
 
 def reaction(age: float) -> float:
@@ -77,9 +76,9 @@ class Hands:
         """Why it may not begin there; "" where it may."""
         player, name = self._player, spec.part.name
         sounding = sum(sting.named for sting in player.stings())
-        if sounding + len(player.armed(("stinger",))) >= MOST_SOUNDING:
+        if sounding + len(player.changes.armed(("stinger",))) >= MOST_SOUNDING:
             return f"{MOST_SOUNDING} stingers sound or wait already"
-        others = (*player.armed(("stinger", name)), *player.struck.get(name, ()))
+        others = (*player.changes.armed(("stinger", name)), *player.struck.get(name, ()))
         if isinstance(spec.again, Fraction):
             away, unit = [float(abs(begin - other)) for other in others], "quarter notes"
         else:

@@ -133,7 +133,7 @@ class Trouble(NamedTuple):
 class Ground(NamedTuple):
     """A beat seen from its scene.
 
-    since: quarter notes since the scene began.  at: the beat of the bar, from 1, as a number.
+    since: quarter notes since its bar 1.  at: the beat of the bar, from 1, as a number.
     weight: of the metre, see `Meter.weight`.
     """
 
@@ -147,9 +147,10 @@ class Ground(NamedTuple):
 class Setting:
     """What all parts of a scene share: the ground they are read against.
 
-    begin: the beat at which bar 1 begins.  phrase: bars.  harmonies: the chords that the leading
-    part hands out.  values: live controls by name, as engines see them.  conductor: who decides
-    what each bar is like; by itself one who leaves everything as it is.
+    begin: the beat at which bar 1 begins, or would have.  first: the bar with which this music
+    begins, another than 1 where it goes on in another's place.  phrase: bars.  harmonies: the
+    chords that the leading part hands out.  values: live controls by name, as engines see them.
+    conductor: who decides what each bar is like; by itself one who leaves everything as it is.
     """
 
     seed: int
@@ -160,6 +161,7 @@ class Setting:
     harmonies: Line[Chord] = field(default_factory=Line)
     values: dict[str, float] = field(default_factory=dict)
     conductor: Conductor = None  # type: ignore[assignment]
+    first: int = 1
     _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
     _bar: tuple[Fraction, tuple[int, int], Place] | None = field(default=None, repr=False)
 
@@ -168,6 +170,11 @@ class Setting:
             self.conductor = Conductor(
                 ConductorSpec(), self.seed, self.key, self.meters, self.begin, self.phrase
             )
+
+    @property
+    def entry(self) -> Fraction:
+        """The beat with which this music begins."""
+        return self.beat_of_bar(self.first)
 
     def bar(self, beat: Fraction) -> Bar:
         """What is decided for the bar of a beat."""
@@ -236,8 +243,9 @@ class Part:
     ) -> None:
         """begin: the beat where it and its grid begin, if not the scene's.  stream: of chance."""
         self.spec, self.setting = spec, setting
-        self.cursor = setting.beat_of_bar(spec.enters) if begin is None else begin
-        self._origin = setting.begin if begin is None else begin  # of its grid
+        entry = setting.beat_of_bar(max(spec.enters, setting.first))
+        self.cursor = entry if begin is None else begin
+        self._origin = setting.entry if begin is None else begin  # of its grid
         self._chance = stream or spec.name
         self.leads = False  # whether its chords are the scene's; its agenda decides
         self.controls = Controls()  # what the engine may read and is told
@@ -367,7 +375,7 @@ class Part:
         symbol, harmony, velocity = self._held
         beats = [beat for beat, _ in self.setting.conductor.strikes(turned, until)]
         for beat, after in pairwise([*beats, max(self.cursor, until)]):
-            if beat > self.setting.begin:
+            if beat > self.setting.entry:
                 self._strike(beat, after - beat, symbol, harmony, velocity, steps)
 
     def _strike(

@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -30,6 +30,7 @@ from .cast import (
     Sent,
     setting_of,
 )
+from .changes import MOST_WAITING, OF_SCENE, SCENE, SEED, Asked, Change, Changes, Receipt, Told
 from .clock import Clock, JumpClock
 from .conductor.conductor import Conductor
 from .conductor.form import Rule
@@ -42,7 +43,7 @@ from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
 from .stinger import Sting, grid_of
-from .when import When, beat_of, parse_when
+from .when import When, beat_of, of_form, parse_when
 from .wire.protocol import Event
 
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock
@@ -52,49 +53,8 @@ MARGIN = 5_000_000  # ns that a boundary must be away to be caught
 STALLED = 200_000_000  # ns past a planned look after which the wires may have fallen silent
 ASLEEP = 60 * 10**9  # ns of absence after which we go on where we were, not where we would be
 SETTLED = 10**9  # ns after which nobody needs the ports of the scene before
-MOST_WAITING = 256  # changes that may wait for their moment
 REMEMBERED = 2048  # steps that have begun
-SCENE, SEED = ("scene",), ("seed",)  # what such changes concern
-OF_SCENE = frozenset({"part", "stinger", "key", "section", "theme", "likeness"})  # gone with it
 _TICK = Fraction(1, 2**20)
-
-
-@dataclass
-class Receipt:
-    """What became of a command that takes effect at a musical moment.
-
-    beat: when it takes effect, in quarter notes since the start; bar: the same for people.
-    state: "armed", "done", "refused", "superseded" or "cancelled"; `told` is called at each change.
-    """
-
-    beat: Fraction
-    bar: float
-    state: str = ""
-    reason: str = ""
-    told: Callable[[Receipt], None] | None = None
-
-    def become(self, state: str, reason: str = "") -> None:
-        """Change the state, and tell."""
-        self.state, self.reason = state, reason
-        if self.told is not None:
-            self.told(self)
-
-
-@dataclass(eq=False)
-class _Change:
-    """A command that waits for its moment. taken: the plan has taken it in.
-
-    beat: at which it takes effect; the receipt's is the one at which that is done.  leads_to:
-    the change that this one only leads over to.
-    """
-
-    topic: tuple[str, ...]
-    receipt: Receipt
-    apply: Callable[[Fraction], None]
-    beat: Fraction
-    undo: Callable[[Fraction], None] | None = None
-    taken: bool = False
-    leads_to: _Change | None = None
 
 
 class Begun(NamedTuple):
@@ -106,10 +66,14 @@ class Begun(NamedTuple):
 
 
 class _Base(NamedTuple):
-    """The tempo on which mood and section have their factors; reached at `arrives`, a beat."""
+    """The tempo on which mood and section have their factors; reached at `arrives`, a beat.
+
+    asked: somebody has asked for it, rather than a scene or a style.
+    """
 
     bpm: float
     arrives: Fraction
+    asked: bool = False
 
 
 class Player:
@@ -151,7 +115,7 @@ class Player:
         self._casts: list[Cast] = []  # the one on stage, then those that are to follow
         self._ahead: list[tuple[int, int, Pending]] = []  # heap by due: still to begin
         self._sounding: list[tuple[int, int, Pending]] = []  # heap by over: begun
-        self._waiting: list[_Change] = []  # in the order they were asked for
+        self.changes = Changes(lambda: self.now_beat, self._enter)
         self._frontier = Fraction(0)  # planned until here
         self._start_ns = now
         self._stopped_at = Fraction(0)
@@ -194,7 +158,7 @@ class Player:
             return False
         limit = self._limit
         reached = limit is not None and self.timeline.beat_at(self.clock.now()) >= limit
-        if not reached and (self._waiting or not self._casts[-1].finished):
+        if not reached and (self.changes or not self._casts[-1].finished):
             return False
         return not any(isinstance(pending, PendingStep) for *_, pending in self._ahead)
 
@@ -295,33 +259,17 @@ class Player:
             until = self.timeline.beat_at(now) if silent else self._reached(now, self._reach)
             if (limit := self._limit) is not None:
                 until = min(until, limit)
-            change = min(
-                (change for change in self._waiting if not change.taken),
-                key=lambda change: change.beat,
-                default=None,
-            )
+            change = self.changes.next()
             if change is None or change.beat > until:
                 break
             self._plan(change.beat, silent)
-            self._take_in(change)
+            self.changes.take_in(change)
         self._plan(until, silent)
 
     def _reached(self, now: int, reach: int) -> Fraction:
         """The beat that a plan comes to which goes so many nanoseconds ahead."""
         early = max((cast.early_beats for cast in self._casts), default=Fraction(0))
         return self.timeline.beat_at(now + reach) + early
-
-    def _take_in(self, change: _Change) -> None:
-        """Apply a change. One that fails is refused, and the music goes on as it was."""
-        change.taken = True
-        try:
-            change.apply(change.beat)
-        except Exception as error:
-            if change in self._waiting:
-                self._waiting.remove(change)
-            self._drop_leads(change)
-            self._enter(Troubled("/".join(change.topic), f"refused: {said(error)}"))
-            change.receipt.become("refused", said(error))
 
     def _plan(self, until: Fraction, silent: bool) -> None:
         if until <= self._frontier:
@@ -569,12 +517,8 @@ class Player:
 
     def _settle(self, now: int) -> None:
         """Tell the receipts whose moment has come; let the scene that is over go."""
-        if self.playing and self._waiting:
-            ns_at = self.timeline.ns_at
-            for change in [each for each in self._waiting if ns_at(each.receipt.beat) <= now]:
-                if change in self._waiting:  # whoever is told may command again
-                    self._waiting.remove(change)
-                    change.receipt.become("done")
+        if self.playing and self.changes:
+            self.changes.settle(lambda beat: self.timeline.ns_at(beat) <= now)
         here = self.now_beat
         if self._casts and self._casts[0].stings:
             bound = min([here, *(p.beat for *_, p in self._ahead)])
@@ -631,17 +575,21 @@ class Player:
         if self.playing:
             self.stop()
         now = self.clock.now()
-        keep = keep and bool(self._casts)
-        self._stage(scene, self.cast if keep else None, now)
-        if self._casts[0].tempo is not None:
-            self._tempo = scene.tempo
+        keep, before = keep and bool(self._casts), self.cast
+        if keep and before is not None and before.scene.tempo_asked:
+            scene = replace(scene, tempo=before.scene.tempo, tempo_asked=True)
+        asked = self._bases.at(self._stopped_at)
+        self._stage(scene, before if keep else None, now)
+        tempo = self._tempo_in(scene, before, keep, asked) if before else scene.tempo
+        if tempo is not None:
+            self._tempo = tempo
         self.timeline = Timeline.starting(self._tempo, ns=now)
         self._pulses.begin(self.timeline, now)
         self._pulses.run(self.timeline, now, self.timeline.beat_at(now + self._reach))
 
     def _stage(self, scene: Scene, before: Cast | None, now: int) -> None:
         """Have this scene at beat 0 and nothing else; faders stay as they were `before`."""
-        self._drop_waiting("another beginning")
+        self.changes.drop("another beginning")
         if before is not None:
             before.mixer.settle()
             before.setting.conductor.settle()
@@ -683,7 +631,8 @@ class Player:
         self._start_ns = begin
         self.timeline = Timeline.starting(self._tempo, ns=begin)
         self._bases = Line()
-        self._bases.begin(Fraction(0), _Base(self._tempo, Fraction(0)))
+        asked = self._tempo != cast.scene.tempo
+        self._bases.begin(Fraction(0), _Base(self._tempo, Fraction(0), asked))
         self._tempo = cast.scene.tempo
         self._end_bar = end_bar or self._end_bar
         if self._end_bar:
@@ -748,17 +697,17 @@ class Player:
         if was_playing:
             self._tell("/transport", ("stopped",), now)
             self._enter(Moved(self.moment(self._stopped_at, now), "stopped"))
-            self._drop_waiting("the transport stopped")
+            self.changes.drop("the transport stopped")
 
     def _take_back(self) -> None:
         """Undo what the plan has taken in of changes whose moment is not there yet."""
         here = self._stopped_at
         kept = [cast for cast in self._casts if cast.begin <= here] or self._casts[:1]
-        taken = [change for change in self._waiting if change.taken]
         late = [
             change.receipt.beat
-            for change in taken
-            if change.receipt.beat > here and change.topic[0] in ("tempo", "scene")
+            for change in self.changes
+            if change.taken and change.receipt.beat > here
+            if change.topic[0] in ("tempo", "scene")
         ]
         if late:
             self.timeline = self.timeline.without(min(late))
@@ -774,27 +723,7 @@ class Player:
             self._casts = kept
             self.rack.outputs = last.patched
             self._sweep_at = self._sweep_at or self.clock.now() + SETTLED
-        for change in taken:
-            if change.undo is not None and change.receipt.beat > here:
-                change.undo(here)
-        for change in taken:
-            if change.receipt.beat <= here or change.topic[0] == "control":
-                self._waiting.remove(change)
-                change.receipt.become("done")
-
-    def cancel(self, topic: str = "") -> int:
-        """Call off what is armed, all of it or what concerns one topic; how many changes."""
-        gone = [
-            change
-            for change in self._waiting
-            if not topic or topic in (change.topic[0], "/".join(change.topic))
-            if change.leads_to is None and not (change.taken and change.undo is None)
-        ]
-        for change in gone:
-            if change in self._waiting:  # whoever is told may command again
-                self._let_go(change)
-                change.receipt.become("cancelled")
-        return len(gone)
+        self.changes.halt(here)
 
     @property
     def base_tempo(self) -> float:
@@ -806,11 +735,6 @@ class Player:
         """Stop, and tell every synth to be quiet in every way it may understand."""
         self.stop()
         self.rack.everywhere("panic")
-
-    def _drop_waiting(self, reason: str) -> None:
-        waiting, self._waiting = self._waiting, []
-        for change in waiting:
-            change.receipt.become("superseded", reason)
 
     # Changes ----------------------------------------------------------------------------
 
@@ -830,13 +754,57 @@ class Player:
         wanted = parse_when("beat" if grid else when)
         if wanted.frame == "now" or not self.playing or cast is None:
             return self.now_beat
-        # What leaves early, as bundles do, cannot be had back.
-        near = self.timeline.beat_at(self.clock.now() + MARGIN + self.rack.lead)
-        if unplanned:
-            near = max(near, self._heard_of)
+        near = self._near(unplanned)
         if grid:
             return max(near, cast.begin) + (cast.begin - max(near, cast.begin)) % grid
         return beat_of(wanted, near, cast.setting)
+
+    def _near(self, unplanned: bool) -> Fraction:
+        """The first beat that can still be changed."""
+        # What leaves early, as bundles do, cannot be had back.
+        near = self.timeline.beat_at(self.clock.now() + MARGIN + self.rack.lead)
+        return max(near, self._heard_of) if unplanned else near
+
+    def form_turned(self, since: Fraction) -> None:
+        """The form is another from a beat on: moments that it names are found anew.
+
+        Law: an armed change with such a moment (phrase, section, cue) takes effect where it
+        comes next in the form as it then is, until the plan is there; where it comes no more,
+        the change is refused.
+        """
+        moves: dict[Change, Fraction] = {}
+        for change in self.changes if self.playing else ():
+            try:
+                beat = self._found_anew(change, since)
+            except Mistake as mistake:
+                self.changes.refuse(change, str(mistake))
+                continue
+            if beat != change.beat:
+                moves[change] = beat
+                end = change.arrives(beat)
+                change.receipt.beat, change.receipt.bar = end, self._bar(end)
+        self.changes.move(moves)
+        for change in moves:
+            if change in self.changes:
+                change.receipt.become("armed", "the form has changed")
+
+    def _found_anew(self, change: Change, since: Fraction) -> Fraction:
+        """Where a change takes effect in a form that is another one from a beat on."""
+        heard, asked = self._heard_of, change.asked
+        if asked is None or change.beat < since or change.beat <= heard:
+            return change.beat
+        wanted, setting = parse_when(asked.when), self.cast_at(change.beat).setting
+        # A section that is called for has itself changed the form from its moment on.
+        if change.topic[0] == "section" or not of_form(wanted):
+            return change.beat
+        if asked.near < setting.entry and wanted.frame == "ahead":  # counted in another's form
+            wanted = wanted._replace(frame="line", number=1)
+            return beat_of(wanted, change.beat, setting)
+        beat = beat_of(wanted, asked.near, setting)
+        least = heard if asked.unplanned else self._near(False)
+        if beat >= least:
+            return beat
+        return beat_of(wanted._replace(frame=wanted.frame.replace("ahead", "line")), least, setting)
 
     @property
     def _heard_of(self) -> Fraction:
@@ -852,22 +820,20 @@ class Player:
         when: str,
         topic: tuple[str, ...],
         apply: Callable[[Fraction], None],
-        told: Callable[[Receipt], None] | None,
-        planned: bool = False,
+        told: Told,
+        early: bool = False,
         unplanned: bool = False,
         arrives: Callable[[Fraction], Fraction] = lambda beat: beat,
         undo: Callable[[Fraction], None] | None = None,
         alongside: bool = False,
-        lead: Callable[[_Change], None] = lambda change: None,
+        lead: Callable[[Change], None] = lambda change: None,
+        ends_scene: bool = False,
+        why: Callable[[], str] = lambda: "",
     ) -> Receipt:
-        """Apply a change now, or when the plan comes to its beat.
+        """Apply a change now, or when the plan comes to its beat; see `Change`.
 
-        topic: what it concerns; a newer change of the same takes its place.  planned: it
-        reaches into the future by itself, so it can be applied at once.  unplanned: it can
-        change nothing that is planned already, so its moment is the next one beyond that.
-        arrives: the beat at which what begins at a beat is done.  undo: takes back what the
-        plan has taken in and is still to come after a beat.  alongside: it takes nobody's place.
-        lead: has the music lead over to it, once it is armed.
+        unplanned: it can change nothing that is planned already, so its moment is the next one
+        beyond that.  alongside: it takes nobody's place.
         """
         now = self._look()
         if self.playing and (unplanned or topic[0] == "mood"):
@@ -878,59 +844,29 @@ class Player:
         end = arrives(beat) if self.playing else beat
         receipt = self.receipt(end, told)
         waits = self._waits(when, beat) or end > beat
-        if why := self.refusal([(topic, when)]):
-            receipt.become("refused", why)
+        if why_not := self.refusal([(topic, when)]):
+            receipt.become("refused", why_not)
             return receipt
-        for change in () if alongside else list(self._waiting):
-            if change in self._waiting and self._superseded(change, topic, beat):
-                self._let_go(change)
-                change.receipt.become("superseded", "by a newer command")
-        change = _Change(topic, receipt, apply, beat, undo)
+        if not alongside:
+            self.changes.make_way(topic, beat)
+        asked = None if grid_of(when) else Asked(when, self._near(unplanned), unplanned)
+        change = Change(
+            topic, receipt, apply, beat, undo, early, ends_scene, asked, arrives, lead, why=why
+        )
         if not waits:
-            self._take_in(change)
+            self.changes.take_in(change)
             self._plan_ahead(now)
             if receipt.state != "refused":
-                receipt.become("done")
+                receipt.become("done", why())
             return receipt
-        self._waiting.append(change)
+        self.changes.arm(change)
         receipt.become("armed")
-        if change in self._waiting:
+        if change in self.changes:
             lead(change)
-        if change in self._waiting and (planned or beat <= self._frontier):
-            self._take_in(change)
+        if change in self.changes and (early or beat <= self._frontier):
+            self.changes.take_in(change)
             self._plan_ahead(now)
         return receipt
-
-    def _superseded(self, change: _Change, topic: tuple[str, ...], beat: Fraction) -> bool:
-        """Whether one that waits gives way; a mood goes on through changes of scene."""
-        if change.receipt.beat < beat or change.leads_to is not None:
-            return False
-        return topic == change.topic or (topic == SCENE and change.topic[0] != "mood")
-
-    def _let_go(self, change: _Change, undo: bool = True) -> None:
-        """Have one that waits never happen, and nothing left of what the plan has of it."""
-        self._waiting.remove(change)
-        if undo and change.taken and change.undo is not None:
-            change.undo(max(self.now_beat, change.beat - _TICK))
-        self._drop_leads(change)
-
-    def _drop_leads(self, change: _Change) -> None:
-        """Have nothing lead over to a change that does not come."""
-        for lead in [each for each in self._waiting if each.leads_to is change]:
-            self._waiting.remove(lead)
-            if lead.undo is not None:
-                lead.undo(self.now_beat)
-
-    def waiting(self) -> Iterator[tuple[str, float]]:
-        """What is armed: what it concerns, such as "part/bass/mute", and at which bar."""
-        for change in self._waiting:
-            if change.leads_to is None:
-                yield "/".join(change.topic), change.receipt.bar
-
-    def armed(self, topic: tuple[str, ...]) -> list[Fraction]:
-        """The beats of what waits and begins with this topic, the plan not having taken it in."""
-        waiting = (change for change in self._waiting if not change.taken)
-        return [each.beat for each in waiting if each.topic[: len(topic)] == topic]
 
     def stings(self) -> Iterator[Sting]:
         """Those that sound, or are planned to."""
@@ -940,9 +876,8 @@ class Player:
 
     def refusal(self, changes: Iterable[tuple[tuple[str, ...], str]]) -> str:
         """Why these, each what it concerns and when, cannot all be done; "" where they can."""
-        scenes = [change.receipt.beat for change in self._waiting if change.topic == SCENE]
-        begins = min(scenes, default=None)
-        room = MOST_WAITING - len(self._waiting)
+        begins = self.changes.scene_ends
+        room = MOST_WAITING - len(self.changes)
         for topic, when in changes:
             beat = self.boundary(when)
             if not self._waits(when, beat):
@@ -975,11 +910,11 @@ class Player:
             self.clock, self._joint = clock, False
         self._plan_ahead(now)
 
-    def receipt(self, beat: Fraction, told: Callable[[Receipt], None] | None) -> Receipt:
+    def receipt(self, beat: Fraction, told: Told) -> Receipt:
         """A receipt for a beat, whoever is told failing at it or not."""
         return Receipt(beat, self._bar(beat), told=self._guarded(told))
 
-    def _guarded(self, told: Callable[[Receipt], None] | None) -> Callable[[Receipt], None] | None:
+    def _guarded(self, told: Told) -> Told:
         """Whoever wants to be told may fail at it; the music must not."""
         if told is None:
             return None
@@ -1004,7 +939,7 @@ class Player:
         bpm: float,
         over: Fraction = Fraction(0),
         when: str = "now",
-        told: Callable[[Receipt], None] | None = None,
+        told: Told = None,
     ) -> Receipt:
         """A new tempo (20 to 999), reached after `over` quarter notes; no beat jumps."""
         if not isfinite(bpm):
@@ -1014,16 +949,19 @@ class Player:
             now = self.clock.now()
             factor = self.setting.conductor.tempo_at(beat + over) if self.setting else 1.0
             if self.playing:
-                self._bases.begin(beat, _Base(bpm / factor, beat + over))
+                self._bases.begin(beat, _Base(bpm / factor, beat + over, asked=True))
                 self.timeline = self.timeline.with_tempo(bpm, beat, over)
                 for cast in self._casts:
-                    if cast.begin > beat and cast.tempo is not None:
+                    if cast.begin > beat and cast.goes_on:
+                        cast.tempo = None
+                    elif cast.begin > beat and cast.tempo is not None:
                         self.timeline = self.timeline.with_tempo(cast.tempo, cast.begin)
                         self._bases.begin(cast.begin, _Base(cast.tempo, cast.begin))
                 self._retime(now)
             else:
                 self._tempo = bpm / factor
-                self._bases.begin(self._stopped_at, _Base(bpm / factor, self._stopped_at))
+                base = _Base(bpm / factor, self._stopped_at, asked=True)
+                self._bases.begin(self._stopped_at, base)
                 self._halted = self._halted.with_tempo(bpm, self._stopped_at)
                 self.timeline = self.timeline.with_tempo(bpm, self.timeline.beat_at(now))
                 self._pulses.again(self.timeline, now)
@@ -1036,13 +974,16 @@ class Player:
         field: str,
         value: bool | float | int,
         when: str = "now",
-        told: Callable[[Receipt], None] | None = None,
+        told: Told = None,
     ) -> Receipt:
         """Mute, solo, level, density or octave of a part, from a moment on."""
-        cast = self.part(name).cast
+        self.part(name)
+        held: list[Cast] = []
 
         def apply(beat: Fraction) -> None:
-            now, here = self.clock.now(), beat <= self.now_beat
+            now, here, cast = self.clock.now(), beat <= self.now_beat, self.cast_at(beat)
+            cast.find(name)
+            held[:] = [cast]
             if here:  # so that what swings or strays past this moment changes too
                 beat = min([beat, *(p.beat for *_, p in self._ahead if p.cast is cast)])
             parts = [p for each in self._casts if each.mixer is cast.mixer for p in each.everyone]
@@ -1054,10 +995,10 @@ class Player:
                     self._restrip(playing, here and new.mute and not old.mute, now)
 
         def undo(beat: Fraction) -> None:
-            cast.mixer.take_back(name, field, beat)
+            held[0].mixer.take_back(name, field, beat)
             self.feel_anew(beat)
 
-        return self.at(when, ("part", name, field), apply, told, planned=True, undo=undo)
+        return self.at(when, ("part", name, field), apply, told, early=True, undo=undo)
 
     def _restrip(self, playing: Playing, cut: bool, now: int) -> None:
         if cut:
@@ -1074,12 +1015,9 @@ class Player:
 
     def part(self, name: str) -> Playing:
         """A part or stinger of the scene that plays, by name. Errors: Mistake."""
-        parts = self.cast.everyone if self.cast is not None else []
-        for playing in parts:
-            if playing.spec.name == name:
-                return playing
-        there = ", ".join(playing.spec.name for playing in parts)
-        raise Mistake(f"part {name}", f"no part has this name; there are: {there}")
+        if self.cast is None:
+            raise Mistake(f"part {name}", "no scene is loaded; load one first")
+        return self.cast.find(name)
 
     def strips(self) -> dict[str, Strip]:
         """Every part's controls as they were last asked for."""
@@ -1092,7 +1030,7 @@ class Player:
         name: str,
         value: float,
         when: str = "now",
-        told: Callable[[Receipt], None] | None = None,
+        told: Told = None,
     ) -> Receipt:
         """Set a live control that engines may read, from the next symbol on."""
         setting = self.setting
@@ -1102,7 +1040,10 @@ class Player:
             raise Mistake(f"control {name}", f"the scene has no such control; it has: {there}")
 
         def apply(beat: Fraction) -> None:
-            values[name] = value
+            there = self.cast_at(beat).setting.values
+            if name not in there:
+                raise Mistake(f"control {name}", "the scene that plays then has no such control")
+            there[name] = value
 
         return self.at(when, ("control", name), apply, told)
 
@@ -1116,7 +1057,7 @@ class Player:
         self,
         scene: Scene,
         when: str = "bar",
-        told: Callable[[Receipt], None] | None = None,
+        told: Told = None,
         keep: bool = False,
     ) -> Receipt:
         """Another scene takes over at a boundary: nothing of the old one begins after it.
@@ -1128,10 +1069,10 @@ class Player:
         def apply(beat: Fraction) -> None:
             self._hand_over(scene, beat, keep)
 
-        def lead(change: _Change) -> None:
+        def lead(change: Change) -> None:
             self._lead_over(scene, change, keep)
 
-        return self.at(when, SCENE, apply, told, lead=lead)
+        return self.at(when, SCENE, apply, told, lead=lead, ends_scene=not keep)
 
     def _rule(self, cast: Cast, scene: Scene, beat: Fraction) -> Rule | None:
         """How a cast is to lead over into a scene; None where it is only read again."""
@@ -1142,7 +1083,7 @@ class Player:
         section = conductor.bar_before(beat).section.spec.name
         return conductor.spec.transitions.between(section, to)
 
-    def _lead_over(self, scene: Scene, change: _Change, keep: bool) -> None:
+    def _lead_over(self, scene: Scene, change: Change, keep: bool) -> None:
         """Have the music before a change of scene give way to it, as far as there is time."""
         beat, now = change.beat, self.clock.now()
         cast = self.cast_at(beat - _TICK)
@@ -1154,37 +1095,50 @@ class Player:
         heir_of = conductor if keep else None
         coming = setting_of(scene, beat, heir_of, conductor.moods).conductor
         near = self.timeline.beat_at(now + MARGIN + self.rack.lead)
-        conductor.leave(beat, rule, coming.bar(1).key, near)
+        conductor.leave(beat, rule, coming.bar(coming.first).key, near)
         begin = cast.setting.beat_of_bar(max(conductor.bar_before(beat).number + 1 - rule.ramp, 1))
         begin = max(begin, beat_of(When("line", "beat"), near, cast.setting))
-        base = self._bases.at(begin)
-        stays = keep and cast.scene.tempo == scene.tempo and base is not None
-        bpm = base.bpm if stays and base is not None else scene.tempo
-        bpm *= coming.tempo_at(beat)
+        before: list[_Base] = []
 
         def ramp(begin: Fraction) -> None:
-            if rule.ramp and begin < beat:
-                self._bases.begin(begin, _Base(bpm, beat))
-                self.timeline = self.timeline.with_tempo(bpm, begin, beat - begin)
-                self._retime(self.clock.now())
+            base = self._bases.at(begin)
+            if base is None or not rule.ramp or begin >= beat:
+                return
+            tempo = self._tempo_in(scene, cast, keep, base)
+            if tempo is None and base.asked:
+                return
+            before[:] = [base]
+            bpm = (base.bpm if tempo is None else tempo) * coming.tempo_at(beat)
+            self._bases.begin(begin, _Base(bpm, beat))
+            self.timeline = self.timeline.with_tempo(bpm, begin, beat - begin)
+            self._retime(self.clock.now())
 
         def undo(here: Fraction) -> None:
             conductor.stay()
-            if lead.taken and base is not None and begin < beat:
+            for base in before:
                 self._bases.begin(here, base)
                 self.timeline = self.timeline.with_tempo(base.bpm, here)
             self.feel_anew(here)
 
         receipt = Receipt(beat, self._bar(beat))
-        lead = _Change((*SCENE, "approach"), receipt, ramp, begin, undo, leads_to=change)
-        self._waiting.append(lead)
+        lead = Change((*SCENE, "approach"), receipt, ramp, begin, undo, leads=change)
+        self.changes.arm(lead)
         self.feel_anew(near)
         if begin <= self._frontier:
-            self._take_in(lead)
+            self.changes.take_in(lead)
 
-    def reseed(
-        self, seed: int, when: str = "bar", told: Callable[[Receipt], None] | None = None
-    ) -> Receipt:
+    def _tempo_in(self, scene: Scene, old: Cast, keep: bool, base: _Base | None) -> float | None:
+        """The tempo that a scene begins with after another; None to go on in the one that is.
+
+        Another style takes the tempo along if somebody has asked for it.
+        """
+        if not keep:
+            return scene.tempo
+        asked = base is not None and base.asked and scene.style != old.scene.style
+        same = scene.tempo == old.scene.tempo or old.scene.tempo_asked
+        return None if asked or same else scene.tempo
+
+    def reseed(self, seed: int, when: str = "bar", told: Told = None) -> Receipt:
         """The scene that plays at that moment begins anew with another seed, and keeps the rest.
 
         One that is to begin at the same moment begins with this seed; one that is to begin
@@ -1198,7 +1152,7 @@ class Player:
             if base.scene.seed != seed:
                 self._hand_over(base.scene.with_seed(seed), beat, True, base)
 
-        changing = any(change.topic in (SCENE, SEED) for change in self._waiting)
+        changing = any(change.topic in (SCENE, SEED) for change in self.changes)
         if self.cast.scene.seed == seed and not changing:
             beat = self.now_beat
             receipt = self.receipt(beat, told)
@@ -1220,10 +1174,13 @@ class Player:
         before = heir_of or old
         moods = before.setting.conductor.moods
         rule = self._rule(old, scene, beat)
-        heir = before if keep else None
+        heir, base = before if keep else None, self._bases.at(beat)
+        tempo = self._tempo_in(scene, before, keep, base)
+        if keep and before.scene.tempo_asked:
+            scene = replace(scene, tempo=before.scene.tempo, tempo_asked=True)
         cast = Cast(scene, beat, self.rack, self._number, heir, False, moods, rule)
         self._season(cast)
-        tempo = cast.tempo
+        cast.counted, cast.tempo = old.count_to(beat), tempo
         if before not in kept:  # it takes the place of one that was to begin here
             cast.tempo = before.tempo
         for each in self._casts:
@@ -1244,15 +1201,21 @@ class Player:
         self._perform(old.cut_stings(beat))
         self._frontier = beat
         self._casts = [*kept, cast]
-        for change in self._waiting:  # their casts have just been let go: they come again
+        for change in self.changes:  # their casts have just been let go: they come again
             if change.topic in (SCENE, SEED) and change.receipt.beat > beat:
                 change.taken = False
         self.rack.set_time(now, self._wall() - now)
         if tempo is not None:
             self.timeline = self.timeline.with_tempo(tempo, beat)
             self._bases.begin(beat, _Base(tempo, beat))
+        elif base is not None and base.asked:  # what was asked for is what is heard
+            at = max(beat, base.arrives)
+            factor = old.setting.conductor.tempo_at(at) / cast.setting.conductor.tempo_at(at)
+            self._bases.begin(beat, _Base(base.bpm * factor, base.arrives, asked=True))
         self._pulses.hand_over(followers, self.timeline, now, beat)
         self._retime(now)
+        if keep:
+            self.form_turned(beat)
 
     # The wires --------------------------------------------------------------------------
 

@@ -52,7 +52,8 @@ def shipped_scenes() -> dict[str, Path]:
 class Scene:
     """Everything a scene file says, checked.
 
-    tempo: quarter notes a minute.  phrase: bars.  controls: live values by name.
+    tempo: quarter notes a minute.  tempo_asked: whether somebody has asked for it, rather than
+    its text.  phrase: bars.  controls: live values by name.
     bars: how long it is where nobody says, as in a rendering.  style: whose ensemble it has.
     themes: the seed's own, which another seed invents anew.  maps: what MIDI controls.
     programs: the scenes that program changes call for, from program 1 on.
@@ -76,6 +77,7 @@ class Scene:
     inputs: Mapping[str, InputSpec] = field(default_factory=dict)
     maps: tuple[MapSpec, ...] = ()
     programs: tuple[str, ...] = ()
+    tempo_asked: bool = False
 
     @property
     def ensemble(self) -> tuple[PartSpec, ...]:

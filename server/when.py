@@ -61,6 +61,13 @@ def parse_when(text: str) -> When:
     )
 
 
+def of_form(when: When) -> bool:
+    """Whether the form says where such a moment is."""
+    if when.unit == "phrase" and when.frame == "line":
+        return when.number == 1  # multiples are counted from the beginning
+    return when.frame == "cue" or when.unit in ("phrase", "section")
+
+
 def beat_of(when: When, near: Fraction, setting: Setting) -> Fraction:
     """The beat of the timeline at which such a moment comes next, at `near` or after it.
 
@@ -69,7 +76,7 @@ def beat_of(when: When, near: Fraction, setting: Setting) -> Fraction:
     if when.frame == "now":
         return near
     begin, meters = setting.begin, setting.meters
-    since = max(near - begin, Fraction(0))
+    since = max(near, setting.entry) - begin
     if when.unit == "beat":
         return begin + _beat(when, since, setting)
     bar = meters.bar_at(meters.next_bar(since)).bar
@@ -98,21 +105,10 @@ def _beat(when: When, since: Fraction, setting: Setting) -> Fraction:
                 return beat
         raise Mistake("when", f"no bar to come has a beat {when.number}")
     first = meters.next_beat(since)
-    count = _beats_to(meters, first)
+    count = meters.beats_before(first)
     if when.frame == "ahead":
         return _beat_number(meters, count + when.number - (first > since))
     return _beat_number(meters, -(-count // when.number) * when.number)
-
-
-def _beats_to(meters: MeterMap, beat: Fraction) -> int:
-    """How many beats of their bars lie before this one, itself on one."""
-    place, count = meters.bar_at(beat), 0
-    for (bar, cycle), after in zip(meters.changes, [*meters.changes[1:], None], strict=True):
-        end = place.bar if after is None else min(after[0], place.bar)
-        rounds, rest = divmod(max(end - bar, 0), len(cycle))
-        count += rounds * sum(meter.beats for meter in cycle)
-        count += sum(meter.beats for meter in cycle[:rest])
-    return count + int(place.position / place.meter.beat_length)
 
 
 def _beat_number(meters: MeterMap, count: int) -> Fraction:
@@ -129,7 +125,7 @@ def _beat_number(meters: MeterMap, count: int) -> Fraction:
             line = meters.beat_of_bar(number)
             return line + rest * meters.bar_at(line).meter.beat_length
         here = meters.beat_of_bar(after[0])
-        count -= _beats_to(meters, here) - _beats_to(meters, meters.beat_of_bar(bar))
+        count -= meters.beats_before(here) - meters.beats_before(meters.beat_of_bar(bar))
     raise AssertionError("the last metre goes on for ever")
 
 

@@ -56,7 +56,7 @@ MAY: dict[str, set[str]] = {
     },
     "server.hands": {
         *("engines.base", "engines.performer", "engines.taste", "server.cast", "server.music"),
-        *("server.player", "server.stinger"),
+        *("server.player", "server.stinger", "server.changes"),
     },
     "server.inputs": {"engines.base", "server.table"},
     "server.mapping": {"engines.base", "server.table"},
@@ -78,23 +78,19 @@ MAY: dict[str, set[str]] = {
     "server.cast": {
         *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
         *("server.rack", "server.scene", "server.journal", "server.wire.protocol"),
-        *("server.conductor", "server.stinger"),
+        *("server.conductor", "server.stinger", "engines.base"),
     },
     "server.baton": {
         *("engines.base", "server.conductor", "server.music", "server.player", "server.when"),
-        *("engines.motif", "server.themes"),
+        *("engines.motif", "server.themes", "server.changes"),
     },
     "server.player": {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        *(
-            "server.wire.protocol",
-            "server.when",
-            "server.stinger",
-            "engines.taste",
-            "server.conductor",
-        ),
+        *("server.changes", "server.wire.protocol", "server.when", "server.stinger"),
+        *("engines.taste", "server.conductor"),
     },
+    "server.changes": {"server.journal", "server.part"},
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),
         *("server.part", "server.scene", "mido"),
@@ -121,7 +117,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
         *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
-        *("engines.performer", "server.keyboard", "server.mapping"),
+        *("engines.performer", "server.keyboard", "server.mapping", "server.changes"),
     },
     "server.desk.feed": {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),

@@ -24,12 +24,12 @@ from typing import NamedTuple
 
 from engines.base import Mistake
 from server.baton import Baton
+from server.changes import Receipt
 from server.conductor.conductor import raised
 from server.conductor.mood import Mood
 from server.journal import Marked, Troubled
 from server.music.scale import Degree, Key, parse_key
 from server.part import Setting
-from server.player import Receipt
 from server.scene import Scene, parse_scene
 from tests.server.model import Stage
 

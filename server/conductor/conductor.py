@@ -151,7 +151,8 @@ class Leave(NamedTuple):
 class Conductor:
     """Decides bar by bar, as far as it is asked; what was decided stays until it is taken back.
 
-    meters, begin: where bar 1 and every other bar lies on the timeline.  phrase: bars.
+    meters, begin: where bar 1 and every other bar lies on the timeline.  first: the bar from
+    which it conducts.  phrase: bars.
     seats: the parts.  before: the conductor of the same scene before, as in another style, whose
     theme and form go on.  moods: how the mood has been; it goes on too, unless a new scene states
     another.
@@ -175,22 +176,25 @@ class Conductor:
         before: Conductor | None = None,
         moods: MoodLine | None = None,
         arrives: Rule | None = None,
+        first: int = 1,
     ) -> None:
         self.spec, self.key, self.meters, self.begin, self.phrase = spec, key, meters, begin, phrase
+        self.first = first
+        self.entry = entry = begin + meters.beat_of_bar(first)
         self.seats = tuple(seats)
         self._seed = seed & (2**64 - 1)
         self._by_layer = sorted(self.seats, key=lambda seat: seat.low)
-        self.form = Form(spec.form, seed, controls or {})
+        self.form = Form(spec.form, seed, controls or {}, first)
         stated = spec.mood is not None and before is None
         self.moods: MoodLine = MoodLine(spec.mood or NEUTRAL)
         self._own = frozenset(NAMES).intersection(controls or ())
         if moods is not None:
-            self.moods = moods.step(self.moods.at(begin), begin) if stated else moods
+            self.moods = moods.step(self.moods.at(entry), entry) if stated else moods
         self.words: Mapping[str, Mood] = spec.words
         self._map = spec.map
         self._keys: Line[Key] = Line()
         self._themes: Line[int] = Line()
-        self.planned = begin
+        self.planned = entry
         self.arrives = arrives
         self.leaves: Leave | None = None
         self._likeness: float | None = before._likeness if before is not None else None
@@ -202,16 +206,18 @@ class Conductor:
 
     def _take_over(self, before: Conductor) -> None:
         """Go on in the key, with the theme, and where the form was, as far as they are here too."""
-        begin = self.begin
-        key = before._keys.at(begin)
+        entry, key = self.entry, before._keys.at(self.entry)
         if key is not None and self.key == before.key:
-            self._keys.begin(begin, key)
+            self._keys.begin(entry, key)
         if self.spec.themes == before.spec.themes:
-            self._themes.begin(begin, before._themes.at(begin) or 0)
-        if begin > before.begin:
-            number = before.meters.bar_at(begin - before.begin).bar
-            section = before.form.at(number)
-            self.form.carry_on(section.spec.name, section.after - number)
+            self._themes.begin(entry, before._themes.at(entry) or 0)
+        if self.first > 1:
+            self.form.carry_on(before.form)
+
+    def bar_to_come(self, beat: Fraction) -> int:
+        """The number of the bar that begins at a beat, or of the next one where none does."""
+        place = self.meters.bar_at(beat - self.begin)
+        return place.bar + (place.position > 0)
 
     # What is decided ---------------------------------------------------------------------
 
@@ -219,10 +225,10 @@ class Conductor:
         """A bar, from 1, decided now if it was not before."""
         found = self._bars.get(number)
         if found is None:
-            first = min(self._bars, default=1)
+            first = min(self._bars, default=self.first)
             if number < first:  # an upbeat, or longer ago than anybody should ask
                 return self.bar(first)
-            last = max(self._bars, default=0)
+            last = max(self._bars, default=self.first - 1)
             for missing in range(last + 1, number + 1):
                 found = self._decide(missing, self._bars.get(missing - 1))
                 self._bars[missing] = found
@@ -232,7 +238,7 @@ class Conductor:
     def bar_before(self, beat: Fraction) -> Bar:
         """The bar that ends at a beat or has it within."""
         place = self.meters.bar_at(beat - self.begin)
-        return self.bar(max(place.bar - (place.position == 0), 1))
+        return self.bar(max(place.bar - (place.position == 0), self.first))
 
     def opens(self, unit: str, number: int) -> bool:
         """Whether a "phrase" or a "section" begins with a bar, as far as is known now."""
@@ -417,19 +423,20 @@ class Conductor:
             if turn.to is not None and (left := turn.bar - number) <= turn.rule.thin:
                 stay = self._members(turn.to.spec.only, turn.to.energy(turn.bar))
                 wanted = self._fewer(wanted, stay, left, turn.rule.thin)
-        played = number - section.bar
+        began = max(section.bar, self.first)
+        played = number - began
         rule = self._entered(section) if played < LOOK else None
         if rule is not None and played < rule.enter:
             stay = frozenset[str]()
-            if section.bar > 1:
-                old = self.form.at(section.bar - 1)
-                stay = self._members(old.spec.only, old.energy(section.bar - 1))
+            if began > self.first:
+                old = self.form.at(began - 1)
+                stay = self._members(old.spec.only, old.energy(began - 1))
             wanted = self._fewer(wanted, stay, played + 1, rule.enter)
         return wanted
 
     def _entered(self, section: Section) -> Rule | None:
         """How this section was led into."""
-        if section.bar > 1:
+        if section.bar > self.first:
             old = self.form.at(section.bar - 1).spec.name
             return self.spec.transitions.between(old, section.spec.name)
         return self.arrives
@@ -575,16 +582,28 @@ class Conductor:
 
         None where another key begins, in which whatever chord it is means another one.
         """
-        number = self.meters.bar_at(max(after - self.begin, Fraction(0))).bar
+        number = self.meters.bar_at(max(after, self.entry) - self.begin).bar
         found: list[tuple[Fraction, Planned | None]] = []
         while self.begin + self.meters.beat_of_bar(number) < until:
             bar = self.bar(number)
-            turns = number > 1 and bar.key != self.bar(number - 1).key
+            turns = number > self.first and bar.key != self.bar(number - 1).key
             if turns and not (bar.bridge and not bar.bridge[0].at):
                 found.append((bar.beat, None))
             found += [(bar.beat + each.at, each) for each in bar.bridge]
             number += 1
         return [each for each in found if after <= each[0] < until]
+
+    def other_key(self, asked: Key, beat: Fraction) -> str:
+        """Why a key that was asked for at a beat sounds as another one; "" where it does not."""
+        bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
+        key, section = bar.key, bar.section.spec
+        why = []
+        if key.tonic != asked.tonic:
+            why.append(f"section {section.name} lies {section.up} semitones up")
+        if key.mode != asked.mode:
+            whose = f"section {section.name} is" if section.mode else "the mood has chosen"
+            why.append(f"{whose} {key.mode}")
+        return f"{key.name}: {', '.join(why)}" if why else ""
 
     def explain(self, cue: str, beat: Fraction, base: float, role: str = "") -> str:
         """Why a cue is as it is at a beat. base: the tempo without mood, BPM. Errors: Mistake."""

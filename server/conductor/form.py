@@ -171,10 +171,13 @@ class Form:
     Laws: bars 1, 2, 3 … are each in one section; what `go` asks for begins at its bar and
     changes nothing before; same seed and same calls of `go`, same sections, whatever else was
     asked; what is taken back was never there.
+    first: the bar with which it begins.
     """
 
-    def __init__(self, spec: FormSpec, seed: int, controls: Mapping[str, float]) -> None:
-        self.spec, self._seed = spec, seed
+    def __init__(
+        self, spec: FormSpec, seed: int, controls: Mapping[str, float], first: int = 1
+    ) -> None:
+        self.spec, self._seed, self._first = spec, seed, first
         self._controls = Controls(controls)
         self._drawn: list[_Drawn] = []
         self._firsts: list[int] = []
@@ -218,21 +221,27 @@ class Form:
             last = self._drawn[-1]
             self._drawn[-1] = last._replace(section=last.section._replace(bars=last.bars))
 
-    def carry_on(self, name: str, bars: int) -> None:
-        """Begin inside the section of this name, with so many bars of it left, if there is one.
+    def carry_on(self, before: Form) -> None:
+        """Begin inside the section that another form has at our first bar, if it is here too.
 
-        The order goes on after it where it has it.
+        The order goes on after it where it stands: at the same place if both agree so far.
         """
+        section, following, bars = before._at(self._first)
+        name = section.spec.name
         if name not in self.spec.sections or self._drawn:
             return
+        since = max(before._from, self._from)
+        if any(self._name(place) != before._name(place) for place in range(since, following)):
+            places = (place for place in range(_STRANGERS) if self._name(place) in (None, name))
+            place = next(places, 0)
+            following = place + 1 if self._name(place) == name else 0
         spec = self.spec.sections[name]
-        following = 0
-        for place in range(_STRANGERS):
-            found = self._name(place)
-            if found is None or found == name:
-                following = place + 1 if found == name else 0
-                break
-        self._add(spec, 1, bars, following, max(spec.bars - bars, 0))
+        self._number = section.number
+        self._visits = dict(before._visits)
+        for later, *_ in before._drawn:
+            self._visits[later.spec.name] -= later.number > section.number
+        self._drawn.append(_Drawn(section._replace(spec=spec), following, bars))
+        self._firsts.append(section.bar)
 
     def forget(self, before: int) -> None:
         """Drop the sections that ended before this bar, from time to time."""
@@ -254,10 +263,12 @@ class Form:
 
     def _draw(self) -> None:
         last = self._drawn[-1] if self._drawn else None
-        bar, place = (last.section.after, last.following) if last is not None else (1, 0)
-        if last is not None and last.section.spec.repeats:
-            self._add(last.section.spec, bar, last.section.spec.bars, place)
-            return
+        bar, place = self._first, 0
+        if last is not None:
+            bar, place = last.section.after, last.following
+            if last.section.spec.repeats:
+                self._add(last.section.spec, bar, last.section.spec.bars, place)
+                return
         name = self._name(place)
         if name is not None:
             spec = self.spec.sections[name]

@@ -63,7 +63,7 @@ def conducting_nodes(
         return value
 
     def armed() -> tuple[Value, ...]:
-        return tuple(f"{what} at bar {bar:g}" for what, bar in player.waiting())
+        return tuple(f"{what} at bar {bar:g}" for what, bar in player.changes.told())
 
     def ready() -> object:
         return baton.conductor
@@ -178,7 +178,7 @@ def conducting_nodes(
         f"{PREFIX}/cancel",
         "Call off what is armed: all of it, what concerns one thing, such as `key` or `scene`, or "
         "what was sent to one address, such as `/componium/part/bass/mute`.",
-        lambda told, what: f"{player.cancel(concern(what))} called off",
+        lambda told, what: f"{player.changes.cancel(concern(what))} called off",
         (Argument("what", "s", default=""),),
     )
     yield Node(

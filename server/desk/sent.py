@@ -21,6 +21,11 @@ SENT = (
     Sent("/part/NAME/control", "i controller, i value 0..127", "control change"),
     Sent("/part/NAME/why", "s symbol, s origin", "with each note, where the target asks for `why`"),
     Sent("/beat", "i bar, i beat (both from 1), f tempo", "every beat"),
+    Sent(
+        "/position",
+        "i bar, i beat, both from 1 since play through all scenes, f quarter notes since play",
+        "every beat",
+    ),
     Sent("/chord", "s name, then i pitch classes, root first", "on change"),
     Sent(
         "/chord/next",

@@ -12,7 +12,7 @@ from math import inf, isfinite
 from typing import Literal, NamedTuple
 
 from engines.base import Mistake
-from server.player import Receipt
+from server.changes import Receipt
 
 LONGEST = 500  # characters of the reason in a receipt, or of an answer
 

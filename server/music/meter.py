@@ -169,6 +169,16 @@ class MeterMap:
         """The beat of a bar's line; bar 1 is at beat 0."""
         return self._stretches[max(bisect_right(self._bars, bar) - 1, 0)].beat_of(bar)
 
+    def beats_before(self, beat: Fraction) -> int:
+        """How many beats of their bars begin before this one, from bar 1 on."""
+        place, count = self.bar_at(beat), 0
+        for (bar, cycle), after in zip(self.changes, [*self.changes[1:], None], strict=True):
+            end = place.bar if after is None else min(after[0], place.bar)
+            rounds, rest = divmod(max(end - bar, 0), len(cycle))
+            count += rounds * sum(meter.beats for meter in cycle)
+            count += sum(meter.beats for meter in cycle[:rest])
+        return count - (-place.position // place.meter.beat_length)
+
     def next_bar(self, beat: Fraction) -> Fraction:
         """The beat of the first bar line at or after this beat."""
         place = self.bar_at(beat)

@@ -79,8 +79,8 @@ def test_every_receipt_comes_to_one_end() -> None:
     baton.section("A", "in 3 bars", told("section"))
     player.strip("bass", "mute", True, "in 3 bars", told("mute"))
     baton.mood(Mood(0.5, 0.5), 2.0, "bar", told("mood"))
-    assert dict(player.waiting())["part/bass/mute"] == 4.0
-    assert player.cancel("part/bass/mute") == 1
+    assert dict(player.changes.told())["part/bass/mute"] == 4.0
+    assert player.changes.cancel("part/bass/mute") == 1
     player.change_scene(known("4/4", "E major", "two"), "in 2 bars", told("scene"))
     stage.go(12 * SECOND)
     player.stop()
@@ -105,8 +105,8 @@ def test_what_is_cancelled_is_not_heard(what: str) -> None:
     player.strip("bass", "mute", True, "in 1 bars")
     stage.go(500 * MS)
     for topic in ("key", "section", "scene", "part/bass/mute") if what else ("",):
-        player.cancel(topic)
-    assert not list(player.waiting())
+        player.changes.cancel(topic)
+    assert not list(player.changes.told())
     stage.go(9 * SECOND)
     plain.go(9500 * MS)
     assert stage.notes() == plain.notes()

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engines.base import Controls, Fragment, Mistake, Sound, Symbol
+from server.changes import Receipt
 from server.clock import JumpClock
 from server.encode import OutputSpec
 from server.journal import Entry, Harmonised, Marked, Moved, Ticked, Troubled, Turned
 from server.music.groove import parse_groove
-from server.player import Player, Receipt
+from server.player import Player
 from server.rack import Rack, Tape
 from server.scene import Scene
 from server.wire.protocol import pack_event

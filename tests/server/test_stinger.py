@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
+from server.changes import Receipt
 from server.errands import hear, render
 from server.hands import Hands
 from server.journal import Entry, Marked, Played
 from server.music.scale import parse_key
-from server.player import Receipt
 from server.scene import Scene, parse_scene
 from server.stinger import MOST_SOUNDING
 from tests.server.model import MS, SECOND, Stage
@@ -211,7 +211,7 @@ def test_one_that_was_called_off_does_not_count_for_the_pause() -> None:
     stage, hands = playing()
     stage.go_to(F(15, 4))
     hands.stinger("call", "bar")
-    assert stage.player.cancel("stinger") == 1
+    assert stage.player.changes.cancel("stinger") == 1
     hands.stinger("call", "bar")
     stage.go_to(10)
     assert len(of(stage, "call")) == 4

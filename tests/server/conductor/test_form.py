@@ -100,13 +100,18 @@ def test_visits_count_each_section() -> None:
 
 
 def test_it_carries_on_inside_a_section() -> None:
-    made = form()
-    made.carry_on("C", 3)
-    first = made.at(1)
-    assert (first.spec.name, first.bars, first.skipped) == ("C", 3, 5)
-    assert made.at(4).bar == 4
-    made.carry_on("A", 1)  # too late
-    assert made.at(1) == first
+    before = form()
+    before.go("C", 9)
+    for first in range(2, 60):
+        made = Form(before.spec, before._seed, {}, first)
+        made.carry_on(before)
+        assert [made.at(bar) for bar in range(first, 100)] == [
+            before.at(bar) for bar in range(first, 100)
+        ]
+    other = form(seed=before._seed + 1)
+    kept = made.at(first)
+    made.carry_on(other)  # too late
+    assert made.at(first) == kept
 
 
 def test_it_ends_where_its_order_does() -> None:
