@@ -646,7 +646,7 @@ class PendingStep(Pending):
         """Whether the form has the part play here."""
         conductor = self.cast.setting.conductor
         bar, name = conductor.bar(self.ground.place.bar), self.playing.spec.name
-        return name in bar.playing and not conductor.withdrawn(name, bar)
+        return name in bar.playing and not conductor.withdrawn(name, bar, self.beat)
 
     def _led(self, notes: list[tuple[int, Note]]) -> list[tuple[int, Note]]:
         """The notes as what comes next has them: silent in a pause, held in the last bar."""
@@ -654,10 +654,11 @@ class PendingStep(Pending):
         bar = setting.conductor.bar(self.ground.place.bar)
         if bar.pause:
             return [(number, note) for number, note in notes if note.start < bar.end - bar.pause]
-        if not bar.last:
+        if not bar.held:
             return notes
         if self.beat != bar.beat:
-            return []
+            drums = self.step.tones[0].fixed
+            return notes if drums and not bar.last else []
         chord = setting.harmonies.at(self.beat)
         return [
             (number, note if tone.fixed else note._replace(end=bar.end))

@@ -32,7 +32,7 @@ from .part import Agenda, Part, PartSpec
 from .player import Player
 from .recorder import Take
 from .scene import Scene, find_scene, load_scene, parse_scene
-from .stinger import Words
+from .stinger import Sting, Words
 from .style import load
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
@@ -322,7 +322,7 @@ def toured(scene: Scene) -> tuple[Scene, int]:
 
 
 def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
-    """Play a few bars in no time: what went wrong, and which parts kept silent unasked."""
+    """Play a few bars and each stinger in no time: what went wrong, and which parts kept silent."""
     troubles: list[str] = []
     heard: set[str] = set()
 
@@ -341,4 +341,12 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
         if spec.name not in heard and not spec.mute and spec.enters <= bars
         if not isinstance(spec.engine, Playable)  # which waits for a hand
     ]
+    setting, ids = setting_of(scene), count(1).__next__
+    Agenda([Part(spec, setting, ids) for spec in scene.parts]).plan(scene.meters.beat_of_bar(2))
+    for stinger in scene.stingers:
+        name = stinger.part.name
+        steps, wrong = Sting.tried(stinger, setting, ids)
+        troubles += [f"stingers.{name}: {trouble.text}" for trouble in wrong]
+        if not any(step.tones or step.acts for step in steps):
+            troubles.append(f"stingers.{name}: nothing of it sounds")
     return troubles, silent

@@ -80,12 +80,14 @@ class Hands:
             return f"{MOST_SOUNDING} stingers sound or wait already"
         others = (*player.changes.armed(("stinger", name)), *player.struck.get(name, ()))
         if isinstance(spec.again, Fraction):
-            away, unit = [float(abs(begin - other)) for other in others], "quarter notes"
+            away = spec.again - min((abs(begin - other) for other in others), default=spec.again)
+            left = player.span(begin, away) if away > 0 else ""
         else:
-            ns_at, unit = player.timeline.ns_at, "s"
-            away = [abs(ns_at(begin) - ns_at(other)) / 1e9 for other in others]
-        left = float(spec.again) - min(away, default=float(spec.again))
-        return f"it may sound again {left:.3g} {unit} later" if left > 0 else ""
+            ns_at = player.timeline.ns_at
+            gaps = (abs(ns_at(begin) - ns_at(other)) / 1e9 for other in others)
+            seconds = spec.again - min(gaps, default=spec.again)
+            left = f"{seconds:.3g} s" if seconds > 0 else ""
+        return f"it may sound again {left} later" if left else ""
 
     # Playable parts ---------------------------------------------------------------------
 

@@ -479,6 +479,8 @@ class Part:
         values.update(setting.conductor.bar(ground.place.bar).values)
         values.update(self.own)
         values["bar"], values["beat"] = ground.place.bar, ground.at
+        if setting.conductor.leaves is not None and setting.conductor.fills(at):
+            values["fill"] = 1.0
         taste = self.controls.taste
         if taste is not None and taste.bent:
             taste.now = self._bars(at)
@@ -642,7 +644,7 @@ class Part:
         if isinstance(atom, Absolute):
             midi, spelling = atom
         elif isinstance(atom, Degree):
-            midi, spelling = self._degree(self._lifted(atom, beat), self.setting.bar(beat).key)
+            midi, spelling = self._degree(self._lifted(atom, beat), self._scale(beat))
         elif isinstance(atom, Approach):
             led = self._approach(atom, beat)
             return () if led is None else ((led, ""),)
@@ -685,12 +687,12 @@ class Part:
         self._last_pitch = kept
         if not target:
             return None
-        key = self.setting.bar(beat).key
+        key = self._scale(beat)
         self._last_pitch = approach(target[0][0], kept, key, atom.step, atom.side)
         return self._last_pitch
 
     def _colour(self, atom: Colour, beat: Fraction) -> tuple[int, str]:
-        key, chord = self.setting.bar(beat).key, self.setting.harmonies.at(beat)
+        key, chord = self._scale(beat), self.setting.harmonies.at(beat)
         if chord is None:
             return self._degree(Degree(2, 0, atom.octave), key)
         found, root = colours(chord, key), chord.root.semitone
@@ -700,6 +702,9 @@ class Part:
             return near + 12 * atom.octave, ""
         note = found[(max(atom.number, 1) - 1) % len(found)]
         return 60 + root + (note - root) % 12 + 12 * atom.octave, ""
+
+    def _scale(self, beat: Fraction) -> Key:
+        return self.setting.conductor.scale(self.setting.bar(beat), beat)
 
     def _degree(self, degree: Degree, key: Key) -> tuple[int, str]:
         if key is not self._degrees_in or len(self._degrees) >= 1024:
@@ -729,7 +734,7 @@ class Part:
         return low, high
 
     def _chord_tone(self, tone: ChordTone, beat: Fraction) -> tuple[int, str]:
-        key = self.setting.bar(beat).key
+        key = self._scale(beat)
         chord = self.setting.harmonies.at(beat)
         if chord is None:
             return self._degree(Degree(tone.number, 0, tone.octave), key)
@@ -750,7 +755,7 @@ class Part:
         return midi
 
     def _fitted(self, midi: int, beat: Fraction) -> int:
-        key = self.setting.bar(beat).key
+        key = self._scale(beat)
         if self.spec.fit == "chord":
             chord = self.setting.harmonies.at(beat)
             if chord is not None and self.setting.ground(beat).weight >= STRONG:

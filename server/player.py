@@ -116,6 +116,7 @@ class Player:
         self._ahead: list[tuple[int, int, Pending]] = []  # heap by due: still to begin
         self._sounding: list[tuple[int, int, Pending]] = []  # heap by over: begun
         self.changes = Changes(lambda: self.now_beat, self._enter)
+        self._missed: list[PendingCue] = []  # of stingers, in a gap
         self._frontier = Fraction(0)  # planned until here
         self._start_ns = now
         self._stopped_at = Fraction(0)
@@ -222,6 +223,7 @@ class Player:
             cast.forget_chord()
         self.rack.recall()
         self._reissue(now)
+        self._tell_missed(now)
         self._enter(Troubled("clock", f"{stalled / 1e9:.1f} s without planning; gone on in time"))
         # Followers have lost count: tell them where we are.
         self._pulses.say(STOP, now)
@@ -231,8 +233,23 @@ class Player:
         self._plan_ahead(now)
 
     def _drop_past(self, now: int) -> None:
+        past = [pending for due, _, pending in self._ahead if due <= now]
+        self._missed += [each for each in past if isinstance(each, PendingCue)]
         self._ahead = [item for item in self._ahead if item[2].due > now]
         heapify(self._ahead)
+
+    def _tell_missed(self, now: int) -> None:
+        """Tell late which stingers began or ended in a gap, but not of those that did both."""
+        missed, self._missed = self._missed, []
+        began = {cue.sting for cue in missed if cue.what == "began"}
+        ended = {cue.sting for cue in missed if cue.what == "ended"}
+        told = [cue for cue in missed if cue.sting not in began & ended]
+        for cue in told:
+            cue.perform(self.timeline)
+            cue.due = now
+            for entry in cue.entries(self._start_ns):
+                self._enter(entry)
+        self._send(told)
 
     # Planning ---------------------------------------------------------------------------
 
@@ -285,6 +302,7 @@ class Player:
             if isinstance(pending, PendingBeat):
                 turned |= self._pace(cast, pending.beat)
         if silent:
+            self._missed += [each for each in fresh if isinstance(each, PendingCue)]
             return
         if turned:
             self._retime(self.clock.now())
@@ -926,6 +944,13 @@ class Player:
                 self._enter(Troubled("receipt", f"nobody could be told: {said(error)}"))
 
         return tell
+
+    def span(self, beat: Fraction, length: Fraction) -> str:
+        """So many quarter notes from a beat on as people count: whole bars, or beats."""
+        meter = self.cast_at(beat).setting.place(beat).meter
+        bars, beats = length / meter.length, length / meter.beat_length
+        number, unit = (bars, "bar") if bars.denominator == 1 else (beats, "beat")
+        return f"{float(number):.3g} {unit}{'s' if number != 1 else ''}"
 
     def _bar(self, beat: Fraction) -> float:
         setting = self.setting

@@ -13,16 +13,17 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from engines.base import Mistake
 
+from .aside import Aside
 from .baton import Baton
 from .clock import RealClock
 from .desk.midi import Mappings
@@ -102,6 +103,7 @@ class Stage:
         self._answers: set[tuple[str, int]] = set()
         self._answered = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._saver: Aside[Callable[[], None]] | None = None
         self.player = Player(
             RealClock(), lambda ids: Rack({}, ids), journal, wish.horizon, boot=_boottime()
         )
@@ -164,7 +166,7 @@ class Stage:
                     await self.player.run(lambda: bool(self._left))
             self.player.stop()
             if self.wish.taste is not None:
-                self._keep_taste()
+                self._keep_at_last()
         finally:
             await closing.aclose()
             if self._alarm is not None:
@@ -188,18 +190,39 @@ class Stage:
                 raise
             raise Mistake("--taste", f"{path} cannot be read: {error}") from None
 
-    def _keep_taste(self) -> str:
-        """Save what was learnt, whole or not at all; where."""
+    def _save_taste(self, become: Callable[[str, str], None]) -> None:
+        """Save what was learnt, on a thread of its own, and tell what became of it."""
+        data, loop = self._hands.tastes(), self._loop
+
+        def save() -> None:
+            try:
+                state, reason = "done", self._keep_taste(data)
+            except Mistake as mistake:
+                state, reason = "refused", str(mistake)
+            if loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop has just closed
+                    loop.call_soon_threadsafe(become, state, reason)
+
+        self._saver = self._saver or Aside(lambda work: work())
+        self._saver.put(save)
+
+    def _keep_taste(self, data: Mapping[str, Any]) -> str:
+        """Save what was learnt, whole or not at all; where. Errors: Mistake."""
         path = self.wish.taste
         assert path is not None
         fresh = path.with_name(f"{path.name}.new")
         try:
-            fresh.write_text(json.dumps(self._hands.tastes(), indent=1), encoding="utf-8")
+            fresh.write_text(json.dumps(data, indent=1), encoding="utf-8")
             fresh.replace(path)
         except OSError as error:
-            self.journal.enter(Troubled("taste", f"{path} cannot be written: {error}"))
+            self.trouble(Troubled("taste", f"{path} cannot be written: {error}"))
             raise Mistake("taste", f"{path.name} cannot be written") from None
         return f"to {path.name}"
+
+    def _keep_at_last(self) -> None:
+        if self._saver is not None:
+            self._saver.close()
+        self._keep_taste(self._hands.tastes())
 
     def _until(self) -> float | None:
         """When so many seconds of music are over, by the loop's clock; None for never."""
@@ -245,7 +268,7 @@ class Stage:
         wish = self.wish
         from .desk.desk import Desk
 
-        keep = self._keep_taste if wish.taste is not None else None
+        keep = self._save_taste if wish.taste is not None else None
         baton = Baton(self.player)
         keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
         ways = (keep, keep_theme, self.keyboard, mappings)

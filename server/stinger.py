@@ -209,6 +209,14 @@ class Sting:
         seed = Random(f"{setting.seed}/{stream}").getrandbits(63)
         return cls(spec, seed, begin, named, part, begin + spec.length)
 
+    @classmethod
+    def tried(
+        cls, spec: StingerSpec, setting: Setting, next_id: Callable[[], int]
+    ) -> tuple[list[Step], list[Trouble]]:
+        """What one would play at the beginning of the music, and what goes wrong in it."""
+        sting = cls.of(spec, 1, setting.entry, setting, next_id)
+        return sting.plan(sting.limit)
+
     def plan(self, until: Fraction) -> tuple[list[Step], list[Trouble]]:
         """Its next steps before this beat, cut off at its limit, and what went wrong."""
         if self.end is not None:

@@ -138,8 +138,7 @@ MAY: dict[str, set[str]] = {
             "server.keyboard",
             "server.wire.ears",
         ),
-        "server.baton",
-        "server.prompter",
+        *("server.baton", "server.prompter", "server.aside"),
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -20,7 +20,7 @@ from server.music.meter import Meter, MeterMap
 from server.music.scale import Key
 
 from .form import USUAL, Form, FormSpec, Rule, Section, Transitions
-from .harmony import Planned, bridge, cadence, enrich
+from .harmony import Planned, bent, bridge, cadence, enrich
 from .mood import NAMES, NEUTRAL, WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
@@ -93,8 +93,9 @@ class Bar(NamedTuple):
     section_left: bars left, this one included.  phrase_mood: as the phrase began.  energy: 0
     to 1.  playing: parts that sound.  bridge: chords that lead into another key, or close the
     piece; `at` counts from the bar's line.  pace: factors on the tempo at its line and its end.
-    pause: quarter notes of silence at its end.  last: the piece ends with it.  wanted: who
-    would play if no texture gave way to another.
+    pause: quarter notes of silence at its end.  last: the piece ends with it.  held: its chord is
+    held to its end, for the piece or its section closes.  wanted: who would play if no texture
+    gave way to another.  toward: the key that the bridge leads into.
     """
 
     number: int
@@ -114,7 +115,9 @@ class Bar(NamedTuple):
     pace: tuple[float, float] = (1.0, 1.0)
     pause: Fraction = Fraction(0)
     last: bool = False
+    held: bool = False
     wanted: frozenset[str] = frozenset()
+    toward: Key | None = None
 
     @property
     def section_bar(self) -> int:
@@ -140,12 +143,16 @@ class Turn(NamedTuple):
 
 
 class Leave(NamedTuple):
-    """Another scene takes over. since: the bar from which this one gives way."""
+    """Another scene takes over.
+
+    since: the beat from which this one gives way.  unplanned: from which its engines hear of it.
+    """
 
     bar: int
     rule: Rule
     key: Key
-    since: int
+    since: Fraction
+    unplanned: Fraction
 
 
 class Conductor:
@@ -294,15 +301,17 @@ class Conductor:
                 del values[name]
         values |= self.fixed
         pauses = [turn.rule.pause for turn in turns if turn.bar == number + 1]
+        last = self._left(number, section) == 1
         bar = Bar(
             number, beat, end, section, phrase_bar, phrase_left,
             key, mood, phrase_mood, cues, energy,
             self._thinned(wanted, number, section, turns), values,
             pace=(self._pace(number, section, turns, 0), self._pace(number, section, turns, 1)),
             pause=min(max(pauses, default=Fraction(0)), end - beat),
-            last=self._left(number, section) == 1, wanted=wanted,
+            last=last, held=last or self._closes(number, section) == 1, wanted=wanted,
         )  # fmt: skip
-        return bar._replace(bridge=self._bridge(bar, turns))
+        chords, toward = self._bridge(bar, turns)
+        return bar._replace(bridge=chords, toward=toward)
 
     def _turns(self, number: int, section: Section) -> list[Turn]:
         """The changes after a bar that it has to lead to."""
@@ -328,6 +337,12 @@ class Conductor:
         self.form.at(section.after)
         ended = self.form.ended_at
         return LOOK if ended is None or ended > section.after else ended - number
+
+    def _closes(self, number: int, section: Section) -> int:
+        """Bars left of a section that closes and comes to its own end; else a large number."""
+        spec, left = section.spec, section.after - number
+        whole = section.bars + section.skipped >= spec.bars >= CLOSING
+        return left if spec.closes and whole and not self._left_at(section.after) else LOOK
 
     @property
     def ends(self) -> Fraction | None:
@@ -458,14 +473,31 @@ class Conductor:
             keep = max(keep, 1)
         return wanted - frozenset(going[keep:])
 
-    def withdrawn(self, part: str, bar: Bar) -> bool:
-        """Whether a part that would play has left already, as another scene is to take over."""
+    def withdrawn(self, part: str, bar: Bar, beat: Fraction) -> bool:
+        """Whether a part that would play has left already, as another scene is to take over.
+
+        Where there is less than a bar for it, layers leave beat by beat.
+        """
         leaves = self.leaves
-        if leaves is None or bar.number < leaves.since or bar.number >= leaves.bar:
+        if leaves is None or beat < leaves.since or bar.number >= leaves.bar:
             return False
-        if (left := leaves.bar - bar.number) > leaves.rule.thin:
+        left, thin = leaves.bar - bar.number, leaves.rule.thin
+        if bar.beat < leaves.since:
+            if left > 1 or not thin:
+                return False
+            unit = self._meter(bar.number).beat_length
+            left, thin = (int(-((at - bar.end) // unit)) for at in (beat, leaves.since))
+        if left > thin:
             return False
-        return part not in self._fewer(bar.playing, frozenset(), left, leaves.rule.thin)
+        return part not in self._fewer(bar.playing, frozenset(), left, thin)
+
+    def fills(self, beat: Fraction) -> bool:
+        """Whether a bar that was decided already is to be filled from here on, late as it is."""
+        leaves = self.leaves
+        if leaves is None or not leaves.rule.fill or beat < leaves.unplanned:
+            return False
+        line = self.begin + self.meters.beat_of_bar(leaves.bar)
+        return beat < line and self.meters.bar_at(beat - self.begin).bar == leaves.bar - 1
 
     def _theme(self, beat: Fraction, section: Section) -> int:
         if section.spec.theme in self.spec.themes:
@@ -481,24 +513,24 @@ class Conductor:
     def _meter(self, number: int) -> Meter:
         return self.meters.bar_at(self.meters.beat_of_bar(number)).meter
 
-    def _bridge(self, bar: Bar, turns: list[Turn]) -> tuple[Planned, ...]:
-        """Chords that lead into another key, or to the end."""
-        left = self._left(bar.number, bar.section)
+    def _bridge(self, bar: Bar, turns: list[Turn]) -> tuple[tuple[Planned, ...], Key | None]:
+        """Chords that lead into another key, and which, or to an end."""
+        left = min(self._left(bar.number, bar.section), self._closes(bar.number, bar.section))
         if 1 <= left <= CLOSING:
             first = max(bar.number + left - CLOSING, bar.section.bar)
-            return self._slice(bar, first, bar.number + left, None)
+            return self._slice(bar, first, bar.number + left, None), None
         for turn in turns:
             if turn.bar - bar.number <= turn.rule.bridge:
                 key = turn.key or self._next_key(turn.bar, bar, turn.to)
                 if key != bar.key:
-                    return self._slice(bar, turn.bar - turn.rule.bridge, turn.bar, key)
+                    return self._slice(bar, turn.bar - turn.rule.bridge, turn.bar, key), key
         after = bar.number + 1
         if bar.phrase_left == 1 and self.form.at(after).bar != after and not self._left_at(after):
             key = self._next_key(after, bar)  # its mode may follow the mood there
             rule = self.spec.transitions.between(bar.section.spec.name, "key")
             if key != bar.key and rule.bridge:
-                return self._slice(bar, bar.number, after, key)
-        return ()
+                return self._slice(bar, bar.number, after, key), key
+        return (), None
 
     def _left_at(self, number: int) -> bool:
         return self.leaves is not None and self.leaves.bar == number
@@ -539,7 +571,7 @@ class Conductor:
         if here:
             return here[-1].chord, here[-1].words
         came = self._bars.get(bar.number - 1)
-        if free and came is not None and came.bridge and beat == bar.beat and not bar.last:
+        if free and came is not None and came.bridge and beat == bar.beat and not bar.held:
             return roman("ton", bar.key), f"arrival in {bar.key.name}"
         if free and self.spec.enrich:
             # Now more, now less: what grows slowly over the moods is heard in ever more bars.
@@ -547,6 +579,14 @@ class Conductor:
             wide, rough = bar.cues.extension * less, bar.cues.dissonance * less
             return enrich(chord, bar.key, wide, rough, bar.number), ""
         return chord, ""
+
+    def scale(self, bar: Bar, beat: Fraction) -> Key:
+        """The key whose degrees are played at a beat: the bar's, bent to the chord of a bridge."""
+        if bar.bridge:
+            here = [step for step in bar.bridge if step.at <= beat - bar.beat]
+            if here:
+                return bent(bar.key, here[-1].chord, bar.toward)
+        return bar.key
 
     def feel(self, role: str, beat: Fraction) -> Feel:
         """How a role plays at this beat; changes from one beat of the bar to the next."""
@@ -575,7 +615,7 @@ class Conductor:
         (low, high), length = bar.pace, bar.end - bar.beat
         if low != high:
             low += (high - low) * float((beat - bar.beat) / length)
-        return self._map.cues(self.moods.at(beat)).tempo * low
+        return self._map.cues(self.moods.evenly_at(beat)).tempo * low
 
     def strikes(self, after: Fraction, until: Fraction) -> list[tuple[Fraction, Planned | None]]:
         """Beats from `after` on and before `until` at which the harmony must turn, and to what.
@@ -614,7 +654,8 @@ class Conductor:
             return f"{bar.key.mode} because the scene keeps its own mode"
         said = base if cue == "tempo" else None
         home = self._home(beat)
-        return self._map.explain(cue, self.moods.at(beat), said, role, home, bar.key.mode)
+        mood = self.moods.evenly_at(beat) if cue == "tempo" else self.moods.at(beat)
+        return self._map.explain(cue, mood, said, role, home, bar.key.mode)
 
     # What is asked of it -----------------------------------------------------------------
 
@@ -661,8 +702,8 @@ class Conductor:
     def leave(self, at: Fraction, rule: Rule, key: Key, since: Fraction) -> None:
         """Another scene takes over at a beat; `since` is the first at which this may give way."""
         number = self.meters.bar_at(at - self.begin).bar
-        first = self.meters.next_bar(max(since - self.begin, Fraction(0)))
-        self.leaves = Leave(number, rule, key, self.meters.bar_at(first).bar)
+        since = self.begin + self.meters.next_beat(since - self.begin)
+        self.leaves = Leave(number, rule, key, since, self.planned)
         self._anew()
 
     def stay(self) -> None:
@@ -730,10 +771,16 @@ class Conductor:
         last = max(self._bars, default=0)
         if last:
             bar = self._bars[last]
-            fresh = self._bridge(bar, self._turns(last, self.form.at(last)))
+            fresh, toward = self._bridge(bar, self._turns(last, self.form.at(last)))
             played = tuple(each for each in bar.bridge if bar.beat + each.at < since)
             to_come = tuple(each for each in fresh if bar.beat + each.at >= since)
-            self._bars[last] = bar._replace(bridge=played + to_come)
+            if toward is not None and not played and not to_come:
+                # Too late for all of it: its last chord comes on the first beat that is left.
+                line = self.begin + self.meters.next_beat(since - self.begin) - bar.beat
+                left = bar.end - bar.beat - line
+                to_come = tuple(e._replace(at=line, length=left) for e in fresh[-1:] if left > 0)
+            toward = toward if to_come else bar.toward
+            self._bars[last] = bar._replace(bridge=played + to_come, toward=toward)
 
 
 _STEPS = (0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6)  # letters for each number of semitones up

@@ -502,6 +502,36 @@ def _four(old: Key, new: Key) -> list[tuple[Chord, str]]:
     ]
 
 
+@lru_cache(maxsize=1024)
+def bent(key: Key, chord: Chord, toward: Key | None = None) -> Key:
+    """A key with its degrees bent to a chord from outside it, so that a melody goes with it.
+
+    Each degree keeps its letter: it becomes the chord's tone of that letter, else the note that
+    the key which the chord leads `toward` has there. A chord of the key bends nothing.
+    Law: no degree moves by more than two semitones.
+    """
+    tones = {tone.letter: tone.semitone for tone in chord.tones}
+    sounding = set(chord.pitch_classes)
+    if sounding <= set(key.pitch_classes):
+        return key
+    there: dict[str, int] = {}
+    if toward is not None:
+        scale = toward.heptatonic
+        ours = len(sounding & set(scale.pitch_classes))
+        if ours >= len(sounding & set(key.pitch_classes)):
+            classes = (scale.degree(number).pitch_class for number in range(1, 8))
+            there = {each.letter: each.semitone for each in classes}
+    bends = []
+    for number in range(1, len(key) + 1):
+        own = key.degree(number).pitch_class
+        wanted = tones.get(own.letter, there.get(own.letter, own.semitone))
+        if own.semitone % 12 in sounding:
+            wanted = own.semitone
+        bend = (wanted - own.semitone + 6) % 12 - 6
+        bends.append(bend if abs(bend) <= 2 else 0)
+    return Key(key.tonic, key.mode, tuple(bends))
+
+
 def measured(rules: str, bar: Fraction) -> str:
     """Rule text for bars of 4/4, its joined note values (`n1:1/1`) for bars of another length.
 

@@ -363,6 +363,7 @@ def parse_field(value: object, words: Mapping[str, Mood] = WORDS, ground: Mood =
 
 MOST_STEPS = 8  # in which one target is reached
 _KEPT = 64  # segments remembered behind a change; nobody asks for an older past
+_TURN = Fraction(4)  # quarter notes in which the tempo comes to a mood that is stopped on its way
 _HOLD = Fraction(1, 4)  # of each step but the first, in which the mood rests before it moves on
 
 
@@ -393,32 +394,33 @@ class MoodLine:
     between a change and its arrival each dimension moves one way only; at the arrival, and
     after it, the mood is exactly what was asked for. At most 100 segments are kept, the past
     being forgotten first.
+    even: the same way without steps and rests, as tempo takes it, which steps would jerk.
     """
 
-    __slots__ = ("_beats", "segments")
+    __slots__ = ("_beats", "_even_beats", "even", "segments")
 
-    def __init__(self, mood: Mood = NEUTRAL, segments: Sequence[Segment] = ()) -> None:
+    def __init__(
+        self, mood: Mood = NEUTRAL, segments: Sequence[Segment] = (), even: Sequence[Segment] = ()
+    ) -> None:
         self.segments = tuple(segments) or (Segment(Fraction(0), mood, mood),)
+        self.even = tuple(even) or self.segments
         self._beats = [float(segment.beat) for segment in self.segments]
+        self._even_beats = [float(segment.beat) for segment in self.even]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, MoodLine) and self.segments == other.segments
+        same = isinstance(other, MoodLine) and self.segments == other.segments
+        return same and isinstance(other, MoodLine) and self.even == other.even
 
     def __hash__(self) -> int:
         return hash(self.segments)
 
     def at(self, beat: Fraction | float) -> Mood:
         """The mood at a beat, in quarter notes; before the first change, the first mood."""
-        place = float(beat)
-        index = bisect_right(self._beats, place) - 1
-        segment = self.segments[max(index, 0)]
-        if not segment.length or index < 0:
-            return segment.end if index >= 0 else segment.start
-        share = (place - self._beats[index]) / segment.length
-        if segment.eased:
-            share = min(max(share, 0.0), 1.0)
-            share *= share * (3.0 - 2.0 * share)
-        return between(segment.start, segment.end, share)
+        return _at(self.segments, self._beats, float(beat))
+
+    def evenly_at(self, beat: Fraction | float) -> Mood:
+        """The mood that the tempo at a beat is that of."""
+        return _at(self.even, self._even_beats, float(beat))
 
     @property
     def target(self) -> Target:
@@ -431,13 +433,14 @@ class MoodLine:
         """The mood that has always been and will always be; None where it moves."""
         return self.segments[0].end if len(self.segments) == 1 else None
 
-    def _until(self, at: Fraction, more: Iterable[Segment]) -> MoodLine:
-        index = bisect_left(self._beats, float(at))
-        kept = self.segments[max(index - _KEPT, 0) : index]
-        if not kept:  # what was before stays before
-            first = self.segments[0].start
-            kept = (Segment(at - 1, first, first),)
-        return MoodLine(segments=(*kept, *more))
+    def _until(
+        self, at: Fraction, more: Iterable[Segment], even: Iterable[Segment] = ()
+    ) -> MoodLine:
+        """The same line until a beat, and more from there on. even: where that is another way."""
+        more = tuple(more)
+        segments = (*_before(at, self.segments, self._beats), *more)
+        ways = (*_before(at, self.even, self._even_beats), *(tuple(even) or more))
+        return MoodLine(segments=segments, even=ways)
 
     def step(self, mood: Mood, at: Fraction) -> MoodLine:
         """The same line until `at`, and from there on this mood, at once."""
@@ -445,7 +448,12 @@ class MoodLine:
 
     def without(self, at: Fraction) -> MoodLine:
         """The same line until `at`; from there on it stays as it is, whatever was to come."""
-        return self.step(self.at(at), at)
+        here, pace = self.at(at), self.evenly_at(at)
+        still = Segment(at, here, here)
+        if pace == here:
+            return self._until(at, [still])
+        turn = Segment(at, pace, here, float(_TURN))
+        return self._until(at, [still], [turn, Segment(at + _TURN, here, here)])
 
     def slide(
         self, mood: Mood, at: Fraction, speed: float, bar: Fraction = Fraction(4)
@@ -462,10 +470,9 @@ class MoodLine:
         length = Fraction(ceil(min(ticks, 1e12)), 960)
         if not length:
             return self.step(mood, at)
-        return self._until(
-            at,
-            [Segment(at, here, mood, float(length)), Segment(at + length, mood, mood)],
-        )
+        end = Segment(at + length, mood, mood)
+        even = Segment(at, self.evenly_at(at), mood, float(length))
+        return self._until(at, [Segment(at, here, mood, float(length)), end], [even, end])
 
     def toward(
         self, mood: Mood, at: Fraction, arrive: Fraction, lines: Sequence[Fraction] = ()
@@ -497,4 +504,28 @@ class MoodLine:
                 begin += (end - begin) * _HOLD
             segments.append(Segment(begin, now, there, float(end - begin), eased=True))
             begin, now = end, there
-        return self._until(at, [*segments, Segment(arrive, mood, mood)])
+        there_on = Segment(arrive, mood, mood)
+        even = Segment(at, self.evenly_at(at), mood, whole)
+        return self._until(at, [*segments, there_on], [even, there_on])
+
+
+def _at(segments: Sequence[Segment], beats: Sequence[float], place: float) -> Mood:
+    index = bisect_right(beats, place) - 1
+    segment = segments[max(index, 0)]
+    if not segment.length or index < 0:
+        return segment.end if index >= 0 else segment.start
+    share = (place - beats[index]) / segment.length
+    if segment.eased:
+        share = min(max(share, 0.0), 1.0)
+        share *= share * (3.0 - 2.0 * share)
+    return between(segment.start, segment.end, share)
+
+
+def _before(
+    at: Fraction, segments: tuple[Segment, ...], beats: Sequence[float]
+) -> tuple[Segment, ...]:
+    index = bisect_left(beats, float(at))
+    if index:
+        return segments[max(index - _KEPT, 0) : index]
+    first = segments[0].start  # what was before stays before
+    return (Segment(at - 1, first, first),)

@@ -16,16 +16,6 @@ from .tree import LONGEST, Argument, Node, Value
 PREFIX = "/componium"
 
 
-#: What commands concern that are called otherwise.
-_CONCERNS = {"emotion": "mood", "tension": "mood", "listener": "mood", "style": "scene"}
-
-
-def concern(what: str) -> str:
-    """What an address below the prefix, or a word for the same, concerns."""
-    name = what.removeprefix(f"{PREFIX}/")
-    return _CONCERNS.get(name, name)
-
-
 def _whole(text: str) -> str:
     """A text that a receipt can carry. Errors: Mistake where it is too long for one."""
     if len(text) > LONGEST:
@@ -34,11 +24,16 @@ def _whole(text: str) -> str:
 
 
 def conducting_nodes(
-    player: Player, moment: Callable[[str], Argument], keep_theme: Callable[[str], str]
+    player: Player,
+    moment: Callable[[str], Argument],
+    call_off: Callable[[str], int],
+    keep_theme: Callable[[str], str],
 ) -> Iterator[Node]:
-    """Every address of the conductor's. moment: the argument `when`, given its default.
+    """Every address of the conductor's.
 
-    keep_theme: adds a theme, or all of them, to a file, and says what it did.
+    moment: the argument `when`, given its default.  call_off: what is armed, by what was sent or
+    what it concerns; how many commands.  keep_theme: adds a theme, or all of them, to a file, and
+    says what it did.
     """
     baton = Baton(player)
     bars = Argument("bars", "f", "bars until it is reached", 0, 1024, "bars", 0.0)
@@ -176,9 +171,10 @@ def conducting_nodes(
     )
     yield Node(
         f"{PREFIX}/cancel",
-        "Call off what is armed: all of it, what concerns one thing, such as `key` or `scene`, or "
-        "what was sent to one address, such as `/componium/part/bass/mute`.",
-        lambda told, what: f"{player.changes.cancel(concern(what))} called off",
+        "Call off what is armed, or a scene that is being loaded: all of it, what concerns one "
+        "thing, such as `key` or `scene`, or what was sent to one address, such as "
+        "`/componium/part/bass/mute`.",
+        lambda told, what: f"{call_off(what)} called off",
         (Argument("what", "s", default=""),),
     )
     yield Node(

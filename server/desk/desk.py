@@ -24,6 +24,7 @@ from server.mixer import Strip
 from server.part import Agenda, Part
 from server.player import Player
 from server.scene import Scene, playable
+from server.stinger import Sting
 from server.style import shipped
 from server.when import parse_when
 
@@ -60,6 +61,16 @@ class _Order(NamedTuple):
     values: tuple[Value, ...]
     note: str
     source: Source
+
+    @property
+    def topic(self) -> str:
+        """What it concerns, such as "part/bass/mute"."""
+        return "/".join(self.node.concerns)
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What kind of thing that is, such as "part"."""
+        return self.node.concerns[:1]
 
     @property
     def change(self) -> tuple[tuple[str, ...], str]:
@@ -112,13 +123,17 @@ def plain(text: str) -> str:
 
 
 def rehearse(scene: Scene) -> None:
-    """Plan a scene's first bar off stage. Errors: Mistake where a part fails in it."""
+    """Plan a scene's first bar, and its stingers, off stage. Errors: Mistake where one fails."""
     setting = setting_of(scene)
     ids = count(1)
     parts = [Part(spec, setting, ids.__next__) for spec in scene.parts]
     _, troubles = Agenda(parts).plan(scene.meters.beat_of_bar(2))
     if troubles:
         raise Mistake(f"parts.{troubles[0].part}", troubles[0].text)
+    for spec in scene.stingers:
+        _, troubles = Sting.tried(spec, setting, ids.__next__)
+        if troubles:
+            raise Mistake(f"stingers.{troubles[0].part}", troubles[0].text)
 
 
 def moment(quantum: str) -> Argument:
@@ -133,8 +148,9 @@ class Desk:
     load: reads and checks a scene's file, given its path and a style or "", and patches it as
     the command line wants; it is called off the loop.  folder: where the started scene lies; its
     scenes may be asked for by name, besides the shipped ones.  keep: saves what feedback has
-    taught, and says where; None where it is not to be saved.  keep_theme: the same for a theme
-    by its name, or "" for all.  keyboard: the MIDI inputs.  mappings: what was learnt of them.
+    taught, and calls back with "done" and where, or "refused" and why; None where it is not to be
+    saved.  keep_theme: adds a theme by its name, or all for "", to a file.
+    keyboard: the MIDI inputs.  mappings: what was learnt of them.
     """
 
     def __init__(
@@ -142,7 +158,7 @@ class Desk:
         player: Player,
         load: Callable[[str, str], Scene],
         folder: Path | None = None,
-        keep: Callable[[], str] | None = None,
+        keep: Callable[[Callable[[str, str], None]], None] | None = None,
         keep_theme: Callable[[str], str] | None = None,
         keyboard: Keyboard | None = None,
         mappings: Mappings | None = None,
@@ -267,7 +283,7 @@ class Desk:
             concerns=SCENE,
             ready=self._playable,
         )
-        yield from conducting_nodes(player, moment, self._keep_theme)
+        yield from conducting_nodes(player, moment, self._call_off, self._keep_theme)
         yield from playing_nodes(player, self._keep)
         yield from midi_nodes(self.midi, self.keyboard)
 
@@ -430,7 +446,7 @@ class Desk:
             try:
                 handed = (scene, *values[1:]) if node.loads else values
                 said = node.act(self._told(order), *handed)
-                if not node.quantum:
+                if not node.quantum and not node.later:
                     bar = self.player.moment(self.player.now_beat).bar
                     note = order.note or (said if isinstance(said, str) else "")
                     self.answer(order.source, node.address, "done", bar, note)
@@ -485,10 +501,33 @@ class Desk:
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
         return playable() | {path.stem: path for path in beside}
 
-    def _keep(self) -> str:
+    def _keep(self, told: Told) -> None:
         if self._saving is None:
             raise Mistake("", "no file is named; play with --taste FILE.json")
-        return self._saving()
+        self._saving(self.player.receipt(self.player.now_beat, told).become)
+
+    def _call_off(self, what: str) -> int:
+        """Cancel what is armed, and what waits for a scene that is being loaded."""
+        node = self.tree.get(what) or self.tree.get(f"{PREFIX}/{what}")
+        topic = "/".join(node.concerns) if node is not None else what
+        scene = self.player.scene
+        named = [("stinger", each.part.name) for each in scene.stingers] if scene else []
+        concerns = [*(each.concerns for each in self.tree.nodes.values() if each.concerns), *named]
+        known = dict.fromkeys(each[0] for each in concerns)
+        if what and topic not in {*known, *map("/".join, concerns)}:
+            there = ", ".join(known)
+            raise Mistake("what", f"{shown(what)} is nothing that can be armed; there are {there}")
+        count, wish = self.player.changes.cancel(topic), self._wish
+        if wish is not None and topic in ("", "scene"):
+            self._wish = None
+            self._never(wish, "cancelled", "called off while it was being loaded")
+            count += len(wish.orders)
+        elif wish is not None:
+            for order in [each for each in wish.orders if topic in (each.topic, *each.kind)]:
+                wish.orders.remove(order)
+                self.answer(order.source, order.node.address, "cancelled")
+                count += 1
+        return count
 
     def _keep_theme(self, name: str) -> str:
         if self._saving_theme is None:

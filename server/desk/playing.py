@@ -9,13 +9,13 @@ from server.hands import GRID, OWN, Hands
 from server.player import Player
 from server.stinger import parse_moment
 
-from .tree import Argument, Node
+from .tree import Argument, Node, Told
 
 PREFIX = "/componium"
 
 
-def playing_nodes(player: Player, keep: Callable[[], str]) -> Iterator[Node]:
-    """What is there whatever the scene. keep: saves what was learnt, and says where."""
+def playing_nodes(player: Player, keep: Callable[[Told], None]) -> Iterator[Node]:
+    """What is there whatever the scene. keep: saves what was learnt, and tells when it has."""
     hands = Hands(player)
 
     def names() -> list[str]:
@@ -42,8 +42,9 @@ def playing_nodes(player: Player, keep: Callable[[], str]) -> Iterator[Node]:
     yield Node(
         f"{PREFIX}/feedback/save",
         "Write what feedback has taught into a file, which `--taste` names.",
-        lambda told: keep(),
+        keep,
         role="edit",
+        later=True,
     )
 
 

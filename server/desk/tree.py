@@ -130,6 +130,7 @@ class Node:
     loads: "scene" or "style" where its first argument names one; `act` is handed the scene itself.
     concerns: what it changes, as the player counts what waits for its moment.
     moment: the words for that moment, out of its values.
+    later: it tells by itself when it is done, or why it cannot be.
     ready: raises Mistake while there is nothing that it could be done to.
     """
 
@@ -146,6 +147,7 @@ class Node:
     loads: Literal["", "scene", "style"] = ""
     concerns: tuple[str, ...] = ()
     moment: Callable[..., str] = lambda *values: str(values[-1])
+    later: bool = False
     ready: Callable[[], object] = lambda: None
 
     @property

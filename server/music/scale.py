@@ -107,12 +107,14 @@ def is_degree(text: str) -> bool:
 class Key:
     """A tonic and a mode, such as D dorian.
 
+    bends: semitones by which each degree lies off its mode, as a chord from elsewhere has it.
     pitch_classes: 0 to 11, in the order of the scale's degrees.
     Errors: Mistake where the mode is unknown.
     """
 
     tonic: PitchClass
     mode: str = "major"
+    bends: tuple[int, ...] = ()
     pitch_classes: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _notes: tuple[tuple[int, int, int], ...] = field(init=False, repr=False, compare=False)
     _sounding: frozenset[int] = field(init=False, repr=False, compare=False)
@@ -121,6 +123,11 @@ class Key:
         if self.mode not in MODES:
             raise Mistake("", _unknown_mode(self.mode))
         notes = tuple(_above_tonic(name) for name in MODES[self.mode].split())
+        if self.bends:
+            notes = tuple(
+                (steps, semitones + bend, own + bend)
+                for (steps, semitones, own), bend in zip(notes, self.bends, strict=True)
+            )
         start = self.tonic.semitone
         classes = tuple((start + semitones) % 12 for _, semitones, _ in notes)
         object.__setattr__(self, "_notes", notes)
@@ -192,8 +199,8 @@ class Key:
         """
         octaves, above = divmod(midi - self.tonic.at(octave).midi, 12)
         for number, (_, semitones, _) in enumerate(self._notes, start=1):
-            if semitones == above:
-                return Degree(number, 0, octaves)
+            if semitones % 12 == above:
+                return Degree(number, 0, octaves - semitones // 12)
         if len(self._notes) == 7:
             steps, _, called = _CHROMATIC[above]
             number = steps + 1

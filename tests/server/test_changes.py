@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
 
 from server.baton import Baton
 from server.conductor.mood import Mood
-from server.journal import Marked, Ticked
+from server.journal import Harmonised, Marked, Ticked
 from server.music.scale import parse_key
 from server.scene import Scene, parse_scene
 from tests.server.model import MS, SECOND, Stage
@@ -103,7 +104,7 @@ def test_a_style_in_another_metre_begins_with_the_next_bars_number() -> None:
     show = Show(dressed(""))
     show.stage.go_to(9)
     receipt = show.player.change_scene(dressed("waltz", meter="3/4"), "bar", keep=True)
-    assert (receipt.beat, receipt.bar) == (12, 4)
+    assert (receipt.beat, receipt.bar) == (F(12), 4)
     show.stage.go_to(20)
     bars = [bar for beat, bar, _ in show.ticks() if beat >= 8]
     assert bars[:11] == [3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6]
@@ -126,7 +127,7 @@ def test_another_scene_begins_at_bar_one_and_absolute_numbers_go_on() -> None:
     show.player.change_scene(scene, "bar")
     show.stage.go_to(20)
     ticks = [(beat, bar) for beat, bar, _ in show.ticks() if beat >= 12]
-    assert ticks[:4] == [(12, 1), (13, 1), (14, 1), (15, 2)]
+    assert ticks[:4] == [(F(12), 1), (F(13), 1), (F(14), 1), (F(15), 2)]
     told = [
         event.on for when, data, event in show.stage.wire.sent if b"/componium/position" in data
     ]
@@ -145,7 +146,7 @@ def test_play_counts_from_one_again() -> None:
     show.player.stop()
     show.player.play()
     show.stage.go(100 * MS)
-    assert show.ticks()[-1][:2] == (0, 1)
+    assert show.ticks()[-1][:2] == (F(0), 1)
 
 
 # Tempo ------------------------------------------------------------------------------------
@@ -346,3 +347,121 @@ def test_a_receipt_says_where_mood_or_section_make_another_key() -> None:
     assert player.setting.bar(F(16)).key.mode != "major"
     name = player.setting.bar(F(16)).key.name
     assert show.receipts[-1][3] == f"{name}: the mood has chosen {name.split(' ', 1)[1]}"
+
+
+# What leads over --------------------------------------------------------------------------
+
+TUNE = """
+[parts.tune]
+engine = "grammar"
+rules = "S -> 1 2 3 4 5 6 7"
+grid = "1/8"
+role = "melody"
+[parts.drums]
+engine = "grammar"
+rules = "S -> (fill) Snare | (1 - fill) Kick"
+grid = "1/4"
+layer = [0, 0.6]
+"""
+KEYS = ("E major", "Ab major", "F# minor", "B minor", "D dorian", "A minor")
+
+
+@pytest.mark.parametrize("to", KEYS)
+def test_a_melody_over_a_bridge_goes_with_its_chords(to: str) -> None:
+    show = Show(dressed("", text=FORM + TUNE))
+    show.baton.key(parse_key(to), "in 4 bars")
+    show.stage.go_to(20)
+    setting = show.player.setting
+    assert setting is not None
+    bar, new = setting.bar(F(15)), parse_key(to)
+    assert bar.bridge
+    last = bar.bridge[-1].chord
+    over = [
+        e.note
+        for e in show.stage.played
+        if e.note.part == "tune" and e.note.start - bar.beat - bar.bridge[-1].at >= 0
+        if e.note.start < 16
+    ]
+    allowed = {*new.pitch_classes, *last.pitch_classes}
+    assert over
+    assert {note.pitch % 12 for note in over} <= allowed
+    pitches = [e.note.pitch for e in show.stage.played if e.note.part == "tune"]
+    plain = Show(dressed("", text=FORM + TUNE))
+    plain.stage.go_to(16)
+    kept = [e.note.pitch for e in plain.stage.played if e.note.part == "tune"][:32]
+    assert all(abs(a - b) <= 2 for a, b in zip(pitches[:32], kept, strict=False))
+
+
+@pytest.mark.parametrize("left", [F(1, 2), F(1), F(3, 2), F(5, 2), F(7, 2)])
+def test_a_scene_that_is_called_for_late_gets_what_there_is_time_for(left: F) -> None:
+    scene = replace(dressed("", 180, FORM.replace("C major", "E major")), name="two")
+    show = Show(dressed("", text=FORM.replace("bars = 4", "bars = 8") + TUNE))
+    show.stage.go_to(16 - left)
+    receipt = show.player.change_scene(scene, "bar")
+    show.stage.go_to(20)
+    assert receipt.beat == 16
+    before = [e.note for e in show.stage.played if 12 <= e.note.start < 16]
+    # What is planned within a tenth of a second, a fifth of a beat, stays.
+    free = [F(beat) for beat in (13, 14, 15) if beat >= 16 - left + F(1, 4)]
+    drums = {note.start: note.pitch for note in before if note.part == "drums"}
+    chords = [note for note in before if note.part == "chords"]
+    assert all(drums[beat] == (38 if beat in free else 36) for beat in drums)
+    if not free:
+        assert len(drums) == 4 and {note.start for note in chords} == {F(12)}
+        return
+    led = [note for note in chords if note.start >= free[0]]
+    assert 3 in {note.pitch % 12 for note in led}, "D sharp leads into E"
+    assert show.tempo_at(F(31, 2)) > 120
+    parts = {beat: {n.part for n in before if n.start == beat} for beat in map(F, (12, 13, 15))}
+    assert "bass" not in parts[F(15)] or "drums" not in parts[F(15)], "not all play to the end"
+    assert {"bass", "drums"} <= parts[F(12)]
+    assert not show.stage.wire.late
+
+
+def test_a_late_scene_that_is_called_off_leaves_no_trace() -> None:
+    plain, show = (Show(dressed("", text=FORM + TUNE)) for _ in range(2))
+    for each in (plain, show):
+        each.stage.go_to(13)
+    show.player.change_scene(replace(dressed("", 180), name="two"), "bar")
+    show.player.changes.cancel("scene")
+    for each in (plain, show):
+        each.stage.go_to(30)
+    assert show.stage.notes() == plain.stage.notes()
+
+
+def test_a_section_that_closes_ends_with_a_cadence_and_a_held_chord() -> None:
+    text = FORM.replace("bars = 4\n", "bars = 4\ncloses = true\n") + TUNE
+    show = Show(dressed("", text=text))
+    show.stage.go_to(41)
+    chords = [(e.moment.beat, e.name) for e in show.stage.entries if isinstance(e, Harmonised)]
+    assert [each for each in chords if 8 <= each[0] < 16] == [
+        (F(8), "Dm7"),
+        (F(10), "G7"),
+        (F(12), "C"),
+    ]
+    held = [e.note for e in show.stage.played if 12 <= e.note.start < 16]
+    assert {note.start for note in held if note.part != "drums"} == {F(12)}
+    assert {note.end for note in held if note.part == "chords"} == {F(16)}
+    assert {note.start for note in held if note.part == "drums"} == {12, 13, 14, 15}
+    assert any(e.note.start == 16 for e in show.stage.played)
+
+    cut = Show(dressed("", text=text))
+    cut.baton.section("B", "in 3 bars")
+    cut.stage.go_to(20)
+    names = [e.name for e in cut.stage.entries if isinstance(e, Harmonised)]
+    assert "G7" not in names, "one that is left before its end does not close"
+
+
+# Arrivals ---------------------------------------------------------------------------------
+
+
+def test_tempo_goes_evenly_to_an_arrival() -> None:
+    text = FORM + "[mood]\nstart = 'tired'\n"
+    for bars in (2, 4, 8):
+        for start, word in permutations(("tired", "excited", "calm", "angry"), 2):
+            show = Show(dressed("", text=text.replace("tired", start)))
+            show.baton.emotion(word, bars, "bar")
+            show.stage.go_to(4 * bars + 8)
+            tempi = [tempo for *_, tempo in show.ticks()]
+            steps = [abs(b / a - 1) for a, b in pairwise(tempi)]
+            assert max(steps) <= 0.24 / bars, (bars, start, word)

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from engines.base import THINKING, Controls, Heard, Mistake, Symbol
+from server.desk.desk import rehearse
 from server.errands import (
     clashes,
     hear,
@@ -240,3 +241,29 @@ rules = "S -> X Rest"
 reading = { X = "Rest" }
 """
     assert try_out(parse_scene(said), 2) == ([], ["b"])
+
+
+def test_stingers_are_tried_out_too() -> None:
+    def broken(rng: Random, controls: Controls) -> Iterator[Symbol]:
+        raise RuntimeError("out of order")
+        yield
+
+    text = """
+[parts.a]
+engine = "grammar"
+rules = "S -> 1"
+grid = "1/4"
+[stingers.good]
+notes = "c1:1/4"
+[stingers.dumb]
+notes = "Rest"
+"""
+    scene = parse_scene(text)
+    assert try_out(scene, 2) == (["stingers.dumb: nothing of it sounds"], [])
+    rehearse(scene)
+    good = replace(scene.stingers[0].part, engine=Engine(broken))
+    scene = replace(scene, stingers=(replace(scene.stingers[0], part=good),))
+    troubles, _ = try_out(scene, 2)
+    assert "stingers.good: " in troubles[0] and "out of order" in troubles[0]
+    with pytest.raises(Mistake, match=r"stingers\.good: .*out of order"):
+        rehearse(scene)

@@ -194,7 +194,7 @@ def test_too_soon_is_refused_with_a_reason() -> None:
     stage, hands = playing()
     stage.go_to(1)
     hands.stinger("call", "bar")
-    with pytest.raises(Mistake, match="it may sound again 4 quarter notes later"):
+    with pytest.raises(Mistake, match="it may sound again 1 bar later"):
         hands.stinger("call", "2 bars")
     stage.go_to(11)
     hands.stinger("call", "bar")
@@ -346,3 +346,24 @@ def test_it_takes_a_channel_that_no_part_has() -> None:
     bare = parse_scene(BAND)
     assert [part.channel for part in scene.parts] == [part.channel for part in bare.parts]
     assert len({part.channel for part in scene.ensemble}) == 5
+
+
+@pytest.mark.parametrize("begins", [F(4), F(6)])
+@pytest.mark.parametrize("stalled", [1500, 4000])
+def test_who_is_told_that_it_began_is_told_that_it_ended(begins: Fraction, stalled: int) -> None:
+    stage, hands = playing()
+    stage.go_to(F(15, 4))
+    hands.stinger("call", "bar" if begins == 4 else "beat 3")
+    stage.go_to(F(9, 2))
+    stage.stall(stalled * MS)
+    stage.player.wake()
+    stage.go(6 * SECOND)
+    kinds = [
+        entry.kind
+        for entry in stage.entries
+        if isinstance(entry, Marked) and entry.kind in ("stinger", "ended")
+    ]
+    over = stalled == 4000
+    assert kinds == ([] if begins == 6 and over else ["stinger", "ended"])
+    told = [data for _, data, _ in stage.wire.sent if b"/componium/stinger" in data]
+    assert len(told) == len(kinds)

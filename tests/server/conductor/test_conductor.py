@@ -97,7 +97,10 @@ def test_another_scene_that_does_not_come_leaves_no_trace() -> None:
     assert made.bar(8).bridge
     assert made.bar(8).values["fill"] == 1
     gone = [
-        sum(made.withdrawn(name, made.bar(bar)) for name in made.bar(bar).playing)
+        sum(
+            made.withdrawn(name, made.bar(bar), made.bar(bar).beat)
+            for name in made.bar(bar).playing
+        )
         for bar in (6, 7, 8)
     ]
     assert gone == sorted(gone)

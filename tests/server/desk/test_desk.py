@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engines.theme import ThemeEngine
-from server.desk.desk import Complaints, Source, plain
+from server.desk.desk import Complaints, Desk, Source, plain
 from server.journal import Troubled
 from server.scene import Scene
 from tests.server.desk.rig import MS, OTHER, SCENE, SECOND, Stage
@@ -292,6 +294,47 @@ async def test_while_one_scene_loads_only_the_newest_wish_waits(stage: Stage) ->
     assert states == ["superseded"] * 3 + ["done"]
     assert stage.player.scene is not None
     assert stage.player.scene.name == "other"
+
+
+@pytest.mark.parametrize("what", ["", "scene", "style", "/componium/scene"])
+async def test_a_scene_that_is_being_loaded_can_be_called_off(stage: Stage, what: str) -> None:
+    before = stage.player.scene
+    stage.send("/scene", "other", "now")
+    await asyncio.sleep(0)
+    told = stage.send("/cancel", what)
+    assert told[0][:2] == ("/componium/scene", "cancelled")
+    assert told[1][1:] == ("done", 1.0, "1 called off")
+    await stage.loaded()
+    assert stage.player.scene is before
+    stage.clock.jump(SECOND)
+    stage.send("/scene", "other", "now")
+    stage.send("/seed", 7, "now")
+    assert [receipt[:2] for receipt in stage.send("/cancel", "seed")] == [
+        ("/componium/seed", "cancelled"),
+        ("/componium/cancel", "done"),
+    ]
+    await stage.loaded()
+    assert stage.player.scene is not None and stage.player.scene.name == "other"
+    assert stage.player.scene.seed == 1821
+
+
+async def test_only_what_can_be_armed_can_be_called_off(stage: Stage) -> None:
+    [(_, state, _, reason)] = stage.send("/cancel", "wobble")
+    assert state == "refused"
+    assert "'wobble' is nothing that can be armed; there are tempo, scene, seed, mood" in reason
+    for what in ("", "mood", "emotion", "part", "part/melody/mute", "/componium/tempo"):
+        assert stage.send("/cancel", what)[0][1:] == ("done", 1.0, "0 called off")
+    assert stage.send("/cancel", "/componium/play")[0][1] == "refused"
+
+
+async def test_saving_tells_when_it_is_done(stage: Stage) -> None:
+    saving: list[Callable[[str, str], None]] = []
+    desk = Desk(stage.player, stage.desk._load, None, saving.append)
+    source = replace(stage.source, role="edit")
+    desk.receive("/componium/feedback/save", (), source)
+    assert stage.receipts == []
+    saving[0]("done", "to here")
+    assert stage.receipts == [("/componium/feedback/save", "done", 1.0, "to here")]
 
 
 async def test_closing_the_desk_gives_up_what_is_being_loaded(stage: Stage) -> None:
