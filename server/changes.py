@@ -263,7 +263,7 @@ class Changes:
 
     def halt(self, here: Fraction) -> None:
         """The transport stands: take back what was to come, and tell what has been."""
-        taken = [change for change in self._waiting if change.taken]
+        taken = [change for change in self._waiting if change.taken or change.leads]
         for change in taken:
             if change.undo is not None and change.receipt.beat > here:
                 change.undo(here)

@@ -15,12 +15,13 @@ from engines import motif
 from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
 
 from .cast import Playing, Sent
+from .changes import Receipt, Told
 from .encode import Encoder, MidiEncoder
 from .inputs import InputSpec
 from .journal import Played, Ported
 from .music.naming import recognised
 from .music.note import Note
-from .player import Begun, Player, Receipt
+from .player import Begun, Player
 from .touch import CHORD, MS, PEDAL, Keys, Phrases, Press, Release, Touched
 from .wire.protocol import RANK_CONTROL, Event
 from .wire.protocol import Heard as Arrived
@@ -39,7 +40,6 @@ _FORWARDED = frozenset(
     {1, 2, 11}
 )  # controllers that shape live notes: modulation, breath, expression
 
-Told = Callable[[Receipt], None] | None
 
 
 class Ears(Protocol):

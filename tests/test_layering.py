@@ -64,7 +64,7 @@ MAY: dict[str, set[str]] = {
     "server.keyboard": {
         *("engines.base", "engines.motif", "server.cast", "server.encode", "server.inputs"),
         *("server.journal", "server.music", "server.player", "server.touch"),
-        "server.wire.protocol",
+        *("server.wire.protocol", "server.changes"),
     },
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),

@@ -342,7 +342,10 @@ class Conductor:
         """Bars left of a section that closes and comes to its own end; else a large number."""
         spec, left = section.spec, section.after - number
         whole = section.bars + section.skipped >= spec.bars >= CLOSING
-        return left if spec.closes and whole and not self._left_at(section.after) else LOOK
+        if not (spec.closes and whole and left <= CLOSING) or self._left_at(section.after):
+            return LOOK
+        again = spec.repeats and self.form.at(section.after).spec is spec
+        return LOOK if again else left
 
     @property
     def ends(self) -> Fraction | None:

@@ -21,7 +21,7 @@ from server.mapping import (
     from_data,
     to_data,
 )
-from server.player import Receipt
+from server.changes import Receipt
 from server.scene import Scene
 
 from .tree import Argument, Node, Told, Value

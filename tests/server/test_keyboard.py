@@ -13,7 +13,7 @@ from engines.base import Mistake
 from server.inputs import InputSpec, heard_at
 from server.journal import Harmonised
 from server.keyboard import STALE, Keyboard, quantised
-from server.player import Receipt
+from server.changes import Receipt
 from server.scene import parse_scene
 from server.touch import Keys, Phrases, Press, Release
 from server.wire.protocol import Event

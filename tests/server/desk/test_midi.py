@@ -76,7 +76,7 @@ async def test_one_of_two_arguments_moves_and_the_other_stays() -> None:
     rig.send("/mood", 0.5, 0.0)
     assert not rig.turn("b01440")  # another channel
     assert rig.turn("b1147f")
-    assert [what for what, _ in rig.player.waiting()] == ["mood"]
+    assert [what for what, _ in rig.player.changes.told()] == ["mood"]
     await rig.pass_time(4 * 10**9)
     valence, arousal = rig.value("/mood")
     assert valence == pytest.approx(0.5, abs=0.2) and arousal == pytest.approx(1.0, abs=0.1)
