@@ -41,7 +41,6 @@ _FORWARDED = frozenset(
 )  # controllers that shape live notes: modulation, breath, expression
 
 
-
 class Ears(Protocol):
     """Where inputs are opened; `server.wire.ears.Ears` is the real one."""
 

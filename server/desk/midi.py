@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.base import Mistake
+from server.changes import Receipt
 from server.keyboard import Keyboard
 from server.mapping import (
     MOST_MAPS,
@@ -21,7 +22,6 @@ from server.mapping import (
     from_data,
     to_data,
 )
-from server.changes import Receipt
 from server.scene import Scene
 
 from .tree import Argument, Node, Told, Value

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
+from server.changes import Receipt
 from server.inputs import InputSpec, heard_at
 from server.journal import Harmonised
 from server.keyboard import STALE, Keyboard, quantised
-from server.changes import Receipt
 from server.scene import parse_scene
 from server.touch import Keys, Phrases, Press, Release
 from server.wire.protocol import Event
