@@ -246,9 +246,23 @@ def _dressed(top: Table, base: Path, other: str) -> str:
         except Mistake as mistake:
             raise mistake.within("style") from None
         style = load(path, base)
+        if name != own:
+            _leave_strangers(top.values, style.values)
         top.values = styled(top.values, style.values)
         top.texts.append(Text(style.name, style.text))
+        name = path.stem
     return name
+
+
+def _leave_strangers(scene: dict[str, Any], style: Mapping[str, Any]) -> None:
+    """Take out what the scene says of its own style's parts, which another one does not have."""
+    parts, others = scene.get("parts"), style.get("parts")
+    if isinstance(parts, dict) and isinstance(others, dict):
+        scene["parts"] = {
+            name: part
+            for name, part in parts.items()
+            if name in others or not isinstance(part, dict) or part.keys() & {"engine", "harmony"}
+        }
 
 
 def _order(table: Table, shared: _Shared) -> Engine | None:

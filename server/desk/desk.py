@@ -596,7 +596,7 @@ class Desk:
         if wish.kind == "style":
             playing = self._playable()
             file = str(self.scenes().get(playing.name, playing.name))
-            scene = self._load(file, wish.name)
+            scene = self._load(file, str(self._known("style")[wish.name].absolute()))
             if scene.seed != playing.seed:  # else other themes would be invented
                 scene = scene.with_seed(playing.seed)
         else:

@@ -127,6 +127,18 @@ def test_a_shipped_style_is_a_scene_of_itself(name: str) -> None:
     assert [p.name for p in other.parts] == [p.name for p in load_scene(find_scene("folk")).parts]
 
 
+def test_what_is_said_of_a_style_s_part_is_not_said_of_a_style_without_it(folder: Path) -> None:
+    scene = "style = 'band'\n[parts.bass]\ngate = 0.5\n[parts.own]\n" + PART
+    path = write(folder, scene + "[parts.lead]\nvelocity = 0.3\n")
+    other = load_scene(path, "folk")
+    names = {part.name: part for part in other.parts}
+    assert names["bass"].gate == 0.5, "folk has a bass too"
+    assert "own" in names and "lead" not in names
+    assert load_scene(path).parts[0].velocity == 0.3
+    with pytest.raises(Mistake, match=r"parts\.laed\.engine"):  # of its own style it is a slip
+        load_scene(write(folder, "style = 'band'\n[parts.laed]\nvelocity = 0.3\n"))
+
+
 def test_where_a_scene_has_the_name_of_a_style_the_scene_is_meant() -> None:
     both = shipped_scenes().keys() & shipped("styles").keys()
     assert both

@@ -243,6 +243,13 @@ async def test_a_style_with_a_mistake_leaves_the_old_one_playing(
     stage.send("/style", "band", "now")
     await stage.loaded()
     assert stage.receipts[-1][1] == "done", "mended, it is read again"
+    stage.send("/scene", "folk", "now")
+    await stage.loaded()
+    stage.send("/style", "band", "now")
+    await stage.loaded()
+    assert stage.receipts[-1][1] == "done", "whatever scene plays, from wherever it is"
+    assert stage.player.scene is not None
+    assert (stage.player.scene.name, stage.player.scene.style) == ("folk", "band")
 
 
 async def test_a_style_alone_may_be_asked_for_as_a_scene(stage: Stage) -> None:
