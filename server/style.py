@@ -55,7 +55,9 @@ class Shared(NamedTuple):
 
 def load(path: Path, base: Path) -> Shared:
     """Read a file that a scene in the folder `base` shares. Errors: Mistake, which names it."""
-    name = path.name if path.parent == base else f"{path.parent.name}/{path.name}"
+    name = (
+        path.name if path.parent.resolve() == base.resolve() else f"{path.parent.name}/{path.name}"
+    )
     try:
         if path.stat().st_size > LARGEST:
             raise Mistake("", f"larger than {LARGEST} bytes")
