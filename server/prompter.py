@@ -110,7 +110,10 @@ class Prompter:
         for number in list(self._parts) if part == ALL else [part]:
             known = self._parts.get(number, {})
             for event in [event for event in known.values() if which(event, now)]:
-                del known[event.id]
+                if event.due > now:
+                    del known[event.id]
+                else:  # it is over, and must be known to be
+                    known[event.id] = event._replace(end=now)
                 self._change(event.id, number)
 
     def _change(self, identity: int, part: int) -> None:
@@ -123,11 +126,12 @@ class Prompter:
         """Tell how what is planned differs from what was told."""
         self._asked = False
         changed, self._changed = self._changed, {}
+        now = self._now()
         fresh: list[Event] = []
         gone: list[int] = []
         for identity, part in changed.items():
             event, told = self.get(part, identity), self._told.get(identity)
-            if event is None:
+            if event is None or 0 < event.end <= now:
                 if told is not None:
                     del self._told[identity]
                     gone.append(identity)

@@ -168,11 +168,11 @@ class Stage:
             if self.wish.taste is not None:
                 self._keep_at_last()
         finally:
-            await closing.aclose()
             if self._alarm is not None:
                 self._alarm.cancel()
             ends = [link.close() for link in self._links.values()]
-            await asyncio.gather(*ends, *([self._ears.close()] if self._ears is not None else []))
+            ends += [self._ears.close()] if self._ears is not None else []
+            await asyncio.gather(closing.aclose(), *ends)
         return 128 + self._left if self._left else 0
 
     def _recall_taste(self) -> None:
@@ -295,8 +295,8 @@ class Stage:
 
         try:
             return the_token(token_file())
-        except Mistake as mistake:
-            self._do_without("token", f"{mistake}; using another this time", self.wish.lan)
+        except (Mistake, ImportError) as error:
+            self._do_without("token", f"{error}; using another this time", self.wish.lan)
             return fresh_token()
 
     def _do_without(self, source: str, text: str, insisted: bool) -> None:
@@ -358,6 +358,19 @@ class Stage:
         page = f"http://127.0.0.1:{door.port}"
         self.health.page = page if wish.lan else f"{page}/#{token}"  # others may see the screen
         self.opened(f"{page}/#{token}")
+        if wish.announce:
+            await self._announce(door.port, closing)
+
+    async def _announce(self, port: int, closing: contextlib.AsyncExitStack) -> None:
+        """Tell who looks for OSCQuery servers. Errors: Mistake where that is not possible."""
+        try:
+            from .desk.announce import announce
+        except ImportError:
+            cure = "needs zeroconf; do: pip install 'componium[announce]'"
+            raise Mistake("--announce", cure) from None
+        osc = int(self.health.control.rpartition(":")[2] or 0)
+        leave = await announce("Componium", port, osc, self.wish.lan)
+        closing.push_async_callback(leave)
 
     def _soon(self, do: Callable[[], None]) -> None:
         if self._loop is not None:

@@ -123,6 +123,7 @@ MAY: dict[str, set[str]] = {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
         *("server.prompter", "server.scene", "server.wire.protocol"),
     },
+    "server.desk.announce": {"engines.base", "zeroconf"},
     "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
     "server.desk.web": {"engines.base", "server.desk", "server.encode", "aiohttp"},
     "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},

@@ -19,6 +19,7 @@ BENCHES = {
     "faults": ("faults", "kills and stops of planner, wire and JACK; stuck notes"),
     "fuzz": ("fuzz", "mutated OSC datagrams"),
     "landing": ("landing", "transitions in virtual time: each on its tick, nothing old after it"),
+    "web": ("web", "pages: command latency, note timing beside them, a hundred that do not read"),
     "soak": ("soak", "a long mix of faults"),
 }
 

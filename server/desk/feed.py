@@ -294,11 +294,13 @@ class Feed:
             self._look_at_tree()
         if any("state" in each.hears for each in self.listeners):
             self._look_at_values()
+        seen: dict[str, tuple[Value, ...] | None] = {}
         for listener in self.listeners:
             for address, before in listener.listens.items():
-                value = self.query.value(address)
-                if value != before:
-                    self._tell_value(listener, address, value)
+                if address not in seen:
+                    seen[address] = self.query.value(address)
+                if seen[address] != before:
+                    self._tell_value(listener, address, seen[address])
 
     def _look_at_tree(self) -> None:
         known = self._tree is not None

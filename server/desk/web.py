@@ -12,6 +12,7 @@ import json
 import logging
 import mimetypes
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -36,10 +37,12 @@ from .tree import ROLES, Role, Value
 
 PORT = 1822
 CONNECTIONS, CLIENTS = 64, 32
+WAITING, ACCEPTED = 128, 2  # connections that may wait, and that are taken in one turn of the loop
 LINE, BODY, FRAME = 8190, 1 << 20, 64 << 10  # bytes
 HEADERS_IN, BODY_IN = 5.0, 10.0  # s
-COMMANDS = 100  # of one client a second
-PING, GONE = 5.0, 9.5  # s
+COMMANDS, ANSWERS = 100, 200  # of one client, and to all together what takes long, a second
+LISTENED = 1024  # addresses, by one client
+PING, GONE = 5.0, 9.0  # s
 TEND = 0.25  # s between two looks at who is still there
 BUFFER = 32 << 10  # bytes under way to a client that cannot be taken back
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -122,11 +125,11 @@ class _Connection(RequestHandler):
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         if len(self._door.connections) >= self._door.most_connections:
-            transport.abort()
+            cut(transport)
             return
         transport.set_write_buffer_limits(high=BUFFER)
         self._door.connections.add(self)
-        self._limit = asyncio.get_running_loop().call_later(HEADERS_IN, transport.abort)
+        self._limit = asyncio.get_running_loop().call_later(HEADERS_IN, cut, transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.calm()
@@ -153,6 +156,7 @@ class Client:
         self.outbox = Outbox(door.now, self._ready.set)
         self.listener = door.feed.join(self.outbox)
         self._lanes, self._bucket = Lanes(door.desk), Bucket(COMMANDS, door.now())
+        self._asks = Bucket(COMMANDS, time.monotonic_ns())
         self._again: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.heard_at = self._pinged_at = self._loop.time()
@@ -177,7 +181,7 @@ class Client:
     def tend(self, now: float) -> None:
         """Ask whether it still lives; cut it off if it does not read. now: of the loop, in s."""
         if now - self.heard_at > GONE or self.outbox.full:
-            self._transport.abort()
+            cut(self._transport)
         elif now - self._pinged_at >= PING:
             self._ready.set()
 
@@ -189,7 +193,7 @@ class Client:
         with suppress(Exception):
             async with asyncio.timeout(0.2):
                 await self._socket.close(code=WSCloseCode.GOING_AWAY)
-        self._transport.abort()
+        cut(self._transport)
 
     # In ---------------------------------------------------------------------------------
 
@@ -209,6 +213,7 @@ class Client:
 
     async def _text(self, text: str) -> None:
         if text.startswith("/"):  # a query, as some OSCQuery clients put it
+            await self._door.ration()
             self.say(self._door.feed.query.answer(text)[1])
             return
         try:
@@ -228,7 +233,10 @@ class Client:
         if "set" in asked or "all" in asked:
             several = asked.get("all", [asked])
             self._command([message_of(each) for each in _list(several)], _id(asked))
-        elif "ping" in asked:
+            return
+        while not self._asks.take(time.monotonic_ns()):
+            await asyncio.sleep(1 / COMMANDS)  # nothing more is read meanwhile
+        if "ping" in asked:
             self.say(
                 {"pong": _scalar(asked["ping"], "ping"), "now": round(self._door.now() / 1e9, 6)}
             )
@@ -237,6 +245,7 @@ class Client:
             wrong = [each for each in words if not (isinstance(each, str) and each in WORDS)]
             if wrong:
                 raise Mistake("hear", f"expected some of {', '.join(sorted(WORDS))}")
+            await self._door.ration()
             feed.hear(self.listener, words, self.role)
         elif "token" in asked:
             token = asked["token"] if isinstance(asked["token"], str) else ""
@@ -251,6 +260,8 @@ class Client:
                 feed.ignore(self.listener, address)
             elif feed.query.described(address, ()) is None:
                 raise Mistake("LISTEN", feed.desk.tree.lost(address))
+            elif len(self.listener.listens) >= LISTENED:
+                raise Mistake("LISTEN", f"expected at most {LISTENED} addresses")
             else:
                 feed.listen(self.listener, address)
         else:
@@ -316,7 +327,7 @@ class Client:
 class Web:
     """The door on one port. `open` it once; `close` it at the end.
 
-    now: monotonic nanoseconds.  most_connections, most_clients: tests need more.
+    now: monotonic nanoseconds.  most_connections, most_clients: where not the usual ones.
     """
 
     def __init__(
@@ -324,17 +335,19 @@ class Web:
         feed: Feed,
         keys: Keys,
         manners: Manners | None = None,
-        most_connections: int = CONNECTIONS,
-        most_clients: int = CLIENTS,
+        most_connections: int = 0,
+        most_clients: int = 0,
         now: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.feed, self.desk, self.keys, self.now = feed, feed.desk, keys, now
         self._manners = manners or Manners()
-        self.most_connections, self.most_clients = most_connections, most_clients
+        self.most_connections = most_connections or CONNECTIONS
+        self.most_clients = most_clients or CLIENTS
         self.connections: set[_Connection] = set()
         self.clients: dict[Client, None] = {}
         self._server = web.Server(self._handle)
         self._listening: list[asyncio.Server] = []
+        self._turn, self._rate = asyncio.Lock(), Bucket(ANSWERS, time.monotonic_ns())
         self._task: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -344,9 +357,10 @@ class Web:
         for each in sockets:
             self.port = self.port or each.getsockname()[1]
             made = await loop.create_server(
-                lambda: _Connection(self, self._server, loop), sock=each, backlog=128
+                lambda: _Connection(self, self._server, loop), sock=each, backlog=ACCEPTED
             )
             self._listening.append(made)
+            each.listen(WAITING)  # asyncio takes as many at once as may wait
         self._task = loop.create_task(self._tend())
 
     async def close(self) -> None:
@@ -374,6 +388,16 @@ class Web:
                 for client in list(self.clients):
                     client.tend(tended)
 
+    async def ration(self) -> None:
+        """Wait for one's turn: of what takes a millisecond, one is done in a turn of the loop.
+
+        So a crowd that comes all at once has to wait, and the music does not.
+        """
+        async with self._turn:
+            while not self._rate.take(time.monotonic_ns()):
+                await asyncio.sleep(1 / ANSWERS)
+            await asyncio.sleep(0)
+
     # Requests ---------------------------------------------------------------------------
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -395,6 +419,7 @@ class Web:
         if not self._manners.accepts(headers.get("Host", ""), headers.get("Origin")):
             return _text(403, "this host or origin is not let in; docs/web.md says which are")
         role = await self._role(request)
+        await self.ration()
         if headers.get("Upgrade", "").lower() == "websocket":
             return await self._converse(request, role)
         if request.method in ("GET", "HEAD"):
@@ -524,6 +549,15 @@ class Web:
         return made
 
 
+def cut(transport: asyncio.Transport) -> None:
+    """End a connection now, with nothing left under way that would wait for a reader."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and not transport.is_closing():
+        with suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 def receipt(values: tuple[Value, ...]) -> dict[str, Any]:
     """A receipt as JSON. values: address, state, bar, reason."""
     return dict(zip(("receipt", "state", "bar", "reason"), values, strict=True))
@@ -601,7 +635,7 @@ def _bound(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
-        sock.listen(128)
+        sock.listen(WAITING)
     except OSError as error:
         if sock is not None:
             sock.close()
