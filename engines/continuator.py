@@ -16,7 +16,7 @@ from random import Random
 
 from .base import Controls, Fragment, Heard, Mistake, Origin, Symbol
 from .items import BREAK, Item, cut, value_name
-from .prefix import MAX_ORDER, Chain, Link
+from .prefix import MAX_ORDER, OPEN, Chain, Link
 
 #: Items and ends of phrases that may be remembered.
 MOST_REMEMBERED = 100_000
@@ -113,7 +113,7 @@ class Continuator:
         left = min(Fraction(self.length) if self.length else max(phrase.length, _ONE), LONGEST)
         while left > 0 and not controls.get("playing") > 0:
             node = chain.node(past, self.order)
-            link = None if node is None else chain.memory.table(node, 0).draw(1.0, rng.random)[1]
+            link = None if node is None else rng.choice(chain.memory.table(node, OPEN).links)
             if link is None or link.item is BREAK:
                 if not past or past[-1].item is BREAK:
                     return

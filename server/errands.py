@@ -187,7 +187,7 @@ def _needed(scene: Scene, spec: PartSpec) -> set[str]:
     leader = next((p for p in scene.parts if p.reading.leads(p.engine.alphabet())), spec)
     needed, waiting = {leader.name, spec.name}, [leader.name, spec.name]
     while waiting:
-        fresh = set(listens[waiting.pop()]) - needed
+        fresh = set(listens[waiting.pop()]) & listens.keys() - needed
         needed |= fresh
         waiting += fresh
     return needed
@@ -340,6 +340,7 @@ def try_out(scene: Scene, bars: int) -> tuple[list[str], list[str]]:
         for spec in scene.parts
         if spec.name not in heard and not spec.mute and spec.enters <= bars
         if not isinstance(spec.engine, Playable)  # which waits for a hand
+        if not scene.inputs.keys() & {spec.input, *spec.listens}  # nobody plays to it here
     ]
     setting, ids = setting_of(scene), count(1).__next__
     Agenda([Part(spec, setting, ids) for spec in scene.parts]).plan(scene.meters.beat_of_bar(2))

@@ -30,6 +30,13 @@ class Played(NamedTuple):
     duration: float
 
 
+class Pressed(NamedTuple):
+    """A note has begun that ends nobody knows when; `Played` follows with the same start."""
+
+    moment: Moment
+    note: Note
+
+
 class Ticked(NamedTuple):
     """A beat of the bar has begun. tempo: quarter notes a minute."""
 
@@ -97,7 +104,7 @@ class Troubled(NamedTuple):
 
 
 class Ported(NamedTuple):
-    """An output's state: open, waiting, lost or failed, and why.
+    """An output's or input's state: open, waiting, lost, failed or muted, and why.
 
     part: whose virtual port it is, "" where the port is not one part's own.
     """
@@ -113,7 +120,19 @@ class Ported(NamedTuple):
         return f"{self.output} {self.part}".rstrip()
 
 
-Entry = Played | Ticked | Harmonised | Turned | Said | Marked | Felt | Moved | Troubled | Ported
+Entry = (
+    Played
+    | Pressed
+    | Ticked
+    | Harmonised
+    | Turned
+    | Said
+    | Marked
+    | Felt
+    | Moved
+    | Troubled
+    | Ported
+)
 
 
 class Journal:

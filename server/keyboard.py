@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from engines import motif
 from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
@@ -18,7 +18,7 @@ from .cast import Playing, Sent
 from .changes import Receipt, Told
 from .encode import Encoder, MidiEncoder
 from .inputs import InputSpec
-from .journal import Played, Ported
+from .journal import Entry, Moved, Played, Ported, Pressed
 from .music.naming import recognised
 from .music.note import Note
 from .player import Begun, Player
@@ -60,8 +60,13 @@ class Struck(Origin):
         return f"played on {self.input}: key {self.pitch}"
 
 
-class _Voice(NamedTuple):
-    """A live note of one part. due: ns.  late: ns that quantising has moved it."""
+@dataclass(eq=False)
+class _Voice:
+    """A live note of one part.
+
+    due: ns at which it begins, or is to.  late: ns that quantising moves it.  begun: whether it
+    sounds already.  end: ns at which it ends, where its key is up before it has begun.
+    """
 
     playing: Playing
     outputs: tuple[tuple[str, Encoder], ...]
@@ -69,6 +74,8 @@ class _Voice(NamedTuple):
     note: Note
     due: int
     late: int
+    begun: bool = False
+    end: int | None = None
 
 
 @dataclass(eq=False)
@@ -118,6 +125,8 @@ class Keyboard:
         self._inputs: dict[int, _Input] = {}
         self._next = 0
         self._recording: _Recording | None = None
+        self._coming: list[_Voice] = []  # quantised, and yet to begin
+        player.journal.add(self._follow)
 
     # Inputs -------------------------------------------------------------------------------
 
@@ -254,29 +263,58 @@ class Keyboard:
         if not loud > 0 or not 0 <= pitch <= 127:
             return None
         symbol = Symbol(f"key {press.pitch}", Struck(name, press.pitch))
-        note = Note(
-            *(spec.name, beat, beat, beat + 1, 0, pitch, loud, spec.channel, symbol),
-        )
+        note = Note(spec.name, beat, beat, beat + 1, 0, pitch, loud, spec.channel, symbol)
         outputs = tuple((kind, encoder) for _, kind, encoder in playing.outputs)
         voice = _Voice(playing, outputs, player.rack.next_id(), note, due, due - now)
-        quarter = round(60e9 / float(player.timeline.tempo_at(beat)))
-        # An OSC receiver is told a quarter note for want of anything better; its off comes in time.
-        player.give(
-            (kind, [e._replace(end=due + LONGEST) if e.off else e for e in events])
-            for kind, events in self._events(voice, due + quarter)
-        )
-        player.begun.append(Begun(due, spec.name, symbol.origin))
+        if due > now:
+            self._coming.append(voice)
+        else:
+            self._sound(voice)
         return voice
 
+    def _sound(self, voice: _Voice) -> None:
+        """Have a note begin now."""
+        player, note = self.player, voice.note
+        voice.begun, voice.due = True, player.clock.now()
+        end = voice.due + LONGEST if voice.end is None else max(voice.end, voice.due + MS)
+        # An OSC receiver is told a quarter note for want of anything better; its off comes in time.
+        quarter = round(60e9 / float(player.timeline.tempo_at(note.start)))
+        player.give(
+            (kind, [each._replace(end=end) if each.off else each for each in events])
+            for kind, events in self._events(voice, voice.due + quarter)
+        )
+        player.begun.append(Begun(voice.due, note.part, note.symbol.origin))
+        player.journal.enter(Pressed(player.moment(note.start, voice.due), note))
+        if voice.end is not None:
+            self._enter(voice, end)
+
     def _end(self, voice: _Voice) -> None:
-        player = self.player
-        now = player.clock.now()
-        end = max(now + voice.late, voice.due + MS)
-        player.give(self._events(voice, end))
+        end = max(self.player.clock.now() + voice.late, voice.due + MS)
+        if voice.begun:
+            self.player.give(self._events(voice, end))
+            self._enter(voice, end)
+        else:
+            voice.end = end
+
+    def _enter(self, voice: _Voice, end: int) -> None:
         start, over = voice.note.start, self._beat(end)
         note = voice.note._replace(end=max(over, start + Fraction(1, _FINEST)))
-        moment = player.moment(start, voice.due)
-        player.journal.enter(Played(moment, note, (end - voice.due) / 1e9))
+        moment = self.player.moment(start, voice.due)
+        self.player.journal.enter(Played(moment, note, (end - voice.due) / 1e9))
+
+    def _begin_due(self, now: int) -> None:
+        """Have the notes begin whose line has come; those of a part muted since are left out."""
+        coming, self._coming = self._coming, []
+        for voice in coming:
+            if self.player.timeline.ns_at(voice.note.start) > now:
+                self._coming.append(voice)
+            elif not voice.playing.strip_at(voice.note.start).mute:
+                self._sound(voice)
+
+    def _follow(self, entry: Entry) -> None:
+        """What waits for its line does not come when the transport has stopped."""
+        if isinstance(entry, Moved) and entry.state == "stopped":
+            self._coming.clear()
 
     @staticmethod
     def _events(voice: _Voice, end: int) -> Iterable[tuple[str, list[Event]]]:
@@ -309,6 +347,7 @@ class Keyboard:
     def wake(self) -> None:
         """Tell of the phrases and chords that are whole by now; end a recording that is over."""
         now = self.player.clock.now()
+        self._begin_due(now)
         for one in self._inputs.values():
             ends = one.phrases.ends_at
             if ends is not None and ends <= now:
@@ -325,6 +364,7 @@ class Keyboard:
     def _set_alarm(self) -> None:
         times = [one.phrases.ends_at for one in self._inputs.values()]
         times += [one.chord_at for one in self._inputs.values()]
+        times += [self.player.timeline.ns_at(voice.note.start) for voice in self._coming]
         if self._recording is not None:
             times.append(self._over(self._recording))
         soonest = min((time for time in times if time is not None), default=None)

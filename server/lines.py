@@ -17,6 +17,7 @@ from .journal import (
     Moved,
     Played,
     Ported,
+    Pressed,
     Said,
     Ticked,
     Troubled,
@@ -95,6 +96,16 @@ def fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
             "channel": note.channel,
             "symbol": note.symbol.name,
             "origin": str(note.symbol.origin),
+        }
+    if isinstance(entry, Pressed):
+        return {
+            "event": "pressed",
+            **_moment(entry.moment),
+            "part": entry.note.part,
+            "pitch": entry.note.pitch,
+            "name": spelling.of(entry.note),
+            "velocity": round(entry.note.velocity, 4),
+            "channel": entry.note.channel,
         }
     if isinstance(entry, Ticked):
         tempo = round(entry.tempo, 3)

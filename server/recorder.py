@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from fractions import Fraction
@@ -23,7 +24,7 @@ from mido.midifiles.meta import encode_variable_int
 from engines.base import Mistake
 
 from .aside import Aside
-from .journal import Entry, Harmonised, Marked, Moved, Played, Ticked, Troubled, Turned
+from .journal import Entry, Harmonised, Marked, Moved, Played, Pressed, Ticked, Troubled, Turned
 from .music.meter import parse_meter
 from .music.scale import Key, parse_key
 from .part import PartSpec
@@ -53,6 +54,7 @@ class _Track:
         self._tick = 0
         self._waiting: list[_Timed] = []
         self._sounding: dict[tuple[int, int], int] = {}
+        self._held: Counter[int] = Counter()  # where notes began whose end is not known
         self.add(0, _META, MetaMessage("track_name", name=_latin(name)))
 
     def add(self, tick: int, rank: int, message: Any) -> None:
@@ -71,6 +73,14 @@ class _Track:
         self._put(start, _ON, _note("note_on", channel, pitch, velocity))
         self._sounding[key] = end
 
+    def hold(self, start: int) -> None:
+        """A note begins here that is put in when it has ended; nothing settles past it."""
+        self._held[start] += 1
+
+    def let_go(self, start: int) -> None:
+        """It has ended."""
+        self._held -= Counter((start,))
+
     def _end(self, key: tuple[int, int], tick: int) -> None:
         self._put(tick, _OFF, _note("note_off", *key))
 
@@ -81,7 +91,8 @@ class _Track:
         self._sounding.clear()
 
     def settle(self, tick: int) -> None:
-        """Nothing more will come before this tick."""
+        """Nothing more will come before this tick, but notes that are held."""
+        tick = min([tick, *self._held])
         for key in [key for key, end in self._sounding.items() if end < tick]:
             self._end(key, self._sounding.pop(key))
         while self._waiting and self._waiting[0].tick < tick:
@@ -197,7 +208,10 @@ class Take:
             velocity = min(max(round(note.velocity * 127), 1), 127)
             track, channel = self._track(note.part), note.channel - 1
             track.note(begun, self._tick_of(end), channel, note.pitch, velocity)
+            track.let_go(begun)
             self._last = max(self._last, begun)
+        elif isinstance(entry, Pressed):
+            self._track(entry.note.part).hold(self._tick_of(entry.note.start))
         elif isinstance(entry, Ticked):
             self._beat(entry)
         elif isinstance(entry, Turned):

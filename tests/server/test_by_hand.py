@@ -70,8 +70,8 @@ def test_keys_sound_are_answered_and_let_go_of_when_their_player_dies(tmp_path: 
             assert ledger.report().last_off - killed < 450 * MS
             lines = [json.loads(line) for line in process.communicate(timeout=20)[0].splitlines()]
             assert process.returncode == 0
-            notes = [each for each in lines if each.get("part") == "hand"]
-            assert len(notes) == 5
+            hand = [each["event"] for each in lines if each.get("part") == "hand"]
+            assert hand == ["pressed", "note"] * 5
         finally:
             process.kill()
             ledger.kill()

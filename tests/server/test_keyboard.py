@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from io import BytesIO
 
+import mido
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +16,13 @@ from server.changes import Receipt
 from server.inputs import InputSpec, heard_at
 from server.journal import Harmonised
 from server.keyboard import STALE, Keyboard, quantised
+from server.recorder import TICKS, Take
 from server.scene import parse_scene
 from server.touch import Keys, Phrases, Press, Release
 from server.wire.protocol import Event
 from tests.rigs.ears import FakeEars
 from tests.server.model import MS, SECOND, Stage
+from tests.server.test_player import check_ledger
 
 F = Fraction
 LIVE = """
@@ -48,6 +52,16 @@ midi = "synth"
 engine = "continuator"
 listens = ["keys"]
 """
+BOTH = (
+    LIVE
+    + """
+[parts.answer]
+engine = "continuator"
+listens = ["keys"]
+input = "keys"
+quantise = "1/16"
+"""
+)
 FOLLOW = """
 tempo = 120
 [inputs.keys]
@@ -278,6 +292,67 @@ def test_bends_reach_the_synth_on_the_parts_own_channel() -> None:
     band = Band(LIVE)
     band.ears.play(band.clock.now(), bytes.fromhex("e00050"))
     assert bytes.fromhex("e40050") in [data for _, data, _ in band.wire.sent]
+
+
+def test_a_take_has_long_notes_where_they_were_played() -> None:
+    band = Band(LIVE)
+    assert band.player.scene is not None
+    take = Take(1, "")
+    take.begin(band.player.scene.ensemble)
+    band.player.journal.add(take.add)
+    band.go_to(F(5))
+    band.press(60)
+    band.go_to(F(25))
+    band.release(60)
+    band.go_to(F(28))
+    file = mido.MidiFile(file=BytesIO(take.file()))
+    [track] = [track for track in file.tracks if track.name == "solo"]
+    at, notes = 0, []
+    for message in track:
+        at += message.time
+        if message.type in ("note_on", "note_off"):
+            notes.append((message.type, at))
+    assert notes == [("note_on", 5 * TICKS), ("note_off", 25 * TICKS)]
+
+
+operations = st.one_of(
+    st.tuples(st.just("press"), st.integers(58, 66)),
+    st.tuples(st.just("release"), st.integers(58, 66)),
+    st.tuples(st.just("pedal"), st.integers(0, 127)),
+    st.tuples(st.just("go"), st.integers(1, 900)),
+    st.tuples(st.sampled_from(["lose", "stop", "play", "resume", "panic", "mute", "all off"])),
+    st.tuples(st.just("tempo"), st.integers(40, 300)),
+)
+
+
+@given(st.lists(operations, max_size=40))
+@settings(deadline=None)
+def test_whatever_is_done_every_note_ends_once_and_nothing_hangs(
+    asked: Sequence[tuple[str, int]],
+) -> None:
+    band = Band(BOTH)
+    for what, *rest in asked:
+        if what in ("press", "release", "go"):
+            {"press": band.press, "release": band.release}.get(what, lambda ms: band.go(ms * MS))(
+                *rest
+            )
+        elif what == "pedal":
+            band.ears.play(band.clock.now(), bytes((0xB0, 64, rest[0])))
+        elif what == "lose":
+            band.ears.lose()
+        elif what == "mute":
+            band.player.strip("solo", "mute", not band.player.strips()["solo"].mute)
+        elif what == "all off":
+            band.ears.play(band.clock.now(), bytes((0xB0, 123, 0)))
+        elif what == "tempo":
+            band.player.tempo(rest[0])
+        else:
+            getattr(band.player, what)()
+    band.ears.lose()
+    band.player.stop()
+    band.go(10 * MS)
+    assert not band.held()
+    check_ledger(band, heard=False)
 
 
 # Answers --------------------------------------------------------------------------------------
