@@ -22,6 +22,9 @@ from .prefix import MAX_ORDER, OPEN, Chain, Link
 MOST_REMEMBERED = 100_000
 #: Quarter notes of one answer, at most.
 LONGEST = Fraction(64)
+#: An answer ends where a phrase could, at such shares of its length at the least and the most.
+_LEAST, _MOST = Fraction(3, 4), Fraction(5, 4)
+_MOST_ENDS = 256
 #: How often it looks whether a phrase has ended.
 _LOOK = "Rest:1/16"
 #: Lengths that count as alike: the nearest of these, in quarter notes.
@@ -33,6 +36,7 @@ _REDUCTIONS = (
     ("pitch",),
     ("region",),
 )
+_ALIKE_AT = 1  # the reduction by pitch and length
 
 
 class Answer(Origin):
@@ -53,7 +57,8 @@ class Continuator:
     """Answers each phrase of the player it listens to, and is silent while that one plays.
 
     order: how many notes or chords back it looks, 1 to 10.  length: quarter notes of an answer;
-    0 for as long as the phrase was, 1 to 64 at most.  remember: how much of what was played it
+    0 for as long as the phrase was, 1 to 64; it ends where a phrase of the player's could, up to a
+    quarter sooner or later.  remember: how much of what was played it
     keeps, in notes, chords and rests.
     Laws: an answer depends on the seed, on how many there were before, and on what was played, not
     on when it was asked for; every sound in it was played, as loud, as long and, within its chord,
@@ -81,19 +86,21 @@ class Continuator:
         """Endless: sixteenth rests while there is nothing to answer."""
         own, number = rng.getrandbits(64), 0
         chain = Chain(_REDUCTIONS, [lambda item: True], room=self.remember)
+        ends: Ends = {}
         while True:
-            phrase = self._learn(chain, controls)
+            phrase = self._learn(chain, ends, controls)
             if phrase is None or controls.get("playing") > 0:
                 yield Symbol(_LOOK)
                 continue
             number += 1
-            yield from self._answer(chain, phrase, number, Random(f"{own}/{number}"), controls)
+            own_chance = Random(f"{own}/{number}")
+            yield from self._answer(chain, ends, phrase, number, own_chance, controls)
 
     def alphabet(self) -> frozenset[str] | None:
         """Open: what is played."""
         return None
 
-    def _learn(self, chain: Chain, controls: Controls) -> Fragment | None:
+    def _learn(self, chain: Chain, ends: Ends, controls: Controls) -> Fragment | None:
         """Take in the phrases since the last look; the last of them."""
         last = None
         for news in controls.news():
@@ -101,34 +108,56 @@ class Continuator:
                 last = news.fragment
                 # What ends a phrase is told when the next begins: an answer is to go on instead.
                 chain.memory.learn(chain.link(BREAK))
-                for item in _items(last):
-                    chain.memory.learn(chain.link(item))
+                links = list(map(chain.link, _items(last)))
+                for link in links:
+                    chain.memory.learn(link)
+                ends.pop(links[-1].labels[_ALIKE_AT], None)
+                ends[links[-1].labels[_ALIKE_AT]] = None
+                if len(ends) > _MOST_ENDS:
+                    del ends[next(iter(ends))]
         return last
 
     def _answer(
-        self, chain: Chain, phrase: Fragment, number: int, rng: Random, controls: Controls
+        self,
+        chain: Chain,
+        ends: Ends,
+        phrase: Fragment,
+        number: int,
+        rng: Random,
+        controls: Controls,
     ) -> Iterator[Symbol]:
         past: deque[Link] = deque(map(chain.link, _items(phrase)[-MAX_ORDER:]), MAX_ORDER)
         end = chain.link(BREAK)
-        left = min(Fraction(self.length) if self.length else max(phrase.length, _ONE), LONGEST)
-        while left > 0 and not controls.get("playing") > 0:
+        wanted = min(Fraction(self.length) if self.length else max(phrase.length, _ONE), LONGEST)
+        done = Fraction(0)
+        while done < wanted * _MOST and not controls.get("playing") > 0:
+            closing = done >= wanted * _LEAST
             node = chain.node(past, self.order)
-            link = None if node is None else rng.choice(chain.memory.table(node, OPEN).links)
-            if link is None or link.item is BREAK:
-                if not past or past[-1].item is BREAK:
+            if node is None:
+                return
+            links = chain.memory.table(node, OPEN).links
+            near = [link for link in links if link.labels[_ALIKE_AT] in ends] if closing else []
+            link = rng.choice(near or links)
+            item, fragment = link.item, link.item.fragment
+            if item is BREAK or fragment is None:
+                if closing or past[-1].item is BREAK:
                     return
                 past.append(end)  # a phrase ended so: go on as one begins
                 continue
-            past.append(link)
-            item, fragment = link.item, link.item.fragment
-            if node is None or fragment is None:
+            left = wanted * _MOST - done
+            if closing and left < fragment.length / 2:
                 return
+            past.append(link)
             fragment = fragment._replace(length=min(fragment.length, left))
-            left -= fragment.length
+            done += fragment.length
             view = " ".join(_REDUCTIONS[node.level]) if node.level else ""
             yield Symbol(item.name, Answer(number, node.context(), view), (), fragment)
+            if done >= wanted * _LEAST and link.labels[_ALIKE_AT] in ends:
+                return
 
 
+#: What phrases have ended with, by pitch and length; the latest of them.
+Ends = dict[str, None]
 _ONE = Fraction(1)
 
 

@@ -333,7 +333,7 @@ def _meets(now: float, before: float | None, place: float, slack: float) -> bool
 
 
 class Board:
-    """All mappings, by what moves them; a new one of the same trigger or to the same place wins."""
+    """All mappings, by what moves them; a new one of the same trigger takes its place."""
 
     def __init__(self, specs: Sequence[MapSpec] = ()) -> None:
         self._knobs: dict[Trigger, Knob] = {}
