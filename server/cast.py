@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,27 +13,36 @@ from .conductor.form import Rule, Section
 from .conductor.harmony import tension
 from .conductor.mood import NEUTRAL, Mood, MoodLine
 from .encode import Arg, Encoder, MidiEncoder
-from .journal import Entry, Felt, Harmonised, Marked, Moment, Played, Said, Ticked, Turned
+from .instrument import PLAIN, Instrument, Member, Sent
+from .journal import (
+    Entry,
+    Felt,
+    Harmonised,
+    Marked,
+    Moment,
+    Played,
+    Programmed,
+    Said,
+    Ticked,
+    Turned,
+)
 from .mixer import Mixer, Strip
 from .music.chord import Chord
 from .music.line import Begun, Line
 from .music.note import Note, Step, Turn
 from .music.scale import Key
 from .music.timeline import Timeline
-from .part import Agenda, Part, PartSpec, Setting, Trouble
+from .part import Agenda, Part, PartSpec, Setting, Shade, Trouble
 from .perform import perform
 from .rack import Rack
 from .scene import Scene
 from .stinger import Sting, StingerSpec
-from .wire.protocol import Event
 
 SHORTEST = 1_000_000  # ns that any note sounds
 FORESEEN = 64  # quarter notes within which the end of a long note is foreseen
 _TICK = Fraction(1, 2**20)
 _STRAYS = 2.5  # standard deviations that humanising strays at most
 LOOSEST = 2  # factor by which a mood may widen it
-
-Sent = tuple[str, Iterable[Event]]  # a kind of wire, and what it is given
 
 
 def part_seed(seed: int, name: str) -> int:
@@ -56,7 +65,15 @@ def setting_of(
     before: whose bars it goes on counting, if it is there at that beat. A change within a bar
     begins the next one.
     """
-    seats = [Seat(spec.name, spec.role, *spec.layer) for spec in scene.parts]
+    decides = {p.channel: p.name for p in reversed(scene.parts) if p.shades}
+    seats = [
+        Seat(
+            *(p.name, p.role, *p.layer),
+            shades=len(p.shades) if decides.get(p.channel) == p.name else 1,
+            bright=p.brightness is not None,
+        )
+        for p in scene.parts
+    ]
     goes_on = before is not None and begin > 0
     first = before.bar_to_come(begin) if before is not None and goes_on else 1
     line = begin - scene.meters.beat_of_bar(first)
@@ -73,12 +90,13 @@ class Playing:
     outputs: (number of the output, kind of wire, encoder).
     """
 
-    __slots__ = ("cast", "number", "outputs", "part", "seed", "spec")
+    __slots__ = ("cast", "instrument", "number", "outputs", "part", "seed", "spec")
 
     def __init__(self, part: Part, number: int, seed: int, cast: Cast) -> None:
         self.part, self.number, self.seed, self.cast = part, number, seed, cast
         self.spec = part.spec
         self.outputs: list[tuple[int, str, Encoder]] = []
+        self.instrument: Instrument | None = None  # where mood changes what it sounds like
 
     def strip_at(self, beat: Fraction) -> Strip:
         return self.cast.mixer.at(self.spec.name, beat)
@@ -161,6 +179,33 @@ class Cast:
             for playing in everyone:
                 if name in playing.spec.outputs:
                     playing.outputs.append(way)
+        self.instruments = list(self._instruments())
+        self.bright = [each for each in self.instruments if each.bright]
+        self._shaded = {
+            id(playing.part): playing.instrument
+            for playing in everyone
+            if playing.instrument is not None and playing.instrument.shaded
+        }
+        #: Of the scene before, those whose brightness nobody here takes over.
+        self.left: list[Instrument] = []
+        self._toned: Fraction | None = None  # the beat for which brightness was planned last
+
+    def _instruments(self) -> Iterator[Instrument]:
+        """The channels whose sound the mood changes, each with all its parts."""
+        channels: dict[int, list[tuple[int, Playing]]] = {}
+        for nth, playing in enumerate(self.everyone):
+            channels.setdefault(playing.spec.channel, []).append((nth, playing))
+        for parts in channels.values():
+            if any(p.spec.shades or p.spec.brightness is not None for _, p in parts):
+                specs = [playing.spec for _, playing in parts]
+                stray = max(_STRAYS * LOOSEST * spec.human_time for spec in specs)
+                grooves = [spec.groove for spec in specs if spec.groove is not None]
+                early = max((-min(g.shifts) * g.grid for g in grooves), default=Fraction(0))
+                members = [Member(p.spec, p.number, nth, p.outputs) for nth, p in parts]
+                instrument = Instrument(members, round(stray * 1e9), max(early, Fraction(0)))
+                for _, playing in parts:
+                    playing.instrument = instrument
+                yield instrument
 
     def _inherit(self, before: Cast) -> None:
         """Faders and live controls go on as they are, but for what the scene itself has changed.
@@ -194,7 +239,15 @@ class Cast:
         pending: list[Pending] = []
         if not self._opened:
             self._opened = True
+            shades = self.setting.bar(self.begin).shades
+            for instrument in self.instruments:
+                instrument.take_up(self.begin, shades)
             pending.append(PendingOpening(self, self.begin, self._next_id()))
+            if self.left:
+                pending.append(PendingDim(self, self.begin, self._next_id()))
+        for part, step in steps if self._shaded else ():
+            if step.tones and (heard := self._shaded.get(id(part))) is not None:
+                heard.hear(step, part.spec)
         pending += self._beats(until)
         for part, step in steps:
             if step.chord is not None and part.leads and step.chord != self._chord:
@@ -314,10 +367,11 @@ class Cast:
         return None
 
     @property
-    def turned(self) -> Fraction:
-        """The newest beat at which sounding notes have to end; before the scene where none."""
+    def turned(self) -> tuple[Fraction | None, ...]:
+        """The newest beats at which sounding notes have to end; None where there are none."""
         last = self._cuts.last
-        return last.beat if last is not None else self.begin - 1
+        changed = [each.changed for each in self.instruments]
+        return (last.beat if last is not None else None, *changed)
 
     @property
     def ends_itself(self) -> Fraction | None:
@@ -334,12 +388,20 @@ class Cast:
             self._told += self.setting.place(beat).meter.beat_length
             yield PendingBeat(self, beat, self._next_id())
             yield from self._turns(beat)
+            if self.bright:
+                yield PendingBrightness(self, beat, self._next_id(), self._toned)
+                self._toned = beat
 
     def _turns(self, beat: Fraction) -> Iterator[Pending]:
         """What the conductor has changed by this beat: key, section, mood; and what is to come."""
         bar, before = self.setting.bar(beat), self._bar
         if before is None or bar.number != before.number:
             self._bar = bar
+            if before is not None and bar.phrase_bar == 1:
+                for instrument in self.instruments:
+                    shade = instrument.change(beat, bar.shades)
+                    if shade is not None:
+                        yield PendingShade(self, beat, self._next_id(), instrument, shade)
             if before is not None and bar.key != before.key:
                 yield PendingKey(self, beat, self._next_id(), bar.key)
             for name in self.setting.conductor.cues(bar.number):
@@ -376,16 +438,39 @@ class Cast:
             args += tuple(chord.pitch_classes)
             yield PendingWord(self, beat, self._next_id(), "/chord/next", args)
 
-    def programs(self, due: int, port: int | None = None) -> Iterator[Sent]:
-        """Banks and programs of all parts, or of those on one MIDI port."""
+    def sounds(self, beat: Fraction, due: int, port: int | None = None) -> Iterator[Sent]:
+        """What all parts sound like at a beat, or those on one MIDI port.
+
+        Banks and programs, and brightness once the piece is under way.
+        """
         for playing in self.everyone:
+            spec, shade = playing.spec, self.shade(playing, beat)
             for _, kind, encoder in playing.outputs:
                 if isinstance(encoder, MidiEncoder) and port in (
                     None,
                     encoder.ports.get(playing.number),
                 ):
                     identity = self._next_id() << 24
-                    yield kind, encoder.program(identity, playing.number, playing.spec, due)
+                    number, channel = playing.number, spec.channel
+                    yield kind, encoder.program(identity, number, channel, shade, due)
+        if beat > self.begin:
+            place = self.setting.place(beat)
+            line = beat - place.position % place.meter.beat_length
+            for instrument in self.bright:
+                value = instrument.brightness(self.setting.conductor, line)
+                yield from instrument.tell_brightness(self._next_id(), value, due, port)
+
+    def shade(self, playing: Playing, beat: Fraction) -> Shade:
+        """The program and bank of a part at a beat."""
+        if playing.instrument is None:
+            return playing.spec.shade(0)
+        shades = self.setting.bar(self.begin).shades
+        return playing.instrument.shade(playing.spec, beat, shades)
+
+    def dim(self, due: int) -> Iterator[Sent]:
+        """Leave every sound as it was found."""
+        for instrument in self.bright:
+            yield from instrument.tell_brightness(self._next_id(), PLAIN, due)
 
     def count_to(self, beat: Fraction) -> tuple[int, int]:
         """How many bars and beats have begun since play before this beat, in all scenes."""
@@ -430,6 +515,10 @@ class Pending:
     def entries(self, began: int) -> Iterator[Entry]:
         """What the journal says when it begins. began: the nanosecond of the start."""
         return iter(())
+
+    def concerns(self, playing: Playing) -> bool:
+        """Whether it goes when what is queued of a part is called back."""
+        return False
 
     def _moment(self, began: int) -> Moment:
         return self.cast.moment(self.beat, (self.due - began) / 1e9)
@@ -495,10 +584,9 @@ class PendingOpening(Pending):
                 for index, kind, encoder in playing.outputs:
                     if isinstance(encoder, MidiEncoder):
                         identity = self.id << 24 | nth << 10 | index << 2 | 2
-                        yield (
-                            kind,
-                            encoder.program(identity, playing.number, playing.spec, self.due),
-                        )
+                        number, channel = playing.number, playing.spec.channel
+                        shade = cast.shade(playing, self.beat)
+                        yield kind, encoder.program(identity, number, channel, shade, self.due)
         key = cast.setting.bar(self.beat).key
         yield from self._tell("/key", (key.name,))
         yield from self._tell("/scale", (key.name, *key.pitch_classes), 1)
@@ -507,6 +595,104 @@ class PendingOpening(Pending):
         moment, scene = self._moment(began), self.cast.scene
         yield Marked(moment, "scene", scene.title)
         yield Marked(moment, "key", self.cast.setting.bar(self.beat).key.name)
+        for instrument in self.cast.instruments:
+            if instrument.shaded:
+                spec = instrument.shaded[0].spec
+                shade = instrument.shade(spec, self.beat, {})
+                yield Programmed(moment, spec.name, spec.channel, *shade)
+
+    def concerns(self, playing: Playing) -> bool:
+        return True
+
+
+class PendingDim(Pending):
+    """The scene before has ended: what it has made brighter or darker is as it was found."""
+
+    __slots__ = ()
+
+    def sent(self) -> Iterator[Sent]:
+        for instrument in self.cast.left:
+            yield from instrument.tell_brightness(self.id, PLAIN, self.due)
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        for instrument in self.cast.left:
+            spec = instrument.bright[0].spec
+            moment, controller = self._moment(began), spec.brightness or 0
+            yield Turned(moment, spec.name, spec.channel, controller, PLAIN)
+
+    def concerns(self, playing: Playing) -> bool:
+        return True
+
+
+class PendingBrightness(Pending):
+    """A beat at which the brightness of instruments may change.
+
+    before: the beat before it, or None for the first. turns: the instruments that change, and to
+    what.
+    """
+
+    __slots__ = ("before", "turns")
+    rank = 1
+
+    def __init__(self, cast: Cast, beat: Fraction, identity: int, before: Fraction | None) -> None:
+        super().__init__(cast, beat, identity)
+        self.before = before
+        self.turns: list[tuple[Instrument, int]] = []
+
+    def perform(self, line: Timeline) -> None:
+        super().perform(line)
+        conductor, before = self.cast.setting.conductor, self.before
+        self.turns.clear()
+        if before is not None and conductor.moods.at(before) == conductor.moods.at(self.beat):
+            return
+        for instrument in self.cast.bright:
+            value = instrument.brightness(conductor, self.beat)
+            if before is None or value != instrument.brightness(conductor, before):
+                self.turns.append((instrument, value))
+
+    def sent(self) -> Iterator[Sent]:
+        for instrument, value in self.turns:
+            yield from instrument.tell_brightness(self.id, value, self.due)
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        for instrument, value in self.turns:
+            spec = instrument.bright[0].spec
+            moment, controller = self._moment(began), spec.brightness or 0
+            yield Turned(moment, spec.name, spec.channel, controller, value)
+
+    def concerns(self, playing: Playing) -> bool:
+        return True
+
+
+class PendingShade(Pending):
+    """An instrument changes its program, just before the first note of a phrase may come."""
+
+    __slots__ = ("instrument", "shade")
+
+    def __init__(
+        self, cast: Cast, beat: Fraction, identity: int, instrument: Instrument, shade: int
+    ) -> None:
+        super().__init__(cast, beat, identity)
+        self.instrument, self.shade = instrument, shade
+
+    def perform(self, line: Timeline) -> None:
+        self.due = self.over = before_change(self.instrument, self.beat, line)
+
+    def sent(self) -> Iterator[Sent]:
+        return self.instrument.tell_shade(self.id, self.shade, self.due)
+
+    def entries(self, began: int) -> Iterator[Entry]:
+        spec = self.instrument.shaded[0].spec
+        yield Programmed(self._moment(began), spec.name, spec.channel, *spec.shade(self.shade))
+
+    def concerns(self, playing: Playing) -> bool:
+        return playing.instrument is self.instrument
+
+
+def before_change(instrument: Instrument, beat: Fraction, line: Timeline) -> int:
+    """The nanosecond at which a program changes that the first note at a beat is to have."""
+    early = instrument.early_beats
+    return line.ns_at(beat - early if early else beat) - instrument.early_ns
 
 
 class PendingBeat(Pending):
@@ -684,7 +870,13 @@ class PendingStep(Pending):
         end = line.ns_at(note.end) + note.nudge if cut is None else line.ns_at(cut)
         if self.cast.ends is not None:
             end = min(end, line.ns_at(self.cast.ends))
+        instrument = self.playing.instrument
+        if instrument is not None and (turn := instrument.changes_after(self.beat)) is not None:
+            end = min(end, before_change(instrument, turn, line))
         return max(end, due + SHORTEST)
+
+    def concerns(self, playing: Playing) -> bool:
+        return self.playing is playing
 
     def move_end(self, line: Timeline) -> None:
         self.notes = [

@@ -15,7 +15,7 @@ from typing import Protocol
 from engines.base import Symbol
 
 from .music.note import Note, Say, Turn
-from .part import PartSpec
+from .part import PartSpec, Shade
 from .wire.protocol import (
     LATE_DROP,
     LATE_SEND,
@@ -175,13 +175,16 @@ class MidiEncoder:
     ) -> Iterable[Event]:
         return ()
 
-    def program(self, identity: int, part: int, spec: PartSpec, due: int) -> Iterable[Event]:
+    def program(
+        self, identity: int, part: int, channel: int, shade: Shade, due: int
+    ) -> Iterable[Event]:
         """A part's bank and program, where it has any."""
-        port, channel, data = self.ports.get(part), spec.channel - 1, b""
-        if spec.bank is not None:
-            data += bytes((0xB0 | channel, 0, spec.bank >> 7, 0xB0 | channel, 32, spec.bank & 127))
-        if spec.program is not None:
-            data += bytes((0xC0 | channel, spec.program))
+        port, (program, bank), data = self.ports.get(part), shade, b""
+        channel -= 1
+        if bank is not None:
+            data += bytes((0xB0 | channel, 0, bank >> 7, 0xB0 | channel, 32, bank & 127))
+        if program is not None:
+            data += bytes((0xC0 | channel, program))
         if port is None or not data:
             return ()
         due += self.spec.offset

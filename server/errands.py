@@ -291,6 +291,10 @@ def unled(scene: Scene) -> list[str]:
     ]
 
 
+def _sound(part: PartSpec) -> tuple[object, ...]:
+    return part.program, part.bank, part.shades
+
+
 def clashes(scene: Scene) -> list[str]:
     """Parts of different programs that share a channel of one output, in words; each pair once.
 
@@ -306,7 +310,7 @@ def clashes(scene: Scene) -> list[str]:
         f"parts.{one.name} and parts.{two.name} share channel {one.channel} with different "
         "programs; the one that is sent last holds for both"
         for one, two in combinations(programmed, 2)
-        if one.channel == two.channel and (one.program, one.bank) != (two.program, two.bank)
+        if one.channel == two.channel and _sound(one) != _sound(two)
         if not scene.outputs or ports.intersection(one.outputs, two.outputs)
     ]
 

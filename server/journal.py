@@ -63,6 +63,16 @@ class Turned(NamedTuple):
     value: int
 
 
+class Programmed(NamedTuple):
+    """A part has another sound. program, bank: from 0, or None."""
+
+    moment: Moment
+    part: str
+    channel: int
+    program: int | None
+    bank: int | None
+
+
 class Said(NamedTuple):
     """An OSC message of a part's own was sent."""
 
@@ -126,6 +136,7 @@ Entry = (
     | Ticked
     | Harmonised
     | Turned
+    | Programmed
     | Said
     | Marked
     | Felt

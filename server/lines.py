@@ -18,6 +18,7 @@ from .journal import (
     Played,
     Ported,
     Pressed,
+    Programmed,
     Said,
     Ticked,
     Troubled,
@@ -121,6 +122,15 @@ def fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
             "channel": entry.channel,
             "controller": entry.controller,
             "value": entry.value,
+        }
+    if isinstance(entry, Programmed):
+        return {
+            "event": "program",
+            **_moment(entry.moment),
+            "part": entry.part,
+            "channel": entry.channel,
+            "program": None if entry.program is None else entry.program + 1,
+            "bank": entry.bank,
         }
     if isinstance(entry, Said):
         address, args = entry.say

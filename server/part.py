@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import count, pairwise
 from random import Random
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from engines.base import (
 from engines.taste import Teachable
 
 from .conductor.conductor import Bar, Conductor, ConductorSpec
-from .music.chord import Chord, approach, chord_tone, colours, roman, voice
+from .music.chord import Chord, approach, chord_tone, colours, redressed, roman, voice
 from .music.groove import Groove
 from .music.line import Begun, Line
 from .music.meter import MeterMap, Place
@@ -66,7 +66,15 @@ _PLAIN = 0.8  # velocity of a plain note in a fragment
 #: Roles whose degrees move by `_lifted`; scale steps and about how many semitones they are.
 MELODIC = frozenset({"melody", "counter", "lead"})
 _LIFTS = ((0, 0.0), (2, 3.5), (5, 8.5), (7, 12.0))
+_WANTING = ("d", "n5", "n7")  # how words for chords begin that want to be resolved
 _REST = Emission(THINKING, Hit(()), None)
+
+
+class Shade(NamedTuple):
+    """A sound of a MIDI instrument, as it is asked for. program, bank: from 0, or None."""
+
+    program: int | None
+    bank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,8 @@ class PartSpec:
     role: what the part is in the ensemble, one of ROLES.  layer: the energies, 0 to 1, between
     which it plays.  input: the MIDI input whose keys sound through it, at once or, with
     `quantise`, on its lines.
+    program, bank: of MIDI, from 0.  shades: several instead, soft to bright, of which the mood
+    chooses.  brightness: the controller that follows the mood's, or None.
     """
 
     name: str
@@ -120,6 +130,14 @@ class PartSpec:
     layer: tuple[float, float] = (0.0, 1.0)
     input: str = ""
     quantise: Fraction | None = None
+    shades: tuple[Shade, ...] = ()
+    brightness: int | None = None
+
+    def shade(self, number: int) -> Shade:
+        """The program and bank that it has where the mood chooses this one, from 0."""
+        if not self.shades:
+            return Shade(self.program, self.bank)
+        return self.shades[min(number, len(self.shades) - 1)]
 
 
 class Trouble(NamedTuple):
@@ -325,20 +343,24 @@ class Part:
             if self._ended:
                 self._turn(until, steps)
             try:
-                self._foresee(self._harmony, self.cursor + FORESIGHT)
+                self._coming(self.cursor + FORESIGHT)
             except Exception as error:
                 troubles.append(self._fail(error))
         return steps, troubles
 
     def _foresee(
-        self, wanted: Callable[[Emission], object], until: Fraction
+        self,
+        wanted: Callable[[Emission], object],
+        until: Fraction,
+        since: Fraction | None = None,
     ) -> tuple[Fraction, Emission] | None:
         """The next emission that is wanted and the beat it lands on, pulled if need be.
 
+        since: where the next one begins, if not at the cursor.
         Nothing past `until` is asked of the engine, nor more than a part can foresee; nothing at
         all of one that leads by what a player holds, whom nobody foresees.
         """
-        at, number = self.cursor, 0
+        at, number = self.cursor if since is None else since, 0
         if self.leads and self.spec.listens:
             until = at
         while True:
@@ -355,7 +377,7 @@ class Part:
 
     def next_chord(self) -> Begun[Chord] | None:
         """The chord that this part hands out next, in the key it then finds; None if unknown."""
-        found = self._foresee(self._harmony, self.cursor)
+        found = self._coming(self.cursor)
         until = found[0] if found is not None else self.cursor
         if self._held is not None:
             for beat, _ in self.setting.conductor.strikes(self._turned, until):
@@ -364,6 +386,84 @@ class Part:
         if found is None or harmony is None:
             return None
         return Begun(found[0], self._resolved(harmony, found[0])[0])
+
+    def _coming(self, until: Fraction) -> tuple[Fraction, Emission] | None:
+        """The next emission with a chord that will begin, others being held instead of it."""
+        for number in range(1, FORESEEN):
+            found = self._chord_ahead(number, until)
+            harmony = self._harmony(found[1]) if found is not None else None
+            if found is None or harmony is None:
+                return None
+            if not self._kept(harmony, found[0], number + 2):
+                return found
+        return None
+
+    def _chord_ahead(
+        self, number: int, until: Fraction, since: Fraction | None = None
+    ) -> tuple[Fraction, Emission] | None:
+        """The emission with a chord that is so many ahead, from 1; see `_foresee`."""
+        chords = count(1)
+
+        def wanted(emission: Emission) -> bool:
+            return self._harmony(emission) is not None and next(chords) == number
+
+        return self._foresee(wanted, until, since)
+
+    def _closing(self, beat: Fraction, number: int, since: Fraction | None = None) -> bool:
+        """Whether a chord is of the last two of its phrase.
+
+        number: which of the chords ahead is the second after it.
+        """
+        bar = self.setting.bar(beat)
+        end = self.setting.beat_of_bar(bar.number + bar.phrase_left)
+        found = self._chord_ahead(number, end, since)
+        return found is None or found[0] >= end
+
+    def _kept(
+        self, harmony: Harmony, beat: Fraction, number: int, since: Fraction | None = None
+    ) -> str:
+        """Why the chord until now stays where this one would begin; "" where it gives way.
+
+        A dominant never stays, for it wants what follows. number, since: as for `_closing`.
+        """
+        if not self.leads or self._held is None or not harmony.free:
+            return ""
+        symbol, held, _ = self._held
+        passes = isinstance(symbol.origin, Because)
+        if passes or not held.free or held.text.startswith(_WANTING):
+            return ""
+        why = self.setting.conductor.holds(self.setting.bar(beat), beat)
+        return why if why and not self._closing(beat, number, since) else ""
+
+    def _divided(
+        self, emission: Emission, harmony: Harmony, beat: Fraction, length: Fraction
+    ) -> Fraction:
+        """How long a chord stays alone; one that leads on to the next is then made ready."""
+        setting, bar = self.setting, self.setting.bar(beat)
+        if not harmony.free or isinstance(emission.symbol.origin, Because):
+            return length
+        alone = setting.conductor.divides(bar, beat, length)
+        after = beat + length
+        if alone is None or self._snapped(beat + alone) != beat + alone:
+            return length
+        if self._closing(beat, 2, after):
+            return length
+        found = self._chord_ahead(1, after + _TICK, after)
+        following = self._harmony(found[1]) if found is not None else None
+        within, there = setting.bar(beat + alone), setting.bar(after)
+        if found is None or following is None or found[0] != after or within.bridge:
+            return length
+        if there.bridge or there.key != bar.key:
+            return length
+        own = harmony.chord or roman(harmony.text, bar.key)
+        goal = following.chord or roman(following.text, bar.key)
+        led = setting.conductor.leading(bar, own, goal)
+        if led is None:
+            return length
+        word, why = led
+        hit = Hit((Harmony(word, None),), emission.hit.velocity)
+        self._ready.appendleft(Emission(Symbol(word, Because(why)), hit, length - alone))
+        return alone
 
     def _turn(self, until: Fraction, steps: list[Step]) -> None:
         """Strike again where the conductor has the harmony turn while a chord is held."""
@@ -552,8 +652,20 @@ class Part:
         chord, harmony = None, self._harmony(emission)
         self._sounds = bool(hit.atoms)
         if harmony is not None:
-            chord, why = self._resolved(harmony, beat)
+            now = self.setting.harmonies.at(beat)
+            why = self._kept(harmony, beat, 2, beat + length) if now is not None else ""
+            if why and now is not None and self._held is not None:
+                wanted, like = self._resolved(harmony, beat)[0], harmony
+                symbol, harmony, _ = self._held
+                chord = now
+                if not self.setting.conductor.alike(now, wanted):  # a plainer dress, or a richer
+                    harmony = Harmony(redressed(harmony.text, like.text), None)
+                    chord = self._resolved(harmony, beat)[0]
+            else:
+                chord, why = self._resolved(harmony, beat)
             if self.leads:
+                if not why:
+                    length = self._divided(emission, harmony, beat, length)
                 self.setting.harmonies.begin(beat, chord)
                 self._held = symbol, harmony, hit.velocity
                 self._turned = max(self._turned, beat + _TICK)

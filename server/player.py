@@ -27,13 +27,13 @@ from .cast import (
     PendingStep,
     PendingSting,
     Playing,
-    Sent,
     setting_of,
 )
 from .changes import MOST_WAITING, OF_SCENE, SCENE, SEED, Asked, Change, Changes, Receipt, Told
 from .clock import Clock, JumpClock
 from .conductor.conductor import Conductor
 from .conductor.form import Rule
+from .instrument import Sent
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
 from .music.line import Line
@@ -222,6 +222,8 @@ class Player:
         for cast in self._casts:
             cast.forget_chord()
         self.rack.recall()
+        if self.cast is not None:
+            self._give(self.cast.sounds(self.now_beat, now))
         self._reissue(now)
         self._tell_missed(now)
         self._enter(Troubled("clock", f"{stalled / 1e9:.1f} s without planning; gone on in time"))
@@ -489,9 +491,7 @@ class Player:
     def _reissue(self, now: int, playing: Playing | None = None) -> None:
         """Perform again what is still to begin, of one part or of all, and send it again."""
         again = [
-            pending
-            for *_, pending in self._ahead
-            if playing is None or (isinstance(pending, PendingStep) and pending.playing is playing)
+            pending for *_, pending in self._ahead if playing is None or pending.concerns(playing)
         ]
         if len(again) == len(self._ahead):
             self._ahead = []
@@ -684,7 +684,7 @@ class Player:
         self.playing = True
         self._expected = now
         self.rack.set_time(now, self._wall() - now)
-        self._give(self._casts[0].programs(now))
+        self._give(self._casts[0].sounds(beat, now))
         self._tell("/transport", ("playing",), now)
         self._enter(Moved(self.moment(beat), "playing"))
         self._reissue(now)
@@ -709,6 +709,8 @@ class Player:
         self._sounding.clear()
         self.rack.everywhere("silence")
         if was_playing:
+            if self.cast is not None:
+                self._give(self.cast.dim(now))
             self._end_stings()
             self._pulses.say(STOP, now)
         self._pulses.again(self.timeline, now)
@@ -1205,6 +1207,7 @@ class Player:
             scene = replace(scene, tempo=before.scene.tempo, tempo_asked=True)
         cast = Cast(scene, beat, self.rack, self._number, heir, False, moods, rule)
         self._season(cast)
+        cast.left = [each for each in old.bright if not each.heirs(cast.bright)]
         cast.counted, cast.tempo = old.count_to(beat), tempo
         if before not in kept:  # it takes the place of one that was to begin here
             cast.tempo = before.tempo
@@ -1261,8 +1264,8 @@ class Player:
         self._enter(Ported(output, state, why, part))
         if state == "open" and kind == "midi" and self.cast is not None:
             now = self.clock.now()
-            self._give(self.cast.programs(now, port))
             here = self.timeline.beat_at(now)
+            self._give(self.cast.sounds(self.now_beat, now, port))
             if self.playing and here > 0:  # whoever comes late is told where we are
                 beat = next_sixteenth(self.timeline.beat_at(now + 2 * MARGIN))
                 self._pulses.locate(self.timeline, now, beat, frozenset({port}))
@@ -1275,12 +1278,14 @@ class Player:
     def wire_restarted(self, why: str) -> None:
         """A wire died and a new one has taken its place; the owed offs are paid already."""
         self._enter(Troubled("wire", why))
-        if self.cast is not None:
-            self._give(self.cast.programs(self.clock.now()))
+        if self.cast is not None and not self.playing:
+            self._give(self.cast.sounds(self.now_beat, self.clock.now()))
         self._give_again()
 
     def _give_again(self) -> None:
         now = self._look()
         if self.playing:
+            if self.cast is not None:
+                self._give(self.cast.sounds(self.now_beat, now))
             self._reissue(now)
         self._pulses.again(self.timeline, now)

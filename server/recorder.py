@@ -24,16 +24,27 @@ from mido.midifiles.meta import encode_variable_int
 from engines.base import Mistake
 
 from .aside import Aside
-from .journal import Entry, Harmonised, Marked, Moved, Played, Pressed, Ticked, Troubled, Turned
+from .journal import (
+    Entry,
+    Harmonised,
+    Marked,
+    Moved,
+    Played,
+    Pressed,
+    Programmed,
+    Ticked,
+    Troubled,
+    Turned,
+)
 from .music.meter import parse_meter
 from .music.scale import Key, parse_key
-from .part import PartSpec
+from .part import PartSpec, Shade
 from .scene import Scene
 
 TICKS = 960  # a quarter note
 SAVE_EVERY = 0.75  # seconds
 PATIENCE = 10.0  # seconds that a slow disk has for the end of a take
-_META, _OFF, _CONTROL, _ON = range(4)  # order at one tick
+_META, _OFF, _PROGRAM, _CONTROL, _ON = range(5)  # order at one tick
 #: Major keys by the sharps (flats: negative) in their signature.
 _SIGNATURES = {-5: "Db", -4: "Ab", -3: "Eb", -2: "Bb", -1: "F"} | {
     0: "C", 1: "G", 2: "D", 3: "A", 4: "E", 5: "B", 6: "F#"
@@ -141,6 +152,19 @@ def signature(key: Key) -> str:
     return _SIGNATURES[fifths[(home.tonic.semitone + third) % 12]]
 
 
+def _program(channel: int, shade: Shade) -> list[Message]:
+    """Bank and program, whose bytes sort in the order in which they must come."""
+    messages = []
+    if shade.bank is not None:
+        for controller, value in ((0, shade.bank >> 7), (32, shade.bank & 127)):
+            messages.append(
+                Message("control_change", channel=channel, control=controller, value=value)
+            )
+    if shade.program is not None:
+        messages.append(Message("program_change", channel=channel, program=shade.program))
+    return messages
+
+
 class _Beat(NamedTuple):
     tick: int
     seconds: float
@@ -183,16 +207,9 @@ class Take:
         for spec in parts:
             fresh = spec.name not in self._tracks
             track = self._track(spec.name)
-            channel = spec.channel - 1
-            if fresh and spec.bank is not None:
-                for controller, value in ((0, spec.bank >> 7), (32, spec.bank & 127)):
-                    message = Message(
-                        "control_change", channel=channel, control=controller, value=value
-                    )
+            if fresh and not spec.shades:  # of several the journal says which
+                for message in _program(spec.channel - 1, Shade(spec.program, spec.bank)):
                     track.add(max(self._last, 0), _META, message)
-            if fresh and spec.program is not None:
-                message = Message("program_change", channel=channel, program=spec.program)
-                track.add(max(self._last, 0), _META, message)
 
     def add(self, entry: Entry) -> None:
         if isinstance(entry, Played):
@@ -222,6 +239,10 @@ class Take:
                 value=entry.value,
             )
             self._track(entry.part).add(self._tick_of(entry.moment.beat), _CONTROL, message)
+        elif isinstance(entry, Programmed):
+            track, tick = self._track(entry.part), self._tick_of(entry.moment.beat)
+            for message in _program(entry.channel - 1, Shade(entry.program, entry.bank)):
+                track.add(tick, _PROGRAM, message)
         elif isinstance(entry, Harmonised):
             self._mark(self._tick_of(entry.moment.beat), "text", text=_latin(entry.name))
         elif isinstance(entry, Marked):

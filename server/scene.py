@@ -27,7 +27,7 @@ from .music.pitch import parse_pitch
 from .music.scale import Key, parse_key
 from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
-from .part import PartSpec
+from .part import PartSpec, Shade
 from .reading import Drum, Reading, Word
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
@@ -36,7 +36,8 @@ from .themes import NO_THEMES, Themes
 from .workshop import UNMADE, check_live, engine_class, make_engine, theme_fields
 
 LARGEST = 1 << 20  # bytes of a scene file
-MOST_PARTS, MOST_OUTPUTS = 256, 64
+MOST_PARTS, MOST_OUTPUTS, MOST_SHADES = 256, 64, 8
+CUTOFF = 74  # the controller of General MIDI 2 for brightness
 DRUMS = 10  # the channel of General MIDI's drums
 BARS, MOST_BARS = 32, 100_000
 LONGEST_FORM = 10_000  # bars that a form may have to say how long the scene is
@@ -273,10 +274,10 @@ def _order(table: Table, shared: _Shared) -> Engine | None:
 
 def _feel(top: Table) -> dict[str, Any]:
     """What holds for every part that says nothing else, as written; checked here, once."""
-    words = ("swing", "groove", "humanize")
+    words = ("swing", "groove", "humanize", "brightness")
     feel = {word: top.values[word] for word in words if word in top.values}
     before = len(top.wrong)
-    for check in (_swing, _groove, _humanize):
+    for check in (_swing, _groove, _humanize, _brightness):
         check(top)
     return feel if len(top.wrong) == before else {}
 
@@ -318,6 +319,8 @@ def _stingers(
             inner.values = {**feel, **inner.values}
             timing = read_timing(inner, shared.bar)
             part = _part(name, inner, shared, read_words(inner, shared.themes))
+            if part.shades:
+                inner.amiss("program", "a stinger has one program; give it the one that fits", None)
             stingers.append(StingerSpec(part, *timing))
     _check_addresses([each.part.name for each in stingers], names, table)
     taken = (part.channel for part in parts)
@@ -462,6 +465,8 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
     human_time, human_velocity = _humanize(table)
     own = DRUMS if _only_drums(reading, alphabet) else 0
     as_played = getattr(engine, "as_played", False)
+    shades = _shades(table)
+    usual = shades[len(shades) // 2]
     spec = PartSpec(
         name=name,
         engine=engine,
@@ -486,8 +491,8 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
         human_time=human_time,
         human_velocity=human_velocity,
         channel=_channel(table, own),
-        program=_program(table, "program", 1),
-        bank=_program(table, "bank", 0),
+        program=usual.program,
+        bank=usual.bank,
         outputs=_part_outputs(table, shared.outputs),
         sound=table.text("sound"),
         level=table.number("level", 1, 0, 2),
@@ -499,6 +504,8 @@ def _part(name: str, table: Table, shared: _Shared, given: Engine | None = None)
         layer=_layer(table),
         input=table.text("input"),
         quantise=table.parsed("quantise", parse_value, None),
+        shades=shades if len(shades) > 1 else (),
+        brightness=_brightness(table),
     )
     if known_class is not None:  # else what is left may be its engine's
         table.end()
@@ -725,12 +732,37 @@ def _channel(table: Table, own: int) -> int:
     return table.whole("channel", own, 1, 16)
 
 
-def _program(table: Table, key: str, first: int) -> int | None:
-    """A program (from 1, as musicians count) or bank (from 0); kept as it is sent, from 0."""
-    if key not in table.values:
-        table.take(key)
-        return None
-    return table.whole(key, first, first, 128 if first else 16383) - first
+def _shades(table: Table) -> tuple[Shade, ...]:
+    """A part's program and bank, or several, soft to bright; one bank may be for all of them."""
+    programs, banks = _programs(table, "program", 1), _programs(table, "bank", 0)
+    if len(banks) not in (1, len(programs)):
+        wanted = f"expected one bank, or one for each of {len(programs)} programs"
+        banks = table.amiss("bank", f"{wanted}, got {len(banks)}", banks[:1])
+    return tuple(Shade(p, b) for p, b in zip(programs, cycle(banks), strict=False))
+
+
+def _programs(table: Table, key: str, first: int) -> tuple[int | None, ...]:
+    """Programs (from 1, as musicians count) or banks (from 0); kept as they are sent, from 0."""
+    value, most = table.take(key), 128 if first else 16383
+    if value is None:
+        return (None,)
+    each = value if isinstance(value, list) else [value]
+    right = all(isinstance(n, int) and not isinstance(n, bool) for n in each)
+    if not right or not 1 <= len(each) <= MOST_SHADES or not all(first <= n <= most for n in each):
+        wanted = f"expected a whole number from {first} to {most}, or up to {MOST_SHADES} of them"
+        return table.amiss(key, f"{wanted} in a list, got {shown(value)}", (None,))
+    return tuple(number - first for number in each)
+
+
+def _brightness(table: Table) -> int | None:
+    """The controller that follows the mood's brightness: true for the usual one."""
+    value = table.take("brightness", False)
+    if isinstance(value, bool):
+        return CUTOFF if value else None
+    if not isinstance(value, int) or not 0 <= value <= 119:
+        wanted = "expected true, false or a controller from 0 to 119"
+        return table.amiss("brightness", f"{wanted}, got {shown(value)}", None)
+    return value
 
 
 def _part_outputs(table: Table, outputs: Mapping[str, OutputSpec]) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ MAY: dict[str, set[str]] = {
     "server.mixer": {"server.part"},
     "server.perform": {"server.music", "server.part", "server.mixer"},
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
+    "server.instrument": {
+        *("server.conductor", "server.encode", "server.music", "server.part"),
+        "server.wire.protocol",
+    },
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.prompter": {"server.wire.protocol"},
     "server.table": {"engines.base"},
@@ -77,7 +81,7 @@ MAY: dict[str, set[str]] = {
     },
     "server.cast": {
         *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
-        *("server.rack", "server.scene", "server.journal", "server.wire.protocol"),
+        *("server.rack", "server.scene", "server.journal", "server.instrument"),
         *("server.conductor", "server.stinger", "engines.base"),
     },
     "server.baton": {
@@ -88,7 +92,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
         *("server.changes", "server.wire.protocol", "server.when", "server.stinger"),
-        *("engines.taste", "server.conductor"),
+        *("engines.taste", "server.conductor", "server.instrument"),
     },
     "server.changes": {"server.journal", "server.part"},
     "server.recorder": {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 from typing import NamedTuple
 
 from engines.base import Mistake
@@ -20,19 +21,24 @@ from server.music.meter import Meter, MeterMap
 from server.music.scale import Key
 
 from .form import USUAL, Form, FormSpec, Rule, Section, Transitions
-from .harmony import Planned, bent, bridge, cadence, enrich
+from .harmony import Planned, bent, bridge, cadence, dissonance, enrich, passing
 from .mood import NAMES, NEUTRAL, WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
 
 LEEWAY = 0.06  # of energy, past the ends of its layer, before a part that plays falls silent
 JUMP = 0.2  # of energy, from one bar to the next, that layers follow without waiting for a phrase
-DRIVE = 0.7  # how far arousal moves energy towards its ends
 CLOSING = 2  # bars of the last cadence and of the final ritard
 HALT, BEND = 0.6, 2.0  # of the tempo that is left at the end; how late it falls
 LOOK = 64  # bars within which a change to come is heard of
 FARTHEST = 256  # bars within which the next section is told
+#: Of the chords at a place within a bar, in the second bar of two and in the first, how many more
+#: are held than harmonic rhythm lacks of 1; and of long ones, how many are divided.
+HELD, DIVIDED = (1.5, 1.2, 0.8), 1.1
+ALIKE = 0.06  # of dissonance, between chords that are as consonant as each other
+APPLIED = 0.6  # tension from which a chord that leads on may be a dominant foreign to the key
 _TICK = Fraction(1, 2**20)
+_PLACES = 0x5BD1E995  # so that chances of chords and of their dress are strangers
 _FEELS, _KEPT = 4096, 128  # feels, and bars, remembered at least
 
 
@@ -65,12 +71,17 @@ UNCONDUCTED = ConductorSpec()
 
 
 class Seat(NamedTuple):
-    """What the conductor knows of a part: its role, and the energies between which it plays."""
+    """What the conductor knows of a part: its role, and the energies between which it plays.
+
+    shades: how many programs it has, soft to bright.  bright: whether its brightness follows.
+    """
 
     name: str
     role: str = ""
     low: float = 0.0
     high: float = 1.0
+    shades: int = 1
+    bright: bool = False
 
 
 class Feel(NamedTuple):
@@ -95,7 +106,8 @@ class Bar(NamedTuple):
     piece; `at` counts from the bar's line.  pace: factors on the tempo at its line and its end.
     pause: quarter notes of silence at its end.  last: the piece ends with it.  held: its chord is
     held to its end, for the piece or its section closes.  wanted: who would play if no texture
-    gave way to another.  toward: the key that the bridge leads into.
+    gave way to another.  toward: the key that the bridge leads into.  shades: of parts with
+    several programs, which.
     """
 
     number: int
@@ -118,6 +130,7 @@ class Bar(NamedTuple):
     held: bool = False
     wanted: frozenset[str] = frozenset()
     toward: Key | None = None
+    shades: Mapping[str, int] = MappingProxyType({})
 
     @property
     def section_bar(self) -> int:
@@ -278,8 +291,9 @@ class Conductor:
             key = before.key  # the same value, so that who remembers it need not compare
         phrase_mood = mood if before is None or phrase_bar == 1 else before.phrase_mood
         cues = self._map.cues(mood, self._home(beat))
-        energy = self._energy(section, number, mood, turns)
-        wanted = self._playing(energy, section, before, phrase_bar == 1, turns)
+        raw = self._energy(section, number, turns)
+        energy = drawn(raw, cues.ensemble)
+        wanted = self._playing(raw, energy, mood, section, before, phrase_bar == 1, turns)
         values = {
             "valence": mood.valence,
             "arousal": mood.arousal,
@@ -309,6 +323,7 @@ class Conductor:
             pace=(self._pace(number, section, turns, 0), self._pace(number, section, turns, 1)),
             pause=min(max(pauses, default=Fraction(0)), end - beat),
             last=last, held=last or self._closes(number, section) == 1, wanted=wanted,
+            shades=self._shades(mood, before, phrase_bar == 1),
         )  # fmt: skip
         chords, toward = self._bridge(bar, turns)
         return bar._replace(bridge=chords, toward=toward)
@@ -391,19 +406,32 @@ class Conductor:
     def _home(self, beat: Fraction) -> str:
         return (self._keys.at(beat) or self.key).mode
 
-    def _energy(self, section: Section, number: int, mood: Mood, turns: list[Turn]) -> float:
-        """The section's own energy in a bar, built up to what comes, drawn to an end by arousal."""
-        energy, drive = section.energy(number), DRIVE * mood.arousal
+    def _energy(self, section: Section, number: int, turns: list[Turn]) -> float:
+        """The section's own energy in a bar, built up to what comes."""
+        energy = section.energy(number)
         for turn in turns:
             left = turn.bar - number
             if left <= turn.rule.build:
                 there = max(energy, turn.to.energy(turn.bar) if turn.to is not None else 1.0)
                 energy += (there - energy) * (turn.rule.build - left + 1) / (turn.rule.build + 1)
-        return energy + (1.0 - energy if drive > 0 else energy) * drive
+        return energy
+
+    def _shades(self, mood: Mood, before: Bar | None, may_turn: bool) -> Mapping[str, int]:
+        """Which of its programs each part has; it changes at phrase lines, where clearly asked."""
+        if before is not None and not may_turn:
+            return before.shades
+        old = before.shades if before is not None else {}
+        return {
+            seat.name: self._map.shade(mood, seat.shades, seat.role, old.get(seat.name))
+            for seat in self.seats
+            if seat.shades > 1
+        }
 
     def _playing(
         self,
+        raw: float,
         energy: float,
+        mood: Mood,
         section: Section,
         before: Bar | None,
         may_turn: bool,
@@ -421,7 +449,8 @@ class Conductor:
 
         def distance(seat: Seat) -> float:
             leeway = LEEWAY if seat.name in was else 0.0
-            return max(seat.low - leeway - energy, energy - seat.high - leeway, 0.0)
+            here = drawn(raw, self._map.for_role("ensemble", seat.role, mood))
+            return max(seat.low - leeway - here, here - seat.high - leeway, 0.0)
 
         playing = frozenset(seat.name for seat in seats if not distance(seat))
         if playing or not seats:
@@ -591,6 +620,66 @@ class Conductor:
                 return bent(bar.key, here[-1].chord, bar.toward)
         return bar.key
 
+    def holds(self, bar: Bar, beat: Fraction) -> str:
+        """Why the chord before goes on where another would begin; "" where it does not.
+
+        Never where a section, a phrase or a key begins, nor where chords lead over.
+        Law: a place that is held is held with any lower harmonic rhythm, too.
+        """
+        factor, since = bar.cues.harmonic_rhythm, beat - bar.beat
+        if factor >= 1 or not self._pliant(bar):
+            return ""
+        if not since and (bar.phrase_bar == 1 or bar.number == bar.section.bar):
+            return ""
+        share = HELD[0 if since else 1 + bar.phrase_bar % 2] * (1.0 - factor)
+        return f"held: harmonic rhythm {factor:.2f}" if self._lot(bar, since) < share else ""
+
+    def alike(self, chord: Chord, other: Chord) -> bool:
+        """Whether two chords are about as consonant, and one may sound in the other's place."""
+        return abs(dissonance(chord) - dissonance(other)) <= ALIKE
+
+    def divides(self, bar: Bar, beat: Fraction, length: Fraction) -> Fraction | None:
+        """How long a chord stays alone before one leads on to the next; None for its whole length.
+
+        Only chords of a bar and more are divided, in their second half.
+        Law: a chord that is divided is divided with any higher harmonic rhythm, too.
+        """
+        meter = self._meter(bar.number)
+        factor, since = bar.cues.harmonic_rhythm, beat - bar.beat
+        if factor <= 1 or length < meter.length or not self._pliant(bar):
+            return None
+        if self._lot(bar, since) >= DIVIDED * (factor - 1.0):
+            return None
+        unit = meter.beat_length
+        beats = range(-(-length // (2 * unit)), -(-length // unit))
+        return max(
+            (number * unit for number in beats),
+            key=lambda at: (meter.weight((since + at) % meter.length), -at),
+            default=None,
+        )
+
+    def leading(self, bar: Bar, chord: Chord, after: Chord) -> tuple[str, str] | None:
+        """A word for a chord that leads from one to the next within a bar's key, and why."""
+        word = passing(chord, after, bar.key, bar.mood.tension >= APPLIED)
+        factor = bar.cues.harmonic_rhythm
+        if word is None:
+            return None
+        return word, f"passing to {after.name}: harmonic rhythm {factor:.2f}"
+
+    def _pliant(self, bar: Bar) -> bool:
+        """Whether mood may move the chords of a bar: it is in no change of key, and no end."""
+        if bar.bridge or bar.held:
+            return False
+        before = self._bars.get(bar.number - 1)
+        return before is None or (before.key == bar.key and not before.bridge)
+
+    def _lot(self, bar: Bar, since: Fraction) -> float:
+        return noise(self._seed ^ _PLACES, bar.number << 16 | int(since * 64) & 0xFFFF)
+
+    def brightness(self, role: str, beat: Fraction) -> int:
+        """What a role's controller for brightness stands at, 0 to 127; 64 is the sound as it is."""
+        return int(127 * self._map.for_role("brightness", role, self.moods.at(beat)) + 0.5)
+
     def feel(self, role: str, beat: Fraction) -> Feel:
         """How a role plays at this beat; changes from one beat of the bar to the next."""
         line = beat.numerator // beat.denominator
@@ -658,7 +747,30 @@ class Conductor:
         said = base if cue == "tempo" else None
         home = self._home(beat)
         mood = self.moods.evenly_at(beat) if cue == "tempo" else self.moods.at(beat)
-        return self._map.explain(cue, mood, said, role, home, bar.key.mode)
+        why = self._map.explain(cue, mood, said, role, home, bar.key.mode)
+        return f"{why}{self._effect(cue, bar, beat, role)}"
+
+    def _effect(self, cue: str, bar: Bar, beat: Fraction, role: str) -> str:
+        """What becomes of a cue in this scene, where its value alone does not say it."""
+        seats = [seat for seat in self.seats if not role or seat.role == role]
+        if cue == "brightness":
+            names = ", ".join(seat.name for seat in seats if seat.bright)
+            value = self.brightness(role, beat)
+            return f"; its controller stands at {value} for {names}" if names else _UNHEARD[cue]
+        if cue == "timbre":
+            rows = [seat for seat in seats if seat.name in bar.shades]
+            each = (f"{bar.shades[s.name] + 1} of {s.shades} for {s.name}" for s in rows)
+            line = bar.number - bar.phrase_bar + 1
+            return f"; chosen at bar {line}: {', '.join(each)}" if rows else _UNHEARD[cue]
+        if cue == "ensemble":
+            raw = self._energy(bar.section, bar.number, self._turns(bar.number, bar.section))
+            playing = ", ".join(seat.name for seat in seats if seat.name in bar.playing)
+            drawn_to = f"; energy {raw:.2f} becomes {bar.energy:.2f}"
+            return f"{drawn_to}, at which play: {playing or 'none of these'}"
+        if cue == "harmonic_rhythm" and bar.cues.harmonic_rhythm != 1:
+            more = bar.cues.harmonic_rhythm > 1
+            return "; chords lead on to others" if more else "; weaker chords are held back"
+        return ""
 
     # What is asked of it -----------------------------------------------------------------
 
@@ -784,6 +896,19 @@ class Conductor:
                 to_come = tuple(e._replace(at=line, length=left) for e in fresh[-1:] if left > 0)
             toward = toward if to_come else bar.toward
             self._bars[last] = bar._replace(bridge=played + to_come, toward=toward)
+
+
+#: What is said of a cue that nothing in the scene follows.
+_UNHEARD = {
+    "brightness": "; no part has a controller for it: give it brightness = true",
+    "timbre": "; no part has a choice: give it program = [SOFT, BRIGHT]",
+}
+
+
+def drawn(energy: float, ensemble: float) -> float:
+    """Energy drawn down to 0 by an ensemble below 0.5, up to 1 by one above."""
+    drive = 2.0 * ensemble - 1.0
+    return energy + (1.0 - energy if drive > 0 else energy) * drive
 
 
 _STEPS = (0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6)  # letters for each number of semitones up

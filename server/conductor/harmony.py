@@ -132,7 +132,10 @@ def dissonance(chord: Chord) -> float:
     seventh chord 0.48.
     Law: a tone more never makes it less.
     """
-    tones = {*chord.pitch_classes, *([chord.bass.semitone] if chord.bass else [])}
+    return _rough({*chord.pitch_classes, *([chord.bass.semitone] if chord.bass else [])})
+
+
+def _rough(tones: set[int]) -> float:
     apart = (abs(a - b) for a, b in combinations(tones, 2))
     return _soft(sum(ROUGHNESS[min(each, 12 - each)] for each in apart), 2.0)
 
@@ -297,6 +300,44 @@ def secondary(chord: Chord, key: Key) -> Chord:
     """The dominant seventh of a chord: V7 of V, of ii, …; a ninth, if any, would be the key's."""
     root = triad(chord, key).root
     return Chord(root.transpose(4, 7), "7")
+
+
+#: What a root does best to lead on: scale steps up to the next one, and what else costs.
+_LEADS = {3: 0.0, 1: 1.0, 4: 1.5, 6: 2.0, 2: 3.0, 5: 3.0}
+
+
+@lru_cache(maxsize=4096)
+def passing(chord: Chord, after: Chord, key: Key, applied: bool = False) -> str | None:
+    """A word for a chord between two, as `roman` reads it; None where the key has none.
+
+    The key's own: one that rubs least against the first, of which notes may sound on, and is
+    near it in `dissonance`, with a seventh where that has one; of such, best with a root a fifth
+    above the one that comes, then a step below it.  applied: rather the dominant of what comes,
+    which may be foreign to the key.
+    Laws: without `applied` it has no note outside the key; its root is that of neither chord.
+    """
+    seven = key.heptatonic
+    roots = [seven.degree(number).pitch_class for number in range(1, 8)]
+    semitones = [root.semitone for root in roots]
+    if after.root.semitone not in semitones:
+        return None
+    goal = semitones.index(after.root.semitone)
+    if applied:
+        word = f"V7/n{goal + 1}"
+        dominant = roman(word, key).root.semitone
+        if roman(f"n{goal + 1}", key).quality in ("", "m") and dominant != chord.root.semitone:
+            return word
+    seventh, rough = "7" if chord.tone(7) is not None else "", dissonance(chord)
+    found: list[tuple[float, int]] = []
+    for number, root in enumerate(semitones, start=1):
+        if root in (chord.root.semitone, after.root.semitone):
+            continue
+        if roman(f"n{number}", key).quality in ("", "m"):
+            other = roman(f"n{number}{seventh}", key)
+            rub = _rough({*chord.pitch_classes, *other.pitch_classes}) - rough
+            lead = 0.02 * _LEADS[(goal + 1 - number) % 7]
+            found.append((lead + rub + abs(dissonance(other) - rough), number))
+    return f"n{min(found)[1]}{seventh}" if found else None
 
 
 @lru_cache(maxsize=1024)

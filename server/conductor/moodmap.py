@@ -64,7 +64,7 @@ CUES = (
     Cue("dissonance", 0, 0, 1, "bar", False, "dissonance {:.2f}", "0 consonant, 1 harsh"),
     Cue("extension", 0, 0, 1, "bar", False, "extension {:.2f}", "0 triads, 1 ninths and more"),
     Cue("mode", 1, 0, 12, "phrase", False, "mode at {:.2f}", "place on the ladder, 0 brightest"),
-    Cue("ensemble", 0.5, 0, 1, "phrase", False, "ensemble {:.2f}", "0 one layer, 1 all of them"),
+    Cue("ensemble", 0.5, 0, 1, "phrase", False, "ensemble {:.2f}", "0 few layers, 1 all of them"),
     Cue("timbre", 0.5, 0, 1, "phrase", False, "timbre {:.2f}", "0 soft, 1 bright instruments"),
 )
 _CUE = {cue.name: index for index, cue in enumerate(CUES)}
@@ -72,6 +72,7 @@ _MODE = _CUE["mode"]
 
 #: Bright to dark (Ehrlich, Agres, Guan & Cheng 2019), as `server.music.scale` names them.
 LADDER = ("lydian", "major", "mixolydian", "dorian", "minor", "phrygian", "locrian")
+FIRM = 0.15  # of a program's share of timbre, before another takes over
 HOME = "home"  # in a curve of modes: the scene's own
 
 
@@ -297,6 +298,18 @@ class MoodMap:
         if current in ladder and abs(place - ladder.index(current)) <= reach:
             return current
         return ladder[min(floor(place + 0.5), len(ladder) - 1)]
+
+    def shade(self, mood: Mood, count: int, role: str = "", current: int | None = None) -> int:
+        """Which of so many programs, soft to bright, a role has; to be asked at phrase lines.
+
+        Each has an equal share of the way from 0 to 1; in the middle of an even number the
+        brighter one begins.  current: the one until now, which stays until timbre is past the
+        edge of its share by `FIRM` of a share.
+        """
+        place = self.for_role("timbre", role, mood) * count
+        if current is not None and -FIRM <= place - current <= 1 + FIRM:
+            return current
+        return min(floor(place), count - 1)
 
     def explain(
         self,

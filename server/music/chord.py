@@ -591,6 +591,25 @@ def _function(word: str, key: Key, with_more: bool) -> tuple[int, Key]:
 
 
 @lru_cache(maxsize=1024)
+def redressed(word: str, like: str) -> str:
+    """A word for a number or a function with what another has on it.
+
+    `ton7` like `subadd9` is `tonadd9`.
+    Where either is no such word, the first as it is.
+    """
+    heads = [_NUMBER.fullmatch(each.split("/")[0]) for each in (word, like)]
+    own, other = (
+        number or _WORKING.fullmatch(each.split("/")[0])
+        for number, each in zip(heads, (word, like), strict=True)
+    )
+    if own is None or other is None:
+        return word
+    bare = f"n{own[1]}" if word.startswith("n") else own[1]
+    dressed = f"{bare}{other[2]}"
+    return dressed if is_roman(dressed) else word
+
+
+@lru_cache(maxsize=1024)
 def is_roman(text: str) -> bool:
     """Whether `roman` would read this."""
     try:

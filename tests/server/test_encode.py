@@ -14,6 +14,7 @@ from pythonosc.osc_message import OscMessage
 from engines.base import Origin, Symbol
 from server.encode import NTP_EPOCH, MidiEncoder, OscEncoder, OutputSpec, osc_bundle, osc_message
 from server.music.note import Note, Say, Turn
+from server.part import Shade
 from server.wire.protocol import (
     LATE_DROP,
     LATE_SEND,
@@ -224,9 +225,9 @@ def test_midi_control_changes_programs_and_clock() -> None:
     assert list(midi().act(2, 9, Say("/x", ()), 3, SECOND)) == []
     assert list(midi().tell(2, 9, "/beat", (1, 1, 120.0), SECOND)) == []
     assert list(midi().note(2, 99, note(), 0, 1)) == []
-    (both,) = midi().program(2, 9, replace(PART, program=4, bank=130, channel=2), SECOND)
+    (both,) = midi().program(2, 9, 2, Shade(4, 130), SECOND)
     assert both.on == b"\xb1\x00\x01\xb1\x20\x02\xc1\x04"
-    assert list(midi().program(2, 9, PART, SECOND)) == []
+    assert list(midi().program(2, 9, 1, Shade(None), SECOND)) == []
     pulses = list(midi(offset=MS).clock(1 << 20, 0, b"\xf8", SECOND))
     assert [(p.id, p.port, p.due, p.rank, p.late) for p in pulses] == [
         (1 << 20 | port, port, SECOND + MS, RANK_CLOCK, LATE_SEND) for port in (5, 6)
