@@ -67,8 +67,10 @@ class Instrument:
         if not self.shaded:
             return None
         wanted = shades.get(self.shaded[0].spec.name, 0)
-        busy = any(begin < beat and end > beat + LEGATO for begin, end in self._sounding)
-        if wanted == self._in_hand.at(beat) or busy:
+        here = self._in_hand.at(beat) or 0
+        specs = [each.spec for each in self.shaded]
+        same = all(spec.shade(wanted) == spec.shade(here) for spec in specs)
+        if same or any(begin < beat and end > beat + LEGATO for begin, end in self._sounding):
             return None
         self._in_hand.begin(beat, wanted)
         self._in_hand.forget(beat)
