@@ -22,6 +22,7 @@ from server.journal import (
     Moved,
     Played,
     Ported,
+    Programmed,
     Said,
     Ticked,
     Troubled,
@@ -49,6 +50,7 @@ NOTES, BEATS, MARKS, ALWAYS = range(4)
 _KINDS: dict[type, tuple[str, int]] = {
     Played: ("notes", NOTES),
     Turned: ("notes", NOTES),
+    Programmed: ("notes", NOTES),
     Said: ("notes", NOTES),
     Ticked: ("beats", BEATS),
     Harmonised: ("marks", MARKS),

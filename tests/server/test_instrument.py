@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,8 @@ from server.journal import Entry, Harmonised, Programmed, Turned
 from server.music.chord import redressed, roman
 from server.music.scale import parse_key
 from server.player import HORIZON
-from server.scene import Mistakes, parse_scene
+from server.scene import parse_scene
+from server.table import Mistakes
 from tests.server.model import MS, SECOND, Stage
 
 F = Fraction
@@ -97,7 +99,8 @@ def test_brightness_is_told_at_each_beat_where_it_has_moved_and_only_there() -> 
     baton.mood(Mood(0.0, 1.0), 2)
     stage.go(9 * SECOND)
     line, conductor = stage.player.timeline, baton.conductor
-    wanted, last = [], {}
+    wanted: list[tuple[int, int, int]] = []
+    last: dict[int, int] = {}
     for beat in range(16):
         for channel, role in ((1, "pad"), (2, "melody")):
             value = conductor.brightness(role, F(beat))
@@ -151,11 +154,12 @@ def test_ports_that_come_late_and_wires_that_are_new_are_told_the_sound() -> Non
     stage, baton = on_stage()
     baton.mood(Mood(0.0, 1.0), when="beat")
     stage.go(10 * SECOND)
-    for tell in (
+    tells: tuple[Callable[[], None], ...] = (
         lambda: stage.player.wire_restarted("died"),
         lambda: stage.player.port_state("midi", 0, "open", ""),
         lambda: stage.player.wire_silenced("nobody came"),
-    ):
+    )
+    for tell in tells:
         since = stage.clock.now()
         stage.go(MS)
         tell()
@@ -204,7 +208,7 @@ def test_a_program_waits_where_its_notes_sound_on() -> None:
     stage, baton = on_stage(text)
     baton.mood(Mood(0.0, 1.0), when="beat")
     stage.go(30 * SECOND)
-    told = [(e.moment.beat, e.program) for e in stage.entries if isinstance(e, Programmed)]
+    told = [(float(e.moment.beat), e.program) for e in stage.entries if isinstance(e, Programmed)]
     assert [each for each in told if each[1] in (49, 62)] == [(0, 49), (48, 62)]
     assert (16, 80) in told or (0, 80) in told
 
