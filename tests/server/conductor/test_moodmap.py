@@ -461,3 +461,9 @@ def test_the_page_s_table_is_our_map() -> None:
         assert (length, density) == pytest.approx((cues.articulation, cues.density), abs=0.0051)
         assert (register, dissonance) == pytest.approx((cues.register, cues.dissonance), abs=0.051)
         assert mode == OURS.mode(WORDS[name])
+    more = re.findall(r"^\|(\w+)((?:\|\d\.\d\d){4})\|$", DOCS.read_text("utf-8"), re.M)
+    assert [name for name, _ in more] == list(WORDS)
+    for name, numbers in more:
+        cues = OURS.cues(WORDS[name])
+        wanted = cues.brightness, cues.harmonic_rhythm, cues.ensemble, cues.timbre
+        assert [float(each) for each in numbers[1:].split("|")] == pytest.approx(wanted, abs=0.0051)
