@@ -13,7 +13,7 @@ from .conductor.form import Rule, Section
 from .conductor.harmony import tension
 from .conductor.mood import NEUTRAL, Mood, MoodLine
 from .encode import Arg, Encoder, MidiEncoder
-from .instrument import PLAIN, Instrument, Member, Sent
+from .instrument import PLAIN, Instrument, Member
 from .journal import (
     Entry,
     Felt,
@@ -34,7 +34,7 @@ from .music.scale import Key
 from .music.timeline import Timeline
 from .part import Agenda, Part, PartSpec, Setting, Shade, Trouble
 from .perform import perform
-from .rack import Rack
+from .rack import Rack, Sent
 from .scene import Scene
 from .stinger import Sting, StingerSpec
 

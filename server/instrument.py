@@ -12,7 +12,7 @@ from .encode import Encoder, MidiEncoder, OscEncoder
 from .music.line import Line
 from .music.note import Step, Turn
 from .part import PartSpec, Shade
-from .wire.protocol import Event
+from .rack import Sent
 
 PLAIN = 64  # where a controller leaves the sound as it is
 LEGATO = Fraction(1, 4)  # quarter notes by which what sounds into a phrase may be cut short
@@ -20,7 +20,6 @@ RECENT = 1024  # steps that may sound into the next phrase
 MEMBERS = 10  # bits of an identity, above those for outputs and kinds
 
 Way = tuple[int, str, Encoder]
-Sent = tuple[str, Iterable[Event]]
 
 
 class Member(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from engines import motif
 from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
 
-from .cast import Playing, Sent
+from .cast import Playing
 from .changes import Receipt, Told
 from .encode import Encoder, MidiEncoder
 from .inputs import InputSpec
@@ -22,6 +22,7 @@ from .journal import Entry, Moved, Played, Ported, Pressed
 from .music.naming import recognised
 from .music.note import Note
 from .player import Begun, Player
+from .rack import Sent
 from .touch import CHORD, MS, PEDAL, Keys, Phrases, Press, Release, Touched
 from .wire.protocol import RANK_CONTROL, Event
 from .wire.protocol import Heard as Arrived

@@ -33,14 +33,13 @@ from .changes import MOST_WAITING, OF_SCENE, SCENE, SEED, Asked, Change, Changes
 from .clock import Clock, JumpClock
 from .conductor.conductor import Conductor
 from .conductor.form import Rule
-from .instrument import Sent
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .mixer import Strip
 from .music.line import Line
 from .music.timeline import Timeline
 from .part import Setting, said
 from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
-from .rack import Rack
+from .rack import Rack, Sent
 from .scene import Scene
 from .stinger import Sting, grid_of
 from .when import When, beat_of, of_form, parse_when

@@ -11,6 +11,8 @@ from .encode import Ears, Encoder, MidiEncoder, OscEncoder, OutputSpec, WebEncod
 from .part import PartSpec, said
 from .wire.protocol import ALL, Event
 
+Sent = tuple[str, Iterable[Event]]  # a kind of wire, and what it is given
+
 
 class Wire(Protocol):
     """The planner's end of one wire process; `server.wire.link.Link` is the real one."""

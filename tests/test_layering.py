@@ -38,7 +38,7 @@ MAY: dict[str, set[str]] = {
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.instrument": {
         *("server.conductor", "server.encode", "server.music", "server.part"),
-        "server.wire.protocol",
+        "server.rack",
     },
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.prompter": {"server.wire.protocol"},
@@ -68,7 +68,7 @@ MAY: dict[str, set[str]] = {
     "server.keyboard": {
         *("engines.base", "engines.motif", "server.cast", "server.encode", "server.inputs"),
         *("server.journal", "server.music", "server.player", "server.touch"),
-        *("server.wire.protocol", "server.changes"),
+        *("server.wire.protocol", "server.changes", "server.rack"),
     },
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
@@ -92,7 +92,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
         *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
         *("server.changes", "server.wire.protocol", "server.when", "server.stinger"),
-        *("engines.taste", "server.conductor", "server.instrument"),
+        *("engines.taste", "server.conductor"),
     },
     "server.changes": {"server.journal", "server.part"},
     "server.recorder": {
