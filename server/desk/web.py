@@ -530,7 +530,10 @@ class Web:
         made = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=FRAME, writer_limit=0, timeout=0.2
         )
-        await made.prepare(request)
+        try:
+            await made.prepare(request)
+        except ValueError:  # its key is none
+            return _text(400, "this is no way to begin a WebSocket")
         transport = request.transport
         if transport is None:
             return made

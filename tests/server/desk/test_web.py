@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from pathlib import Path
 from typing import Any
@@ -657,3 +658,29 @@ def test_a_command_is_a_message_or_a_mistake(value: Any) -> None:
         except Mistake:
             continue
         assert isinstance(message.address, str) and len(message.args) <= 64
+
+
+async def test_no_bytes_whatever_end_the_server() -> None:
+    rng = random.Random(1822)
+    good = [
+        b"GET /componium/tempo?VALUE HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"POST /componium/tempo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 13\r\nConnection: close\r\n\r\n" + b'{"args": [90]}',
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        + b"\x81\x85\0\0\0\0hello",
+    ]
+    async with House() as house:
+        for nth in range(300):
+            data = bytearray(good[nth % 3])
+            for _ in range(rng.randrange(1, 12)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.door.port)
+            with contextlib.suppress(ConnectionError):
+                writer.write(data)
+                writer.write_eof()
+                async with asyncio.timeout(5):
+                    await reader.read()
+            writer.close()
+        assert await house.get("/componium/tempo?VALUE") == (200, {"VALUE": [120.0]})
+        assert [each for each in house.troubles if "went wrong" in each] == []
