@@ -6,6 +6,7 @@ engines are told comes with the plan, a tenth of a second later.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -33,6 +34,9 @@ STALE = 500 * MS
 LONGEST = 600_000 * MS
 #: A quantised note that is so little late, as a share of its grid, sounds at once.
 LATE = Fraction(1, 4)
+#: A message that is what we have just sent is an echo; so many in a second are a loop, which is
+#: not listened to for a while.
+ECHO, ECHOES, DEAF = 60 * MS, 16, 2_000 * MS
 MOST_VOICES = 128  # of one input
 MOST_BARS = 64  # that are recorded
 _FINEST = 960  # parts of a quarter note that beats are told apart by
@@ -103,6 +107,8 @@ class _Input:
         self.voices: dict[tuple[int, int], list[_Voice]] = {}
         self.chord_at: int | None = None
         self.bent: set[int] = set()
+        self.echoes: deque[int] = deque(maxlen=ECHOES)
+        self.deaf_until = 0
 
     @property
     def sounding(self) -> tuple[int, ...]:
@@ -127,6 +133,7 @@ class Keyboard:
         self._next = 0
         self._recording: _Recording | None = None
         self._coming: list[_Voice] = []  # quantised, and yet to begin
+        self._sent: dict[bytes, int] = {}  # what live notes began with lately, and when
         player.journal.add(self._follow)
 
     # Inputs -------------------------------------------------------------------------------
@@ -194,6 +201,10 @@ class Keyboard:
                 return
         now = self.player.clock.now()
         kind = data[0] & 0xF0
+        if one.deaf_until and not self._hears_again(one, now):
+            return
+        if kind == 0x90 and data[2] and self._loops(one, data, now):
+            return
         if kind == 0xB0 and data[1] in (120, 123):
             self.lost(arrived.port, "all notes off")
         elif kind in (0x80, 0x90) or (kind == 0xB0 and data[1] == PEDAL):
@@ -210,6 +221,27 @@ class Keyboard:
             if kind == 0xE0:
                 one.bent.add(channel)
             self._forward(one, data, now)
+
+    def _loops(self, one: _Input, data: bytes, now: int) -> bool:
+        """Whether what we send comes back, round and round; then the input is not listened to."""
+        if now - self._sent.get(data, now - ECHO) >= ECHO:
+            return False
+        one.echoes.append(now)
+        if len(one.echoes) < ECHOES or now - one.echoes[0] > 1_000 * MS:
+            return False
+        one.echoes.clear()
+        one.deaf_until = now + DEAF
+        why = "it hears what it has just played: does an output lead back to it? Deaf for 2 s"
+        self.lost(one.number, why)
+        self.state(one.number, "muted", why)
+        return True
+
+    def _hears_again(self, one: _Input, now: int) -> bool:
+        if now < one.deaf_until:
+            return False
+        one.deaf_until = 0
+        self.state(one.number, "open", "")
+        return True
 
     # Live notes ---------------------------------------------------------------------------
 
@@ -280,10 +312,17 @@ class Keyboard:
         end = voice.due + LONGEST if voice.end is None else max(voice.end, voice.due + MS)
         # An OSC receiver is told a quarter note for want of anything better; its off comes in time.
         quarter = round(60e9 / float(player.timeline.tempo_at(note.start)))
-        player.give(
+        things = [
             (kind, [each._replace(end=end) if each.off else each for each in events])
             for kind, events in self._events(voice, voice.due + quarter)
-        )
+        ]
+        player.give(things)
+        for _, events in things:
+            for event in events:
+                self._sent.pop(event.on, None)
+                self._sent[event.on] = voice.due
+        while len(self._sent) > MOST_VOICES:
+            del self._sent[next(iter(self._sent))]
         player.begun.append(Begun(voice.due, note.part, note.symbol.origin))
         player.journal.enter(Pressed(player.moment(note.start, voice.due), note))
         if voice.end is not None:

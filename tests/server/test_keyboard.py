@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engines.base import Mistake
 from server.changes import Receipt
 from server.inputs import InputSpec, heard_at
-from server.journal import Harmonised
+from server.journal import Harmonised, Ported
 from server.keyboard import STALE, Keyboard, quantised
 from server.recorder import TICKS, Take
 from server.scene import parse_scene
@@ -292,6 +292,36 @@ def test_bends_reach_the_synth_on_the_parts_own_channel() -> None:
     band = Band(LIVE)
     band.ears.play(band.clock.now(), bytes.fromhex("e00050"))
     assert bytes.fromhex("e40050") in [data for _, data, _ in band.wire.sent]
+
+
+@pytest.mark.parametrize("period", [3, 12, 40])
+def test_an_output_that_leads_back_to_its_input_is_noticed_within_a_second(period: int) -> None:
+    band = Band(LIVE.replace('input = "keys"', 'input = "keys"\nfit = ""'))
+    band.go(SECOND)
+    band.press(60)
+    heard = 0
+    for _ in range(3 * 1000 // period):  # a patch cable
+        band.go(period * MS)
+        fresh = [(data, e) for _, data, e in band.wire.sent if e.on[:1] == b"\x94"][heard:]
+        heard += len(fresh)
+        for data, _ in fresh:
+            band.ears.play(band.clock.now(), data)
+    states = [e.state for e in band.entries if isinstance(e, Ported)]
+    assert states == ["open", "muted"]
+    assert heard < 80
+    band.release(60)
+    band.go(2 * SECOND)
+    assert not [e for e in band.wire.sounding.values() if e.on[:1] == b"\x94"]
+    band.key(62, 20)
+    assert [e.state for e in band.entries if isinstance(e, Ported)] == ["open", "muted", "open"]
+
+
+def test_a_fast_hand_is_no_loop() -> None:
+    band = Band(LIVE.replace("channel = 5", 'channel = 1\nfit = ""'))
+    for _ in range(60):  # fifteen a second, each as loud, and as the synth hears them
+        band.key(60, 30)
+        band.go(36 * MS)
+    assert len([at for at, event in band.of(1) if event.on == bytes((0x90, 60, 100))]) == 60
 
 
 def test_a_take_has_long_notes_where_they_were_played() -> None:
