@@ -345,7 +345,13 @@ class Feed:
     # What happens -----------------------------------------------------------------------
 
     def __call__(self, entry: Entry) -> None:
-        """Hear the journal."""
+        """Hear the journal; an entry that cannot be told is left out, with a word."""
+        try:
+            self._hear(entry)
+        except Exception as error:  # whoever raises here would never be told anything again
+            self.desk.complaints.add("web", f"an event cannot be told: {error!r}")
+
+    def _hear(self, entry: Entry) -> None:
         self._spelling.heed(entry)
         self._remember(entry)
         word, rank = _KINDS[type(entry)]

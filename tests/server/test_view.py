@@ -177,3 +177,9 @@ def played(piece: Scene) -> list[Played]:
     heard: list[Entry] = []
     hear(piece, 1, heard.append)
     return [entry for entry in heard if isinstance(entry, Played)]
+
+
+def test_it_says_where_the_page_is() -> None:
+    health = Health(page="http://127.0.0.1:1822/#token")
+    view = View(scene(), health, dict, lambda: None, Console(file=io.StringIO()))
+    assert "page http://127.0.0.1:1822/#token" in "\n".join(lines(view))

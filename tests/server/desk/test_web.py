@@ -176,6 +176,22 @@ async def test_events_have_the_time_at_which_they_sound() -> None:
         assert beats[1] - beats[0] == pytest.approx(0.5, abs=2e-6)
 
 
+async def test_an_event_that_cannot_be_told_spoils_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with House() as house:
+        friend = await house.connect()
+        await friend.say(hear=["beats"])
+        await friend.hears("snapshot")
+        with monkeypatch.context() as patched:
+            patched.setattr("server.desk.feed.fields", lambda entry, spelling: {"x": object()})
+            house.player.play()
+            await house.pass_time(100 * MS)
+        await house.pass_time(SECOND)
+        assert (await friend.hears("event"))["seconds"] == pytest.approx(0.5)
+        assert any("cannot be told" in trouble for trouble in house.troubles)
+
+
 async def test_the_plan_comes_before_it_sounds_and_is_taken_back() -> None:
     async with House() as house:
         friend = await house.connect()
