@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -28,6 +28,7 @@ from engines.taste import Teachable
 
 from .conductor.conductor import Bar, Conductor, ConductorSpec
 from .music.chord import Chord, approach, chord_tone, colours, redressed, roman, voice
+from .music.counterpoint import Move, Voice, other, parallel, place
 from .music.groove import Groove
 from .music.line import Begun, Line
 from .music.meter import MeterMap, Place
@@ -55,6 +56,7 @@ MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 _BENT = 2.5  # semitones that a fitted note may be further away to keep the line's direction
+_NEAR = 7  # semitones within which a melody finds another tone
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
 FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is looked for
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
@@ -65,6 +67,8 @@ _TICK = Fraction(1, 2**20)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
 #: Roles whose degrees move by `_lifted`; scale steps and about how many semitones they are.
 MELODIC = frozenset({"melody", "counter", "lead"})
+ACCOMPANYING = frozenset({"pad", "comp", "arp"})
+TOPMOST = frozenset({"melody", "lead"})  # of which the ear follows the one on top
 _LIFTS = ((0, 0.0), (2, 3.5), (5, 8.5), (7, 12.0))
 _WANTING = ("d", "n5", "n7")  # how words for chords begin that want to be resolved
 _REST = Emission(THINKING, Hit(()), None)
@@ -247,8 +251,9 @@ class Part:
     """Lays an engine's symbols out in time, step by step, as far as asked and no further.
 
     Laws: the steps do not depend on how the asking is divided, nor on any other part than the
-    one that leads the harmony; they come in the order of their beats; whatever the engine
-    raises or hands out, `plan` returns.
+    one that leads the harmony and those it listens to (its `Agenda` then has melodies that fit
+    make way for the bass); they come in the order of their beats; whatever the engine raises or
+    hands out, `plan` returns.
     """
 
     def __init__(
@@ -870,8 +875,11 @@ class Part:
         key = self._scale(beat)
         if self.spec.fit == "chord":
             chord = self.setting.harmonies.at(beat)
-            if chord is not None and self.setting.ground(beat).weight >= STRONG:
-                return self._in_chord(midi, chord)
+            if chord is not None:
+                if self.setting.ground(beat).weight >= STRONG:
+                    return self._in_chord(midi, chord)
+                if midi % 12 in chord.pitch_classes:
+                    return midi
         return key.nearest(midi)
 
     def _in_chord(self, midi: int, chord: Chord) -> int:
@@ -885,6 +893,29 @@ class Part:
 
         near = [m for m in range(midi - 6, midi + 7) if m % 12 in classes]
         return min(near, key=cost) if near else midi
+
+
+    def called(self, beat: Fraction) -> bool:
+        """Whether layers and sections have it play in the bar of a beat."""
+        return self.spec.name in self.setting.bar(beat).playing
+
+    def fitting(self, beat: Fraction, pitch: int) -> list[int]:
+        """The pitches at most a fifth away that its fit and its range leave it at a beat."""
+        classes, setting = set(self.setting.bar(beat).key.pitch_classes), self.setting
+        chord = setting.harmonies.at(beat)
+        if chord is not None:
+            strong = self.spec.fit == "chord" and setting.ground(beat).weight >= STRONG
+            classes = {*(() if strong else classes), *chord.pitch_classes}
+        low, high = self._window(beat)
+        near = range(max(pitch - _NEAR, low), min(pitch + _NEAR, high) + 1)
+        return [midi for midi in near if midi % 12 in classes]
+
+    def retuned(self, step: Step, index: int, pitch: int) -> Step:
+        """A step with another pitch for one of its tones."""
+        chord = self.setting.harmonies.at(step.beat)
+        name = "" if chord is None else _spellings(chord).get(pitch % 12, "")
+        tone = step.tones[index]._replace(pitch=pitch, spelling=name)
+        return step._replace(tones=(*step.tones[:index], tone, *step.tones[index + 1 :]))
 
 
 def _leads_on(emission: Emission) -> bool:
@@ -960,11 +991,98 @@ def folded(midi: int, low: int, high: int) -> int:
     return min(max(midi, low), high)
 
 
+class _Outer:
+    """Has melodies that fit (`fit`) take another tone rather than go in parallel with the bass.
+
+    Each note is judged by what was begun before it and at its beat, so nothing depends on how
+    far ahead anything is planned. A part that its layer or section leaves out is not heard; one
+    that is muted is, for its fader may come up at any time. The bass is whoever has that role
+    or, where nobody who has it plays, the lowest of those who accompany.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._bass = Voice()
+        self._basses = [part for part in parts if part.spec.role == "bass"]
+        self._under = {id(part) for part in parts if part.spec.role in ACCOMPANYING}
+        self._high = {id(part): Voice() for part in parts if part.spec.role in MELODIC}
+        # Of tune and solo the one on top is the melody, wherever it came from.
+        self._tops = [self._high[id(part)] for part in parts if part.spec.role in TOPMOST]
+
+    def lead(self, laid: list[tuple[Part, list[Step]]]) -> None:
+        """Hear the next steps of parts, all up to the same beat, and change those that must."""
+        if not self._high:
+            return
+        self._ground(laid)
+        rising = [
+            (place(step.beat), nth, index)
+            for nth, (part, steps) in enumerate(laid)
+            if id(part) in self._high
+            for index, step in enumerate(steps)
+            if step.tones
+        ]
+        rising.sort()
+        for at, nth, index in rising:
+            part, steps = laid[nth]
+            step = steps[index]
+            if not part.called(step.beat):
+                continue
+            voice = self._high[id(part)]
+            top = max(range(len(step.tones)), key=lambda each: step.tones[each].pitch)
+            pitch = step.tones[top].pitch
+            if part.spec.fit:
+                changed = self._changed(part, voice, at, step.beat, pitch)
+                if changed != pitch:
+                    pitch = changed
+                    steps[index] = part.retuned(step, top, pitch)
+            voice.begin(at, pitch)
+
+    def _ground(self, laid: list[tuple[Part, list[Step]]]) -> None:
+        """Follow the lowest voice."""
+        found: list[tuple[int, int, int]] = []
+        for part, steps in laid:
+            bass = part.spec.role == "bass"
+            if not bass and id(part) not in self._under:
+                continue
+            for step in steps:
+                if not step.tones or not part.called(step.beat):
+                    continue
+                if bass or not any(each.called(step.beat) for each in self._basses):
+                    pitch, at = min(tone.pitch for tone in step.tones), place(step.beat)
+                    found.append((at, pitch, at + place(step.length)))
+        found.sort()
+        for at, pitch, until in found:
+            self._bass.deepen(at, pitch, until)
+
+    def _changed(self, part: Part, voice: Voice, at: int, beat: Fraction, pitch: int) -> int:
+        """The pitch that a melody has instead, or the same."""
+        before, after = self._bass.before(at), self._bass.begun(at)
+        here = before if after is None else after
+        if here is None:
+            return pitch
+        lowest = here + 1
+        low = Move(before, after) if before is not None and after is not None else None
+        if pitch >= lowest and (low is None or low.before == low.after):
+            return pitch
+        own = voice.before(at)
+        befores = [] if own is None else [own]
+        if part.spec.role in TOPMOST:
+            for each in self._tops:
+                if each is not voice and (last := each.before(at)) is not None:
+                    befores.append(last)
+        if pitch >= lowest and not (
+            low and any(parallel(Move(each, pitch), low) for each in befores)
+        ):
+            return pitch
+        found = other(pitch, befores, low, part.fitting(beat, pitch), lowest)
+        return pitch if found is None else found
+
+
 class Agenda:
     """The parts of a scene and how far they are planned: what falls before this beat?
 
     The part that leads the harmony is asked first, so that the others know its chords, and a
-    part that listens after those it listens to.
+    part that listens after those it listens to. Melodies that fit make way for the bass.
+    Law: the steps do not depend on how the asking is divided.
     """
 
     def __init__(self, parts: list[Part], begin: Fraction = Fraction(0)) -> None:
@@ -972,12 +1090,14 @@ class Agenda:
         if leader is not None:
             leader.leads = True
         waiting = sorted(parts, key=lambda part: part is not leader)
-        self.parts: list[Part] = []
+        self._rounds: list[list[Part]] = []
         while waiting:
             there = {part.spec.name for part in waiting}
             free = [part for part in waiting if not there.intersection(part.spec.listens)]
-            self.parts += free or waiting[:1]  # parts in a ring hear each other late
-            waiting = [part for part in waiting if part not in self.parts]
+            self._rounds.append(free or waiting[:1])  # parts in a ring hear each other late
+            waiting = [part for part in waiting if part not in self._rounds[-1]]
+        self.parts = [part for together in self._rounds for part in together]
+        self._outer = _Outer(self.parts)
         self._listeners = {
             part.spec.name: [other for other in parts if part.spec.name in other.spec.listens]
             for part in parts
@@ -988,12 +1108,17 @@ class Agenda:
         """Every step that begins before `until` and was not handed out before, part by part."""
         planned: list[tuple[Part, Step]] = []
         troubles: list[Trouble] = []
-        for part in self.parts:
-            steps, wrong = part.plan(until)
-            planned += [(part, step) for step in steps]
-            troubles += wrong
-            for listener in self._listeners[part.spec.name]:
-                listener.hear(steps)
+        for together in self._rounds:
+            laid = []
+            for part in together:
+                steps, wrong = part.plan(until)
+                laid.append((part, steps))
+                troubles += wrong
+            self._outer.lead(laid)
+            for part, steps in laid:
+                planned += [(part, step) for step in steps]
+                for listener in self._listeners[part.spec.name]:
+                    listener.hear(steps)
         self.frontier = max(self.frontier, until)
         return planned, troubles
 
