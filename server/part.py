@@ -56,7 +56,8 @@ MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 _BENT = 2.5  # semitones that a fitted note may be further away to keep the line's direction
-_NEAR = 7  # semitones within which a melody finds another tone
+_DEEP = 45  # MIDI number below which nobody is sent to make room
+_NEAR = 12  # semitones within which a melody finds another tone
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
 FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is looked for
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
@@ -67,10 +68,11 @@ _TICK = Fraction(1, 2**20)
 _PLAIN = 0.8  # velocity of a plain note in a fragment
 #: Roles whose degrees move by `_lifted`; scale steps and about how many semitones they are.
 MELODIC = frozenset({"melody", "counter", "lead"})
-ACCOMPANYING = frozenset({"pad", "comp", "arp"})
+ACCOMPANYING = frozenset({"pad", "comp", "arp"})  # who make room for a tune that sinks
 TOPMOST = frozenset({"melody", "lead"})  # of which the ear follows the one on top
 _LIFTS = ((0, 0.0), (2, 3.5), (5, 8.5), (7, 12.0))
 _WANTING = ("d", "n5", "n7")  # how words for chords begin that want to be resolved
+_GOLDEN = (5**0.5 - 1) / 2
 _REST = Emission(THINKING, Hit(()), None)
 
 
@@ -247,6 +249,14 @@ class _Onset(NamedTuple):
     sounds: tuple[Sound, ...]
 
 
+class _Stand(NamedTuple):
+    """A part's register in a bar. lift: of a melody, in scale steps and octaves."""
+
+    low: int
+    high: int
+    lift: tuple[int, int]
+
+
 class Part:
     """Lays an engine's symbols out in time, step by step, as far as asked and no further.
 
@@ -291,6 +301,8 @@ class Part:
         self._last_pitch: int | None = None
         self._fitting: tuple[int, int] | None = None  # the last pitch before and after its fit
         self._last_voicing: tuple[int, ...] | None = None
+        self._stands_in: Bar | None = None  # the bar of …
+        self._standing = _Stand(spec.low, spec.high, (0, 0))  # … this
         self._failed: deque[Fraction] = deque(maxlen=FAILURES)
         self._crowd, self._calm_at = 0, self.cursor + _QUARTER  # counted to there at least
         self._held: tuple[Symbol, Harmony, float] | None = None  # the chord it handed out last
@@ -779,19 +791,55 @@ class Part:
         """
         if self.spec.role not in MELODIC:
             return degree
-        shift = self.setting.conductor.shift(self.spec.role, self.setting.bar(beat))
+        steps, octaves = self._stand(beat).lift
+        if not steps:
+            return degree._replace(octaves=degree.octaves + octaves) if octaves else degree
+        down, number = divmod(degree.number + steps - 1, 7)
+        return degree._replace(number=number + 1, octaves=degree.octaves + octaves + down)
+
+    def _stand(self, beat: Fraction) -> _Stand:
+        """Where the part's register lies in the bar of a beat."""
+        bar = self.setting.bar(beat)
+        if bar is not self._stands_in:
+            self._stands_in, self._standing = bar, self._found_stand(bar)
+        return self._standing
+
+    def _found_stand(self, bar: Bar) -> _Stand:
+        spec, conductor = self.spec, self.setting.conductor
+        low, high = spec.low, spec.high
+        if not spec.role:
+            return _Stand(low, high, (0, 0))
+        shift, lift = conductor.shift(spec.role, bar), (0, 0)
+        if spec.role in MELODIC:
+            lift, shift = self._lift(shift, bar)
+        if high - low >= 127:  # one without bounds stays as it is
+            return _Stand(low, high, lift)
+        low, high = max(low + shift, 0), min(high + shift, 127)
+        if spec.role in ACCOMPANYING and any(seat.role == "melody" for seat in conductor.seats):
+            _, tune = self._lift(conductor.shift("melody", bar), bar)
+            low, high = beneath(low, high, min(tune - shift, 0))
+        return _Stand(low, high, lift)
+
+    def _lift(self, shift: int, bar: Bar) -> tuple[tuple[int, int], int]:
+        """Scale steps and octaves by which a melody lies higher in a bar, and in semitones.
+
+        A shift between two of `_LIFTS` is met on the whole: some pairs of phrases have the one,
+        some the other, and more of them the nearer it is. Which ones is spread evenly (the
+        golden ratio's multiples; Weyl 1916), and a shift that grows takes none of them back.
+        """
         octaves, rest = divmod(abs(shift), 12)
-        steps, more = min(_LIFTS, key=lambda lift: abs(lift[1] - rest))
         sign = 1 if shift > 0 else -1
-        scale = len(self.setting.bar(beat).key) if more < 12 else 0
-        if scale != 7 or not steps:
-            return degree._replace(octaves=degree.octaves + sign * (octaves + (rest > 6)))
-        number = degree.number + sign * steps
-        down = number < 1
-        return degree._replace(
-            number=number + 7 if down else number,
-            octaves=degree.octaves + sign * octaves - down,
-        )
+        lifts = _LIFTS if len(bar.key) == 7 else (_LIFTS[0], _LIFTS[-1])
+        since = bar.number - bar.section.bar
+        nth = bar.section.number + since // (2 * self.setting.phrase)
+        steps, semitones = lifts[0]
+        for (_, below), (more, above) in pairwise(lifts):
+            if rest > below and (rest - below) > (above - below) * (nth * _GOLDEN % 1.0):
+                steps, semitones = more, above
+        if steps == 7:
+            steps, octaves = 0, octaves + 1
+            semitones = 0
+        return (sign * steps, sign * octaves), sign * (12 * octaves + int(semitones))
 
     def _approach(self, atom: Approach, beat: Fraction) -> int | None:
         """The tone beside the note that comes next; None where none comes, or a drum or chord."""
@@ -843,12 +891,8 @@ class Part:
 
     def _window(self, beat: Fraction) -> tuple[int, int]:
         """The part's range where mood has moved it; one without bounds stays as it is."""
-        low, high = self.spec.low, self.spec.high
-        if self.spec.role and high - low < 127:
-            setting = self.setting
-            shift = setting.conductor.shift(self.spec.role, setting.bar(beat))
-            low, high = max(low + shift, 0), min(high + shift, 127)
-        return low, high
+        stand = self._stand(beat)
+        return stand.low, stand.high
 
     def _chord_tone(self, tone: ChordTone, beat: Fraction) -> tuple[int, str]:
         key = self._scale(beat)
@@ -856,7 +900,10 @@ class Part:
         if chord is None:
             return self._degree(Degree(tone.number, 0, tone.octave), key)
         root = chord.root.semitone
-        above = (chord_tone(chord, key, tone.number) - root) % 12
+        if tone.number == 1 and chord.bass is not None and self.spec.role == "bass":
+            above = (chord.bass.semitone - root) % 12  # what the chord stands on
+        else:
+            above = (chord_tone(chord, key, tone.number) - root) % 12
         midi = 60 + root + above + 12 * (tone.octave + (tone.number > 7))
         return midi, _spellings(chord).get(midi % 12, "")
 
@@ -894,13 +941,13 @@ class Part:
         near = [m for m in range(midi - 6, midi + 7) if m % 12 in classes]
         return min(near, key=cost) if near else midi
 
-
     def called(self, beat: Fraction) -> bool:
         """Whether layers and sections have it play in the bar of a beat."""
-        return self.spec.name in self.setting.bar(beat).playing
+        setting = self.setting
+        return not setting.conductor.seats or self.spec.name in setting.bar(beat).playing
 
     def fitting(self, beat: Fraction, pitch: int) -> list[int]:
-        """The pitches at most a fifth away that its fit and its range leave it at a beat."""
+        """The pitches at most an octave away that its fit and its range leave it at a beat."""
         classes, setting = set(self.setting.bar(beat).key.pitch_classes), self.setting
         chord = setting.harmonies.at(beat)
         if chord is not None:
@@ -991,6 +1038,18 @@ def folded(midi: int, low: int, high: int) -> int:
     return min(max(midi, low), high)
 
 
+def beneath(low: int, high: int, fall: int) -> tuple[int, int]:
+    """A range whose top comes down by `fall` (0 or less), so that a tune stays above it.
+
+    It becomes no narrower than an octave, where it was as wide; below that its low end comes
+    down too, but not under A2, where chords would be mud.
+    """
+    width = min(high - low, 12)
+    fall = max(fall, min(low, _DEEP) + width - high)
+    high += min(fall, 0)
+    return min(low, high - width), high
+
+
 class _Outer:
     """Has melodies that fit (`fit`) take another tone rather than go in parallel with the bass.
 
@@ -1002,56 +1061,47 @@ class _Outer:
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._bass = Voice()
-        self._basses = [part for part in parts if part.spec.role == "bass"]
-        self._under = {id(part) for part in parts if part.spec.role in ACCOMPANYING}
-        self._high = {id(part): Voice() for part in parts if part.spec.role in MELODIC}
+        self._basses = frozenset(part.spec.name for part in parts if part.spec.role == "bass")
+        self._high = {part.spec.name: Voice() for part in parts if part.spec.role in MELODIC}
         # Of tune and solo the one on top is the melody, wherever it came from.
-        self._tops = [self._high[id(part)] for part in parts if part.spec.role in TOPMOST]
+        self._tops = [self._high[part.spec.name] for part in parts if part.spec.role in TOPMOST]
 
     def lead(self, laid: list[tuple[Part, list[Step]]]) -> None:
         """Hear the next steps of parts, all up to the same beat, and change those that must."""
         if not self._high:
             return
-        self._ground(laid)
-        rising = [
-            (place(step.beat), nth, index)
-            for nth, (part, steps) in enumerate(laid)
-            if id(part) in self._high
-            for index, step in enumerate(steps)
-            if step.tones
-        ]
-        rising.sort()
-        for at, nth, index in rising:
-            part, steps = laid[nth]
-            step = steps[index]
-            if not part.called(step.beat):
+        low: list[tuple[int, int, int]] = []
+        high: list[tuple[int, int, int]] = []
+        for nth, (part, steps) in enumerate(laid):
+            role = part.spec.role
+            bass, tune = role == "bass", role in MELODIC
+            if not bass and not tune and role not in ACCOMPANYING:
                 continue
-            voice = self._high[id(part)]
-            top = max(range(len(step.tones)), key=lambda each: step.tones[each].pitch)
-            pitch = step.tones[top].pitch
-            if part.spec.fit:
-                changed = self._changed(part, voice, at, step.beat, pitch)
-                if changed != pitch:
-                    pitch = changed
-                    steps[index] = part.retuned(step, top, pitch)
-            voice.begin(at, pitch)
-
-    def _ground(self, laid: list[tuple[Part, list[Step]]]) -> None:
-        """Follow the lowest voice."""
-        found: list[tuple[int, int, int]] = []
-        for part, steps in laid:
-            bass = part.spec.role == "bass"
-            if not bass and id(part) not in self._under:
-                continue
-            for step in steps:
+            for index, step in enumerate(steps):
                 if not step.tones or not part.called(step.beat):
                     continue
-                if bass or not any(each.called(step.beat) for each in self._basses):
-                    pitch, at = min(tone.pitch for tone in step.tones), place(step.beat)
-                    found.append((at, pitch, at + place(step.length)))
-        found.sort()
-        for at, pitch, until in found:
+                at = place(step.beat)
+                if tune:
+                    high.append((at, nth, index))
+                elif bass or not self._basses & part.setting.bar(step.beat).playing:
+                    pitch = min([tone.pitch for tone in step.tones])
+                    low.append((at, pitch, at + place(step.length)))
+        for at, pitch, until in sorted(low):
             self._bass.deepen(at, pitch, until)
+        for at, nth, index in sorted(high):
+            self._rise(*laid[nth], index, at)
+
+    def _rise(self, part: Part, steps: list[Step], index: int, at: int) -> None:
+        """Follow a melody by a step, with another pitch where it must have one."""
+        step, voice = steps[index], self._high[part.spec.name]
+        pitches = [tone.pitch for tone in step.tones]
+        pitch = max(pitches)
+        if part.spec.fit:
+            changed = self._changed(part, voice, at, step.beat, pitch)
+            if changed != pitch:
+                steps[index] = part.retuned(step, pitches.index(pitch), changed)
+                pitch = changed
+        voice.begin(at, pitch)
 
     def _changed(self, part: Part, voice: Voice, at: int, beat: Fraction, pitch: int) -> int:
         """The pitch that a melody has instead, or the same."""
@@ -1059,21 +1109,22 @@ class _Outer:
         here = before if after is None else after
         if here is None:
             return pitch
-        lowest = here + 1
+        lowest, raised = here + 1, pitch
+        if pitch < lowest:
+            raised += 12 * -((pitch - lowest) // 12)
         low = Move(before, after) if before is not None and after is not None else None
-        if pitch >= lowest and (low is None or low.before == low.after):
+        if raised == pitch and (low is None or low.before == low.after):
             return pitch
         own = voice.before(at)
         befores = [] if own is None else [own]
         if part.spec.role in TOPMOST:
-            for each in self._tops:
-                if each is not voice and (last := each.before(at)) is not None:
-                    befores.append(last)
-        if pitch >= lowest and not (
+            others = (each.before(at) for each in self._tops if each is not voice)
+            befores += [last for last in others if last is not None]
+        if raised == pitch and not (
             low and any(parallel(Move(each, pitch), low) for each in befores)
         ):
             return pitch
-        found = other(pitch, befores, low, part.fitting(beat, pitch), lowest)
+        found = other(raised, befores, low, part.fitting(beat, raised), lowest)
         return pitch if found is None else found
 
 

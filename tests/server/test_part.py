@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import count
+from itertools import count, pairwise
 from random import Random
 from typing import Any
 
@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Fragment, Sound, Symbol
 from engines.markov import Markov
+from server.conductor.conductor import Conductor, ConductorSpec
+from server.conductor.mood import Mood
+from server.conductor.moodmap import find_map, load_map
+from server.music.counterpoint import Move, parallel
 from server.music.meter import parse_meters
 from server.music.note import Step
 from server.music.scale import parse_key
@@ -27,12 +31,14 @@ from server.part import (
     PartSpec,
     Setting,
     Trouble,
+    beneath,
     folded,
 )
 from tests.server.model import Row, part, row
 
 F = Fraction
 START = F(0)
+MOODS = load_map(find_map("default"))
 
 
 def ground(meters: str = "4/4", key: str = "C major", begin: Fraction = START) -> Setting:
@@ -112,9 +118,13 @@ def test_a_part_enters_at_its_bar_and_a_scene_at_its_beat() -> None:
 def test_the_steps_do_not_depend_on_how_the_asking_is_divided(chunks: list[Fraction]) -> None:
     specs = [
         row("tones", "c1 c3 Rest c5", chance=True, grid=F(1, 2), fit="chord"),
-        row("late", "C:1/16 D:1/8t E", chance=True, grid=F(1, 3), fit="chord", nearest=True),
+        row("odd", "C:1/16 D:1/8t E", chance=True, grid=F(1, 3), fit="chord", nearest=True),
         part("riff", Riff(), fit="chord", nearest=True, grid=None),
         row("chords", "I V7 ii IV", chance=True, grid=F(5, 3)),
+        row("tune", "5 6 7 1' 2'", chance=True, grid=F(1), fit="chord", role="melody"),
+        row("solo", "c1 c3 Rest c5", chance=True, grid=F(1, 2), fit="chord", role="lead"),
+        row("low", "1 2 3 4", chance=True, grid=F(1), octave=2, role="bass", listens=("tones",)),
+        row("late", "c5 1 2", chance=True, grid=F(1), fit="key", role="counter", listens=("solo",)),
     ]
 
     def lay(asks: list[Fraction]) -> list[list[Any]]:
@@ -228,6 +238,121 @@ def test_on_strong_beats_fit_chord_takes_tones_of_the_chord() -> None:
     assert len(found) == 32
     assert {s.tones[0].pitch % 12 for s in found if s.beat % 2 == 0} <= {7, 11, 2}
     assert {s.tones[0].pitch % 12 for s in found if s.beat % 2} > {0, 4}  # as they were
+
+
+def sung(*specs: PartSpec, until: int, **setting: Any) -> dict[str, list[tuple[Fraction, int]]]:
+    """The highest pitch of each step, by part."""
+    there = ground(**setting)
+    agenda = Agenda([Part(spec, there, count(1).__next__) for spec in specs])
+    found: dict[str, list[tuple[Fraction, int]]] = {spec.name: [] for spec in specs}
+    planned, troubles = agenda.plan(F(until))
+    assert not troubles
+    for each, step in planned:
+        if step.tones:
+            found[each.spec.name].append((step.beat, max(tone.pitch for tone in step.tones)))
+    return found
+
+
+def runs(*voices: list[tuple[Fraction, int]]) -> int:
+    """Parallel fifths and octaves of two voices that move together."""
+    top, low = (dict(voice) for voice in voices)
+    both = sorted(set(top) & set(low))
+    return sum(parallel(Move(top[a], top[b]), Move(low[a], low[b])) for a, b in pairwise(both))
+
+
+def outer(seed: int, fit: str, **tune: Any) -> tuple[PartSpec, PartSpec, PartSpec]:
+    return (
+        row("tune", "1 2 3 4 5 6 7 1'", chance=True, grid=F(1), fit=fit, role="melody", **tune),
+        row("low", "1 2 3 4 5", chance=True, grid=F(1), octave=2, role="bass"),
+        row("pad", "I V7 ii IV vi", chance=True, grid=F(4), role="pad"),
+    )
+
+
+@pytest.mark.parametrize("fit", ["key", "chord"])
+def test_a_melody_that_fits_makes_way_for_the_bass(fit: str) -> None:
+    found = sung(*outer(1, fit), until=400)
+    assert runs(found["tune"], found["low"]) == 0
+    plain = sung(*outer(1, ""), until=400)
+    assert runs(plain["tune"], plain["low"]) > 5  # as its author wrote it
+    kept = sum(a == b for a, b in zip(found["tune"], plain["tune"], strict=True))
+    assert fit == "chord" or kept > 300
+    assert found["low"] == plain["low"]
+
+
+def test_what_it_takes_instead_fits_and_stays_in_range() -> None:
+    found = sung(*outer(1, "chord", low=60, high=74), until=400)
+    assert runs(found["tune"], found["low"]) == 0
+    assert all(60 <= pitch <= 74 for _, pitch in found["tune"])
+    assert all(pitch % 12 in {0, 2, 4, 5, 7, 9, 11} for _, pitch in found["tune"])
+
+
+def test_where_no_bass_plays_the_lowest_of_the_others_is_the_bass() -> None:
+    found = sung(
+        row("tune", "1 2 3 4 5", chance=True, grid=F(1), fit="key", role="melody"),
+        row("pad", "1 2 3 4 5", chance=True, grid=F(1), octave=2, role="pad"),
+        until=200,
+    )
+    assert runs(found["tune"], found["pad"]) == 0
+
+
+def test_a_melody_does_not_sink_below_the_bass() -> None:
+    found = sung(
+        row("tune", "c1 c3 c5", grid=F(1, 2), octave=2, low=36, high=60, fit="chord",
+            role="melody"),
+        row("low", "c1", grid=F(1), octave=3, role="bass"),
+        row("pad", "I IV", grid=F(4), role="pad"),
+        until=16,
+    )  # fmt: skip
+    low = dict(found["low"])
+    assert all(pitch > low[F(beat.numerator // beat.denominator)] for beat, pitch in found["tune"])
+
+
+def test_the_root_in_the_bass_is_what_the_chord_stands_on() -> None:
+    chords = row("pad", "n4/c3 n1 n57/c7", grid=F(4))
+    found = sung(row("low", "c1 c5", grid=F(2), octave=2, role="bass"), chords, until=12)
+    assert [pitch % 12 for _, pitch in found["low"]] == [9, 0, 0, 7, 5, 2]
+    plain = sung(row("tune", "c1", grid=F(4), role="comp"), chords, until=12)
+    assert [pitch % 12 for _, pitch in plain["tune"]] == [5, 0, 7]
+
+
+# Registers ------------------------------------------------------------------------------
+
+
+def lifted(valence: float, bars: int = 256, **fields: Any) -> list[int]:
+    """The first pitch of each bar under a mood, of a melody on the tonic."""
+    spec = row("tune", "1", grid=F(4), role="melody", **fields)
+    key, meters = parse_key("C major"), parse_meters("4/4")
+    conductor = Conductor(
+        ConductorSpec(mood=Mood(valence, 0.0), map=MOODS), 1, key, meters, F(0), 4
+    )
+    there = Setting(1, key, meters, conductor=conductor)
+    found, troubles = Part(spec, there, count(1).__next__).plan(F(4 * bars))
+    assert not troubles
+    return [step.tones[0].pitch for step in found]
+
+
+def test_a_register_between_a_third_and_a_sixth_is_both_in_turn() -> None:
+    found = lifted(0.5)  # by five semitones
+    assert set(found) == {64, 69}
+    changes = [n for n in range(1, len(found)) if found[n] != found[n - 1]]
+    assert all(n % 8 == 0 for n in changes)  # where pairs of phrases begin
+    assert 60 + 4.0 < sum(found) / len(found) < 60 + 6.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-1, 1), st.floats(-1, 1))
+def test_a_brighter_mood_takes_no_phrase_down(a: float, b: float) -> None:
+    dark, bright = (lifted(min(max(v, -1), 1), 64) for v in sorted((a, b)))
+    assert all(x <= y for x, y in zip(dark, bright, strict=True))
+
+
+@given(st.integers(20, 90), st.integers(0, 60), st.integers(-24, 0))
+def test_making_room_lowers_the_top_and_keeps_an_octave(low: int, width: int, fall: int) -> None:
+    under, over = beneath(low, low + width, fall)
+    assert low + width + fall <= over <= low + width
+    assert over - under >= min(width, 12)
+    assert min(low, 45) <= under <= low
+    assert beneath(low, low + width, 0) == (low, low + width)
 
 
 def test_only_one_part_leads() -> None:
