@@ -56,6 +56,7 @@ MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 _BENT = 2.5  # semitones that a fitted note may be further away to keep the line's direction
+_APART = 5  # semitones that the voices of a pad need each to be led by short ways
 _DEEP = 45  # MIDI number below which nobody is sent to make room
 _NEAR = 12  # semitones within which a melody finds another tone
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
@@ -817,7 +818,8 @@ class Part:
         low, high = max(low + shift, 0), min(high + shift, 127)
         if spec.role in ACCOMPANYING and any(seat.role == "melody" for seat in conductor.seats):
             _, tune = self._lift(conductor.shift("melody", bar), bar)
-            low, high = beneath(low, high, min(tune - shift, 0))
+            room = _APART * spec.voices if spec.role == "pad" else 12
+            low, high = beneath(low, high, min(tune - shift, 0), room)
         return _Stand(low, high, lift)
 
     def _lift(self, shift: int, bar: Bar) -> tuple[tuple[int, int], int]:
@@ -1038,13 +1040,13 @@ def folded(midi: int, low: int, high: int) -> int:
     return min(max(midi, low), high)
 
 
-def beneath(low: int, high: int, fall: int) -> tuple[int, int]:
+def beneath(low: int, high: int, fall: int, room: int = 12) -> tuple[int, int]:
     """A range whose top comes down by `fall` (0 or less), so that a tune stays above it.
 
-    It becomes no narrower than an octave, where it was as wide; below that its low end comes
-    down too, but not under A2, where chords would be mud.
+    It keeps `room` semitones, if it had them: then its low end comes down too, but not under A2,
+    where chords would be mud.
     """
-    width = min(high - low, 12)
+    width = min(high - low, max(room, 12))
     fall = max(fall, min(low, _DEEP) + width - high)
     high += min(fall, 0)
     return min(low, high - width), high

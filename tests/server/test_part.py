@@ -346,13 +346,15 @@ def test_a_brighter_mood_takes_no_phrase_down(a: float, b: float) -> None:
     assert all(x <= y for x, y in zip(dark, bright, strict=True))
 
 
-@given(st.integers(20, 90), st.integers(0, 60), st.integers(-24, 0))
-def test_making_room_lowers_the_top_and_keeps_an_octave(low: int, width: int, fall: int) -> None:
-    under, over = beneath(low, low + width, fall)
+@given(st.integers(20, 90), st.integers(0, 60), st.integers(-24, 0), st.integers(12, 24))
+def test_making_room_lowers_the_top_and_keeps_some(
+    low: int, width: int, fall: int, room: int
+) -> None:
+    under, over = beneath(low, low + width, fall, room)
     assert low + width + fall <= over <= low + width
-    assert over - under >= min(width, 12)
+    assert over - under >= min(width, room)
     assert min(low, 45) <= under <= low
-    assert beneath(low, low + width, 0) == (low, low + width)
+    assert beneath(low, low + width, 0, room) == (low, low + width)
 
 
 def test_only_one_part_leads() -> None:
