@@ -950,7 +950,7 @@ class Part:
 
     def fitting(self, beat: Fraction, pitch: int) -> list[int]:
         """The pitches at most an octave away that its fit and its range leave it at a beat."""
-        classes, setting = set(self.setting.bar(beat).key.pitch_classes), self.setting
+        classes, setting = set(self._scale(beat).pitch_classes), self.setting
         chord = setting.harmonies.at(beat)
         if chord is not None:
             strong = self.spec.fit == "chord" and setting.ground(beat).weight >= STRONG
