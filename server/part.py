@@ -54,6 +54,7 @@ CROWD = 10_000  # symbols and tones within one quarter note; an engine with more
 MOST_SOUNDS = 20_000  # of fragments, planned and still to come
 MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
+GROUNDS = 512  # beats that a setting remembers
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 _BENT = 2.5  # semitones that a fitted note may be further away to keep the line's direction
 _APART = 5  # semitones that the voices of a pad need each to be led by short ways
@@ -210,7 +211,7 @@ class Setting:
         key = beat.as_integer_ratio()
         ground = self._grounds.get(key)
         if ground is None:
-            if len(self._grounds) >= 4096:
+            if len(self._grounds) >= GROUNDS:
                 self._grounds.clear()
             since = beat - self.begin if self.begin else beat
             place = self._placed(since)

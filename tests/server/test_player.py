@@ -221,7 +221,8 @@ def test_through_any_tempo_changes_every_beat_comes_once_and_none_jumps(
     pulses = [when for when, data, _ in stage.wire.sent if data == b"\xf8"]
     start = next(when for when, data, _ in stage.wire.sent if data == b"\xfa")
     after = [when for when in pulses if when > start]
-    assert len(after) == int(stage.player.now_beat * 24) + 1
+    here, hair = stage.player.now_beat, F(1, 10**6)  # a pulse may fall on this very nanosecond
+    assert int((here - hair) * 24) < len(after) <= int((here + hair) * 24) + 1
     for nth in range(0, len(after), 24):
         entry = next(
             e for e in stage.entries if isinstance(e, Ticked) and e.moment.beat == nth // 24

@@ -45,7 +45,8 @@ from server.reading import Harmony, Reading, Struck
 
 C = parse_key("C")
 FOLDER = Path(__file__).parents[3] / "config" / "harmony"
-FILES = sorted(FOLDER.glob("*.toml"))
+#: `theme` has no chords of its own: a scene's themes have them.
+FILES = sorted(path for path in FOLDER.glob("*.toml") if path.stem != "theme")
 tonics = st.builds(PitchClass, st.sampled_from("CDEFGAB"), st.integers(-1, 1))
 ladder_keys = st.builds(Key, tonics, st.sampled_from(LADDER))
 # Keys whose own notes are written without double accidentals, as people write them.
