@@ -129,7 +129,7 @@ class Hands:
         if part:
             player.part(part)
         now, shares = player.clock.now(), dict[str, list[tuple[Origin, float]]]()
-        for begun in player.begun:
+        for begun in player.ahead.begun:
             weight = reaction((now - begun.due) / 1e9)
             if weight and part in ("", begun.part):
                 shares.setdefault(begun.part, []).append((begun.origin, weight))

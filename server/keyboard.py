@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from engines import motif
 from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
 
+from .ahead import Begun
 from .cast import Playing
 from .changes import Receipt, Told
 from .encode import Encoder, MidiEncoder
@@ -22,7 +23,7 @@ from .inputs import InputSpec
 from .journal import Entry, Moved, Played, Ported, Pressed
 from .music.naming import recognised
 from .music.note import Note
-from .player import Begun, Player
+from .player import Player
 from .rack import Sent
 from .touch import CHORD, MS, PEDAL, Keys, Phrases, Press, Release, Touched
 from .wire.protocol import RANK_CONTROL, Event
@@ -323,7 +324,7 @@ class Keyboard:
                 self._sent[event.on] = voice.due
         while len(self._sent) > MOST_VOICES:
             del self._sent[next(iter(self._sent))]
-        player.begun.append(Begun(voice.due, note.part, note.symbol.origin))
+        player.ahead.begun.append(Begun(voice.due, note.part, note.symbol.origin))
         player.journal.enter(Pressed(player.moment(note.start, voice.due), note))
         if voice.end is not None:
             self._enter(voice, end)

@@ -31,10 +31,11 @@ from .hands import Hands
 from .health import Health
 from .journal import Entry, Journal, Marked, Troubled
 from .keyboard import Keyboard
-from .player import HORIZON, Player
+from .player import Player
 from .prompter import Prompter
 from .rack import Rack
 from .scene import Scene, find_scene, load_scene, overheard, routed
+from .transport import HORIZON
 from .wire.ears import Ears
 from .wire.link import Link
 

@@ -68,7 +68,7 @@ MAY: dict[str, set[str]] = {
     "server.keyboard": {
         *("engines.base", "engines.motif", "server.cast", "server.encode", "server.inputs"),
         *("server.journal", "server.music", "server.player", "server.touch"),
-        *("server.wire.protocol", "server.changes", "server.rack"),
+        *("server.wire.protocol", "server.changes", "server.rack", "server.ahead"),
     },
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
@@ -88,11 +88,30 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.conductor", "server.music", "server.player", "server.when"),
         *("engines.motif", "server.themes", "server.changes"),
     },
+    "server.ahead": {
+        *("engines.base", "server.cast", "server.journal", "server.music", "server.part"),
+        *("server.rack", "server.wire.protocol"),
+    },
+    "server.transport": {
+        *(
+            "engines.base",
+            "engines.taste",
+            "server.ahead",
+            "server.cast",
+            "server.changes",
+            "server.clock",
+        ),
+        *("server.conductor", "server.journal", "server.music", "server.part", "server.pulses"),
+        *("server.rack", "server.scene", "server.stinger"),
+    },
+    "server.moments": {
+        *("engines.base", "server.changes", "server.clock", "server.journal", "server.part"),
+        *("server.stinger", "server.transport", "server.when"),
+    },
     "server.player": {
-        *("engines.base", "server.music", "server.part", "server.mixer", "server.scene"),
-        *("server.cast", "server.pulses", "server.rack", "server.journal", "server.clock"),
-        *("server.changes", "server.wire.protocol", "server.when", "server.stinger"),
-        *("engines.taste", "server.conductor"),
+        *("engines.base", "server.cast", "server.changes", "server.conductor", "server.journal"),
+        *("server.mixer", "server.moments", "server.music", "server.rack", "server.scene"),
+        *("server.stinger", "server.transport", "server.when"),
     },
     "server.changes": {"server.journal", "server.part"},
     "server.recorder": {
@@ -143,7 +162,7 @@ MAY: dict[str, set[str]] = {
             "server.keyboard",
             "server.wire.ears",
         ),
-        *("server.baton", "server.prompter", "server.aside"),
+        *("server.baton", "server.prompter", "server.aside", "server.transport"),
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 
 from server.clock import RealClock
-from server.player import HORIZON, Player
+from server.player import Player
 from server.rack import Rack
 from server.scene import load_scene, parse_scene, routed
+from server.transport import HORIZON
 from server.wire.link import Link
 
 

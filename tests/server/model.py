@@ -16,10 +16,11 @@ from server.journal import Entry, Played
 from server.music.meter import parse_meters
 from server.music.scale import parse_key
 from server.part import PartSpec
-from server.player import HORIZON, Player
+from server.player import Player
 from server.rack import Rack
 from server.reading import Reading
 from server.scene import Scene
+from server.transport import HORIZON
 from server.wire.protocol import ALL, LATE_DROP, RANK_OFF, Event
 
 MS = 1_000_000

@@ -151,7 +151,7 @@ def test_what_is_liked_comes_more_often_and_of_that_part_alone() -> None:
     for _ in range(40):
         stage.go(SECOND // 4)
         now = stage.clock.now()
-        for begun in stage.player.begun:
+        for begun in stage.player.ahead.begun:
             if begun.part == "tune" and now - begun.due <= SECOND // 4:
                 liked = "-> C" in str(begun.origin)
                 stage.player.part("tune").part.praise(begun.origin, 1 if liked else -0.5)
