@@ -19,9 +19,9 @@ from server.errands import hear
 from server.journal import Entry, Harmonised, Programmed, Turned
 from server.music.chord import redressed, roman
 from server.music.scale import parse_key
-from server.player import HORIZON
 from server.scene import parse_scene
 from server.table import Mistakes
+from server.transport import HORIZON
 from tests.server.model import MS, SECOND, Stage
 
 F = Fraction
