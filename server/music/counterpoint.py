@@ -50,6 +50,8 @@ class Voice:
         """Begin a pitch unless a lower one begins there too, or sounds on below it."""
         if self._places:
             last = self._places[-1]
+            if at == last and pitch == self._pitches[-1]:
+                self._until = max(self._until, until)
             if at < last or (self._pitches[-1] <= pitch and (at == last or self._until > at)):
                 return
         self.begin(at, pitch)

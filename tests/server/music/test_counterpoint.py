@@ -79,6 +79,9 @@ def test_the_lowest_that_sounds_is_the_bass() -> None:
     voice.deepen(72, 50, 96)
     found = [voice.begun(at) for at in (0, 24, 48, 72)]
     assert found == [40, None, 38, 50]
+    voice.deepen(72, 50, 144)  # two in unison: the longer one counts
+    voice.deepen(96, 52, 144)
+    assert voice.begun(96) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), PITCH), min_size=1, max_size=900))
