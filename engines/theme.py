@@ -73,6 +73,9 @@ _KEPT, _WORK, _LOST, _FAR = 4, 2_000, 64, 1e6
 #: Arousal, of either sign, up to which a statement is left at its own pace.
 _CALM = 0.15
 
+#: How many of its bars are thinned out for each step of arousal below that.
+_THIN = 0.8
+
 
 class Said(Origin):
     """Which theme a symbol is from, in which statement, what was done, and the theme's bar.
@@ -313,14 +316,15 @@ class _Stream:
             self.did = "rest"
             return min(room, 4), "rests", theme.name
         motif, done = getattr(self, f"_{act}")(theme)
-        motif, more = self._moved_by_mood(motif, act in ("state", "answer"))
-        done += more
         if room < motif.bars:
             try:
                 motif = fragment(motif, motif.bars - room + 1, room)
             except Mistake:  # nothing but rest there
                 return room, "rests", theme.name
             done += f", its last {room} bars" if room > 1 else ", its last bar"
+        else:  # a piece of it with notes left out could be a piece of anything
+            motif, more = self._moved_by_mood(motif, act in ("state", "answer"))
+            done += more
         if self._last(motif.bars):
             motif, done = closed(motif), f"{done}, closes"
         if self.graces:
@@ -407,7 +411,7 @@ class _Stream:
             half = motif.length / 2
             if even and arousal < -0.75 and chance < 0.3 and motif.notes[0].at < half:
                 return augment(fragment(motif, 1, motif.bars // 2)), ", half as fast"
-            thinner = thin(motif, self.rng, 1.3 * (-arousal - _CALM))
+            thinner = thin(motif, self.rng, _THIN * (-arousal - _CALM))
             return (thinner, ", thinned") if thinner != motif else (motif, "")
         if arousal > _CALM:
             quick = min(note.length for note in motif.notes) >= Fraction(1, 2)

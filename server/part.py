@@ -29,7 +29,7 @@ from engines.taste import Teachable
 from .conductor.conductor import Bar, Conductor, ConductorSpec
 from .music.chord import Chord, approach, chord_tone, colours, redressed, roman, voice
 from .music.counterpoint import Move, Voice, other, parallel, place
-from .music.groove import Groove
+from .music.groove import Groove, noise
 from .music.line import Begun, Line
 from .music.meter import MeterMap, Place
 from .music.note import Say, Step, Tone, Turn
@@ -60,6 +60,7 @@ _BENT = 2.5  # semitones that a fitted note may be further away to keep the line
 _APART = 5  # semitones that the voices of a pad need each to be led by short ways
 _DEEP = 45  # MIDI number below which nobody is sent to make room
 _NEAR = 12  # semitones within which a melody finds another tone
+LEANING = 0.3  # share of what may lean on the next note that does, in a mood without dissonance
 STRONG = 0.75  # weight of bar lines and groups, where `fit = "chord"` holds
 FORESIGHT, FORESEEN = 16, 64  # quarter notes, and steps, that the next chord is looked for
 LONGEST_STEP = 4096  # quarter notes that anything lasts, or waits within a fragment
@@ -187,6 +188,7 @@ class Setting:
     harmonies: Line[Chord] = field(default_factory=Line)
     values: dict[str, float] = field(default_factory=dict)
     conductor: Conductor = None  # type: ignore[assignment]
+    leader: Part | None = None
     first: int = 1
     _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
     _bar: tuple[Fraction, tuple[int, int], Place] | None = field(default=None, repr=False)
@@ -201,6 +203,18 @@ class Setting:
     def entry(self) -> Fraction:
         """The beat with which this music begins."""
         return self.beat_of_bar(self.first)
+
+    def chord_to(self, beat: Fraction, onward: Fraction) -> Chord | None:
+        """The chord that a note at a beat goes on to: the next one where that begins by `onward`.
+
+        It is the same whether the part that leads has come to it yet or not.
+        """
+        coming = self.harmonies.after(beat)
+        if coming is None and self.leader is not None:
+            coming = self.leader.next_chord()
+        if coming is not None and coming.beat <= onward:
+            return coming.value
+        return self.harmonies.at(beat)
 
     def bar(self, beat: Fraction) -> Bar:
         """What is decided for the bar of a beat."""
@@ -310,6 +324,8 @@ class Part:
         self._held: tuple[Symbol, Harmony, float] | None = None  # the chord it handed out last
         self._sounds = False  # whether it sounds rather than rests
         self._turned = self.cursor  # up to here its chords have followed the conductor
+        self._into: Chord | None = None  # while a note of the chord to come is thought of
+        self._onward = self.cursor  # where what is laid out ends, and the next begins
         self._on_grid: Fraction | None = None  # the cursor, where it is known to be on the grid
         self._starts = 0
         self._ended = False
@@ -691,6 +707,7 @@ class Part:
             if why:
                 symbol = symbol._replace(origin=Because(why))
         velocity = hit.velocity
+        self._onward = beat + length
         tones = tuple(
             [
                 Tone(pitch, velocity, None, 0, isinstance(atom, Drum), spelling)
@@ -772,10 +789,12 @@ class Part:
             self._last_voicing = voice(chord, self._last_voicing, low, high, spec.voices)
             names = _spellings(chord)
             return tuple((midi, names.get(midi % 12, "")) for midi in self._last_voicing)
+        leans = False
         if isinstance(atom, Absolute):
             midi, spelling = atom
         elif isinstance(atom, Degree):
             midi, spelling = self._degree(self._lifted(atom, beat), self._scale(beat))
+            leans = self._leans(midi, beat)
         elif isinstance(atom, Approach):
             led = self._approach(atom, beat)
             return () if led is None else ((led, ""),)
@@ -783,7 +802,7 @@ class Part:
             midi, spelling = self._colour(atom, beat)
         else:
             midi, spelling = self._chord_tone(atom, beat)
-        placed = self._placed(midi + 12 * (spec.octave - 4), beat)
+        placed = self._placed(midi + 12 * (spec.octave - 4), beat, leans)
         return ((placed, spelling if (placed - midi) % 12 == 0 else ""),)
 
     def _lifted(self, degree: Degree, beat: Fraction) -> Degree:
@@ -846,21 +865,23 @@ class Part:
 
     def _approach(self, atom: Approach, beat: Fraction) -> int | None:
         """The tone beside the note that comes next; None where none comes, or a drum or chord."""
-        found = self._foresee(_leads_on, self.cursor + FORESIGHT)
+        found = self._foresee(_leads_on, self._onward + FORESIGHT, self._onward)
         if found is None:
             return None
         at, emission = found
-        kept = self._last_pitch
+        kept = self._last_pitch, self._fitting
+        self._into = self.setting.chord_to(beat, at)
         target = self._pitches(emission.hit.atoms[0], at, None)
-        self._last_pitch = kept
+        self._into = None
+        self._last_pitch, self._fitting = kept
         if not target:
             return None
         key = self._scale(beat)
-        self._last_pitch = approach(target[0][0], kept, key, atom.step, atom.side)
+        self._last_pitch = approach(target[0][0], kept[0], key, atom.step, atom.side)
         return self._last_pitch
 
     def _colour(self, atom: Colour, beat: Fraction) -> tuple[int, str]:
-        key, chord = self._scale(beat), self.setting.harmonies.at(beat)
+        key, chord = self._scale(beat), self._around(beat)
         if chord is None:
             return self._degree(Degree(2, 0, atom.octave), key)
         found, root = colours(chord, key), chord.root.semitone
@@ -870,6 +891,10 @@ class Part:
             return near + 12 * atom.octave, ""
         note = found[(max(atom.number, 1) - 1) % len(found)]
         return 60 + root + (note - root) % 12 + 12 * atom.octave, ""
+
+    def _around(self, beat: Fraction) -> Chord | None:
+        """The chord that tones at a beat are of."""
+        return self._into or self.setting.harmonies.at(beat)
 
     def _scale(self, beat: Fraction) -> Key:
         return self.setting.conductor.scale(self.setting.bar(beat), beat)
@@ -899,7 +924,7 @@ class Part:
 
     def _chord_tone(self, tone: ChordTone, beat: Fraction) -> tuple[int, str]:
         key = self._scale(beat)
-        chord = self.setting.harmonies.at(beat)
+        chord = self._around(beat)
         if chord is None:
             return self._degree(Degree(tone.number, 0, tone.octave), key)
         root = chord.root.semitone
@@ -910,10 +935,35 @@ class Part:
         midi = 60 + root + above + 12 * (tone.octave + (tone.number > 7))
         return midi, _spellings(chord).get(midi % 12, "")
 
-    def _placed(self, midi: int, beat: Fraction) -> int:
+    def _leans(self, midi: int, beat: Fraction) -> bool:
+        """Whether a note on a strong place may lean on the one that it goes on to.
+
+        As an appoggiatura does: a note of the key, a quarter note long at most, that moves by step
+        into a tone of the chord. The more dissonance a mood asks for, the more of them do.
+        """
+        setting, onward = self.setting, self._onward
+        if self.spec.fit != "chord" or not 0 < onward - beat <= 1:
+            return False
+        ground = setting.ground(beat)
+        if ground.weight < STRONG:
+            return False
+        bar = setting.bar(beat)
+        if noise(setting.seed, place(beat)) >= LEANING + bar.cues.dissonance:
+            return False
+        found = self._foresee(lambda emission: True, onward + _TICK, onward)
+        if found is None or found[0] != onward or setting.ground(onward).weight >= STRONG:
+            return False
+        atoms, chord = found[1].hit.atoms, setting.chord_to(beat, onward)
+        if len(atoms) != 1 or not isinstance(atoms[0], Degree) or chord is None:
+            return False
+        to, _ = self._degree(self._lifted(atoms[0], onward), self._scale(onward))
+        near = abs(to - midi) in (1, 2) and to % 12 in chord.pitch_classes
+        return near and midi % 12 in self._scale(beat).pitch_classes
+
+    def _placed(self, midi: int, beat: Fraction, leans: bool = False) -> int:
         spec = self.spec
         if spec.fit:
-            wanted, midi = midi, self._fitted(midi, beat)
+            wanted, midi = midi, midi if leans else self._fitted(midi, beat)
             self._fitting = wanted, midi
         if spec.nearest and self._last_pitch is not None:
             midi += 12 * round((self._last_pitch - midi) / 12)
@@ -924,7 +974,7 @@ class Part:
     def _fitted(self, midi: int, beat: Fraction) -> int:
         key = self._scale(beat)
         if self.spec.fit == "chord":
-            chord = self.setting.harmonies.at(beat)
+            chord = self._around(beat)
             if chord is not None:
                 if self.setting.ground(beat).weight >= STRONG:
                     return self._in_chord(midi, chord)
@@ -1056,21 +1106,28 @@ def beneath(low: int, high: int, fall: int, room: int = 12) -> tuple[int, int]:
 class _Outer:
     """Has melodies that fit (`fit`) take another tone rather than go in parallel with the bass.
 
-    Each note is judged by what was begun before it and at its beat, so nothing depends on how
-    far ahead anything is planned. A part that its layer or section leaves out is not heard; one
-    that is muted is, for its fader may come up at any time. The bass is whoever has that role
-    or, where nobody who has it plays, the lowest of those who accompany.
+    Each note is judged by what was begun before it and at its beat, of parts that are asked in
+    its own round or an earlier one, so nothing depends on how far ahead anything is planned. A
+    part that its layer or section leaves out is not heard; one that is muted is, for its fader
+    may come up at any time. The bass is whoever has that role or, where nobody who has it plays,
+    the lowest of those who accompany.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self._bass = Voice()
+    def __init__(self, rounds: Sequence[Sequence[Part]]) -> None:
+        parts = [part for together in rounds for part in together]
+        self._bass = [Voice() for _ in rounds]  # as far as each round knows it
         self._basses = frozenset(part.spec.name for part in parts if part.spec.role == "bass")
         self._high = {part.spec.name: Voice() for part in parts if part.spec.role in MELODIC}
         # Of tune and solo the one on top is the melody, wherever it came from.
-        self._tops = [self._high[part.spec.name] for part in parts if part.spec.role in TOPMOST]
+        self._tops: list[list[Voice]] = []
+        known: list[Voice] = []
+        for together in rounds:
+            tops = [part.spec.name for part in together if part.spec.role in TOPMOST]
+            known = [*known, *(self._high[name] for name in tops)]
+            self._tops.append(known)
 
-    def lead(self, laid: list[tuple[Part, list[Step]]]) -> None:
-        """Hear the next steps of parts, all up to the same beat, and change those that must."""
+    def lead(self, laid: list[tuple[Part, list[Step]]], turn: int) -> None:
+        """Hear the next steps of a round, all up to the same beat, and change those that must."""
         if not self._high:
             return
         low: list[tuple[int, int, int]] = []
@@ -1090,25 +1147,29 @@ class _Outer:
                     pitch = min([tone.pitch for tone in step.tones])
                     low.append((at, pitch, at + place(step.length)))
         for at, pitch, until in sorted(low):
-            self._bass.deepen(at, pitch, until)
+            for bass in self._bass[turn:]:
+                bass.deepen(at, pitch, until)
         for at, nth, index in sorted(high):
-            self._rise(*laid[nth], index, at)
+            self._rise(*laid[nth], index, at, turn)
 
-    def _rise(self, part: Part, steps: list[Step], index: int, at: int) -> None:
+    def _rise(self, part: Part, steps: list[Step], index: int, at: int, turn: int) -> None:
         """Follow a melody by a step, with another pitch where it must have one."""
         step, voice = steps[index], self._high[part.spec.name]
         pitches = [tone.pitch for tone in step.tones]
         pitch = max(pitches)
         if part.spec.fit:
-            changed = self._changed(part, voice, at, step.beat, pitch)
+            changed = self._changed(part, voice, at, step.beat, pitch, turn)
             if changed != pitch:
                 steps[index] = part.retuned(step, pitches.index(pitch), changed)
                 pitch = changed
         voice.begin(at, pitch)
 
-    def _changed(self, part: Part, voice: Voice, at: int, beat: Fraction, pitch: int) -> int:
+    def _changed(
+        self, part: Part, voice: Voice, at: int, beat: Fraction, pitch: int, turn: int
+    ) -> int:
         """The pitch that a melody has instead, or the same."""
-        before, after = self._bass.before(at), self._bass.begun(at)
+        bass = self._bass[turn]
+        before, after = bass.before(at), bass.begun(at)
         here = before if after is None else after
         if here is None:
             return pitch
@@ -1121,7 +1182,7 @@ class _Outer:
         own = voice.before(at)
         befores = [] if own is None else [own]
         if part.spec.role in TOPMOST:
-            others = (each.before(at) for each in self._tops if each is not voice)
+            others = (each.before(at) for each in self._tops[turn] if each is not voice)
             befores += [last for last in others if last is not None]
         if raised == pitch and not (
             low and any(parallel(Move(each, pitch), low) for each in befores)
@@ -1143,6 +1204,7 @@ class Agenda:
         leader = next((part for part in parts if part.has_chords), None)
         if leader is not None:
             leader.leads = True
+            leader.setting.leader = leader
         waiting = sorted(parts, key=lambda part: part is not leader)
         self._rounds: list[list[Part]] = []
         while waiting:
@@ -1151,7 +1213,7 @@ class Agenda:
             self._rounds.append(free or waiting[:1])  # parts in a ring hear each other late
             waiting = [part for part in waiting if part not in self._rounds[-1]]
         self.parts = [part for together in self._rounds for part in together]
-        self._outer = _Outer(self.parts)
+        self._outer = _Outer(self._rounds)
         self._listeners = {
             part.spec.name: [other for other in parts if part.spec.name in other.spec.listens]
             for part in parts
@@ -1162,13 +1224,13 @@ class Agenda:
         """Every step that begins before `until` and was not handed out before, part by part."""
         planned: list[tuple[Part, Step]] = []
         troubles: list[Trouble] = []
-        for together in self._rounds:
+        for turn, together in enumerate(self._rounds):
             laid = []
             for part in together:
                 steps, wrong = part.plan(until)
                 laid.append((part, steps))
                 troubles += wrong
-            self._outer.lead(laid)
+            self._outer.lead(laid, turn)
             for part, steps in laid:
                 planned += [(part, step) for step in steps]
                 for listener in self._listeners[part.spec.name]:

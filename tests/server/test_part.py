@@ -125,6 +125,7 @@ def test_the_steps_do_not_depend_on_how_the_asking_is_divided(chunks: list[Fract
         row("solo", "c1 c3 Rest c5", chance=True, grid=F(1, 2), fit="chord", role="lead"),
         row("low", "1 2 3 4", chance=True, grid=F(1), octave=2, role="bass", listens=("tones",)),
         row("late", "c5 1 2", chance=True, grid=F(1), fit="key", role="counter", listens=("solo",)),
+        row("walk", "c1 a1 c5 a2", chance=True, grid=F(1), octave=2, role="comp"),
     ]
 
     def lay(asks: list[Fraction]) -> list[list[Any]]:
@@ -313,6 +314,37 @@ def test_the_root_in_the_bass_is_what_the_chord_stands_on() -> None:
     assert [pitch % 12 for _, pitch in found["low"]] == [9, 0, 0, 7, 5, 2]
     plain = sung(row("tune", "c1", grid=F(4), role="comp"), chords, until=12)
     assert [pitch % 12 for _, pitch in plain["tune"]] == [5, 0, 7]
+
+
+@pytest.mark.parametrize("stride", [F(1, 2), F(1), F(16)])
+def test_an_approach_leads_into_the_chord_that_comes(stride: Fraction) -> None:
+    setting = ground()
+    specs = [
+        row("pad", "n1 n4 n57/n1 n6", grid=F(4)),
+        row("low", "c1:1/2. a1:1/4", grid=None, octave=2, role="bass"),
+    ]
+    agenda = Agenda([Part(spec, setting, count(1).__next__) for spec in specs])
+    found = [
+        step.tones[0].pitch
+        for n in range(1, int(64 / stride) + 1)
+        for each, step in agenda.plan(n * stride)[0]
+        if each.spec.name == "low"
+    ]
+    into = list(zip(found[1::2], found[2::2], strict=False))
+    assert len(into) == 15
+    assert all(abs(to - approach) == 1 for approach, to in into)
+
+
+def test_a_note_on_a_strong_place_may_lean_on_a_chord_tone_a_step_away() -> None:
+    found = sung(
+        row("tune", "4 3 6 5 2 1 7 1'", grid=F(1), fit="chord", role="melody"),
+        row("pad", "I", grid=F(4)),
+        until=256,
+    )["tune"]
+    strong = [(pitch, to) for (beat, pitch), (_, to) in pairwise(found) if beat % 2 == 0]
+    leaning = [(pitch, to) for pitch, to in strong if pitch % 12 not in {0, 4, 7}]
+    assert 0.1 < len(leaning) / len(strong) < 0.6
+    assert all(abs(pitch - to) in (1, 2) and to % 12 in {0, 4, 7} for pitch, to in leaning)
 
 
 # Registers ------------------------------------------------------------------------------
