@@ -250,7 +250,9 @@ def tangle(seed: int, rng: Random, meter: str | tuple[str, ...], key: str) -> Tr
     if rng.random() < 0.2:
         player.changes.cancel()
     last = max((r.beat for _, r in asked.values() if r.state in ("armed", "done")), default=F0)
-    stage.go_to(max(last, player.now_beat) + 8)
+    last = max(last, player.now_beat) + 8
+    while player.now_beat < last:  # tempi that are still to come move it in time
+        stage.go_to(last)
     marks = [each for each in stage.entries if isinstance(each, Marked)]
     struck = sorted(each.moment.beat for each in marks if each.kind == "stinger")
     due = sorted(r.beat for kind, r in asked.values() if kind == "stinger" and r.state == "done")
