@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.rigs.need import need as needed
+
+# How long an example takes says something about the machine, and nothing about the law.
+settings.register_profile("componium", deadline=None)
+settings.load_profile("componium")
 
 
 @pytest.fixture
