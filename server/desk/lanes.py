@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from .desk import Desk, Source
+from .limits import Bucket
 from .packet import Message
 from .tree import Node, Value
 
@@ -108,3 +110,48 @@ class Lanes:
             if enough():
                 break
         return bool(self._urgent or self._rest)
+
+
+class Paced:
+    """Lanes of one client, who gets so many commands a second done and no more.
+
+    rate: commands a second.  now: monotonic nanoseconds.
+    Law: where more come, stop and panic are done at once all the same.
+    """
+
+    def __init__(self, desk: Desk, rate: int, now: Callable[[], int]) -> None:
+        self._desk, self._rate, self._now = desk, rate, now
+        self._lanes, self._bucket = Lanes(desk), Bucket(rate, now())
+        self._again: asyncio.TimerHandle | None = None
+
+    def enter(self, messages: list[Message], source: Source) -> None:
+        """Have commands done: now, or, where they come too fast, one by one."""
+        desk = self._desk
+        if not self._lanes.put(messages, source):
+            for message in messages:
+                desk.answer(source, message.address, "refused", reason="too many commands wait")
+        if self._bucket.take(self._now(), max(len(messages), 1)) and self._again is None:
+            self._lanes.work(lambda: False)
+        else:
+            for message in messages:
+                node = desk.known(message.address)
+                if node is not None and node.urgent:
+                    self._lanes.work(lambda: True)  # the urgent ones go first
+            self._later()
+
+    def close(self) -> None:
+        """Do no more of what waits."""
+        if self._again is not None:
+            self._again.cancel()
+
+    def _later(self) -> None:
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(1 / self._rate, self._work)
+
+    def _work(self) -> None:
+        self._again = None
+        left = len(self._lanes) > 0
+        while left and self._bucket.take(self._now()):
+            left = self._lanes.work(lambda: True)
+        if left:
+            self._later()

@@ -29,7 +29,7 @@ from server.encode import osc_message
 from .desk import Source
 from .feed import RATE, WORDS, Feed, Outbox, compact
 from .keys import Keys
-from .lanes import Lanes
+from .lanes import Paced
 from .limits import Bucket
 from .osc import owner_of
 from .packet import ADDRESS, ARGUMENTS, ELEMENTS, TEXT, Message, Rejected, decode
@@ -155,9 +155,8 @@ class Client:
         self._ready = asyncio.Event()
         self.outbox = Outbox(door.now, self._ready.set)
         self.listener = door.feed.join(self.outbox)
-        self._lanes, self._bucket = Lanes(door.desk), Bucket(COMMANDS, door.now())
+        self._paced = Paced(door.desk, COMMANDS, door.now)
         self._asks = Bucket(COMMANDS, time.monotonic_ns())
-        self._again: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.heard_at = self._pinged_at = self._loop.time()
 
@@ -273,7 +272,7 @@ class Client:
         def answer(address: str, values: tuple[Value, ...]) -> None:
             self.say(receipt(values) | known)
 
-        self._enter(messages, Source(self.name, self.role, answer))
+        self._paced.enter(messages, Source(self.name, self.role, answer))
 
     def _packet(self, data: bytes) -> None:
         messages = decode(data)
@@ -284,34 +283,7 @@ class Client:
         def answer(address: str, values: tuple[Value, ...]) -> None:
             self.outbox.put(osc_message(address, *values))
 
-        self._enter(messages, Source(self.name, self.role, answer))
-
-    def _enter(self, messages: list[Message], source: Source) -> None:
-        """Have commands done: now, or, where they come too fast, one by one."""
-        desk = self._door.desk
-        if not self._lanes.put(messages, source):
-            for message in messages:
-                desk.answer(source, message.address, "refused", reason="too many commands wait")
-        if self._bucket.take(self._door.now(), max(len(messages), 1)) and self._again is None:
-            self._lanes.work(lambda: False)
-        else:
-            for message in messages:
-                node = desk.known(message.address)
-                if node is not None and node.urgent:
-                    self._lanes.work(lambda: True)  # the urgent ones go first
-            self._later()
-
-    def _later(self) -> None:
-        if self._again is None:
-            self._again = self._loop.call_later(1 / COMMANDS, self._work)
-
-    def _work(self) -> None:
-        self._again = None
-        left = len(self._lanes) > 0
-        while left and self._bucket.take(self._door.now()):
-            left = self._lanes.work(lambda: True)
-        if left:
-            self._later()
+        self._paced.enter(messages, Source(self.name, self.role, answer))
 
     def _refuse(self, why: str) -> None:
         self.say({"error": why})
@@ -320,8 +292,7 @@ class Client:
         """It has gone."""
         self._door.feed.leave(self.listener)
         self.outbox.closed = True
-        if self._again is not None:
-            self._again.cancel()
+        self._paced.close()
 
 
 class Web:
@@ -378,7 +349,7 @@ class Web:
         loop = asyncio.get_running_loop()
         tended = loop.time()
         while True:
-            await asyncio.sleep(1 / RATE if self.clients else TEND)
+            await asyncio.sleep(1 / RATE if self.feed.listeners else TEND)
             try:
                 self.feed.look()
             except Exception as error:

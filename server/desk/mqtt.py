@@ -1,0 +1,216 @@
+"""MQTT: for installations, lights and dashboards; `docs/mqtt.md` tells all.
+
+A broker that is missing, frozen or slow costs the music nothing: names are looked up and
+connections made on another thread, and what waits for it is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import ssl
+from collections.abc import Callable
+from random import Random
+
+from aiomqtt import Client, Message, Will
+
+from engines.base import Mistake
+
+from .broker import STATUS, Broker, Mailbox, address_of, filters, pause, read_payload
+from .desk import PREFIX, Source
+from .feed import RATE, Feed
+from .lanes import Paced
+from .packet import Message as Order
+from .query import value_of
+from .tree import Value
+
+PATIENCE = 5  # s for a broker to answer; half of what passes until a frozen one is let go of
+COMMANDS = 200  # a second
+LEAVING = 0.4  # s for saying good-bye
+HEARS = ("state", "beats", "marks")
+KEPT = (f"{PREFIX}/transport", f"{PREFIX}/chord")  # of what cannot be set, what is a state
+
+_SILENT = logging.getLogger("componium.mqtt")  # what brokers do is told in the journal
+_SILENT.disabled = True
+
+
+class Mqtt:
+    """A connection to one broker, made again whenever it is lost, until `close`.
+
+    looks: whether it has to look for changes of state by itself, as nobody else does.
+    tell: says what became of the connection.  connected: whether it stands and commands are heard.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        broker: Broker,
+        looks: bool,
+        tell: Callable[[str], None],
+        rng: Random | None = None,
+        now: Callable[[], int] | None = None,
+    ) -> None:
+        self._feed, self._broker, self._looks, self._say = feed, broker, looks, tell
+        self._rng, clock = rng or Random(), now or feed.player.clock.now
+        self._ready = asyncio.Event()
+        self.box = Mailbox(broker, self._readable, clock, self._ready.set)
+        self._paced = Paced(feed.desk, COMMANDS, clock)
+        #: The same for every connection: a broker then knows that an older one is over, and does
+        #: not tell our last will after we have come back.
+        self._identity = f"componium-{broker.name}-{secrets.token_hex(4)}"[-64:]
+        self._context = ssl.create_default_context(cafile=broker.ca) if broker.tls else None
+        self._client: Client | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lost = False
+        self.connected = False
+
+    def open(self) -> None:
+        """Begin to connect; returns at once."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Say that we are offline, if the broker takes it within 0.4 s, and go."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(LEAVING):
+                if self.connected and self._client is not None:
+                    topic = self._broker.base + STATUS
+                    await self._client.publish(topic, "offline", qos=1, retain=True)
+        self._paced.close()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                async with asyncio.timeout(LEAVING):
+                    await self._task
+
+    async def _run(self) -> None:
+        tries = 0
+        while True:
+            try:
+                async with self._made() as client:
+                    await self._converse(client)
+            except Exception as error:  # of a library or a network; only the music must go on
+                if self.connected:
+                    tries = 0
+                self._part(error)
+            await asyncio.sleep(pause(tries, self._rng))
+            tries += 1
+
+    def _made(self) -> Client:
+        broker, take = self._broker, self._take
+
+        class Inbox(asyncio.Queue[Message]):
+            """Hands on what comes at once, without a task for each."""
+
+            def put_nowait(self, item: Message) -> None:
+                take(item)
+
+        return Client(
+            broker.host,
+            broker.port,
+            username=broker.user or None,
+            password=broker.password or None,
+            identifier=self._identity,
+            will=Will(broker.base + STATUS, "offline", qos=1, retain=True),
+            queue_type=Inbox,
+            tls_context=self._context,
+            timeout=PATIENCE,
+            keepalive=PATIENCE,
+            logger=_SILENT,
+        )
+
+    async def _converse(self, client: Client) -> None:
+        """Everything from the connection to its end, which is an error."""
+        feed, base = self._feed, self._broker.base
+        await client.subscribe([(each, 1) for each in (*filters(base), base + STATUS)])
+        await client.publish(base + STATUS, "online", qos=1, retain=True)
+        listener = feed.join(self.box)
+        feed.hear(listener, (*HEARS, "notes") if self._broker.notes else HEARS, "control")
+        self.box.begin(self._readable())
+        self._client, self.connected = client, True
+        if self._lost:
+            self._lost = False
+            self._say(f"{self._broker.shown} is there again")
+        jobs = [self._write(client), self._read(client), *([self._look()] if self._looks else [])]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            feed.leave(listener)
+            self._client = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _part(self, error: BaseException) -> None:
+        self.connected = False
+        if not self._lost:
+            self._lost = True
+            self._say(f"{self._broker.shown}: {error}; trying again, the music does not wait")
+
+    async def _write(self, client: Client) -> None:
+        while True:
+            letter = self.box.next()
+            if letter is None:
+                self._ready.clear()
+                await self._ready.wait()
+            else:
+                await client.publish(*letter)
+
+    async def _read(self, client: Client) -> None:
+        async for _ in client.messages:  # nothing comes this way but the end of the connection
+            pass
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(1 / RATE)
+            self._feed.look()
+
+    def _readable(self) -> dict[str, tuple[Value, ...]]:
+        """Every address that has a state now, and which."""
+        nodes, readings = self._feed.desk.tree.nodes, self._feed.query.readings
+        values = {address: value_of(node) for address, node in nodes.items()}
+        values |= {each: readings[each].value() for each in KEPT}
+        return {address: value for address, value in values.items() if value}
+
+    # Commands ---------------------------------------------------------------------------
+
+    def _take(self, message: Message) -> None:
+        """Hear what a broker sends. Never raises: that would end the connection."""
+        try:
+            self._hear(str(message.topic), message.payload, bool(message.retain))
+        except Exception as error:
+            self._feed.desk.complaints.add("mqtt", f"a message went wrong: {error!r}")
+
+    def _hear(self, topic: str, payload: object, retained: bool) -> None:
+        base, desk = self._broker.base, self._feed.desk
+        if topic == base + STATUS:
+            if payload == b"offline" and not retained:  # the will of a connection long lost
+                self.box.send(STATUS, "online", qos=1, retain=True)
+            return
+        address = address_of(base, topic)
+        if not address:
+            return
+        if retained:
+            desk.complaints.add(
+                "retained commands",
+                f"mqtt: {topic} is retained and was not done; commands must not be: publish them "
+                "without retain, and an empty retained one to be rid of this",
+            )
+            return
+        data = payload if isinstance(payload, bytes) else b""
+        identity: Value | None = None
+
+        def answer(_: str, values: tuple[Value, ...]) -> None:
+            self.box.receipt(values, identity)
+
+        source = Source(f"mqtt {self._broker.name}", "control", answer)
+        try:
+            args, identity = read_payload(data, desk.known(address))
+        except Mistake as mistake:
+            desk.answer(source, address, "refused", reason=str(mistake))
+            return
+        self._paced.enter([Order(address, args)], source)
