@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from engines.base import Mistake
 
 if TYPE_CHECKING:
+    from .desk.broker import Broker
     from .journal import Entry
     from .lines import Printer
     from .recorder import Recorder
     from .scene import Scene
+    from .settings import Settings
     from .stage import Wish
 
 DEFAULT_SCENE = "default"
@@ -101,11 +103,50 @@ def version() -> str:
 
 @app.callback()
 def componium(
+    context: typer.Context,
     shown: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Settings, instead of the usual file."),
+    ] = None,
 ) -> None:
     """The options before a command."""
+    context.obj = config
+    if context.invoked_subcommand == "play":
+        settings = _settings(context, config)
+        context.default_map = {"play": settings.play}
+        context.obj = settings.mqtt
+
+
+def _settings(context: typer.Context, config: Path | None) -> Settings:
+    """What the file of settings says for `play`. Errors: Mistake."""
+    from .settings import CONFIG, config_file, read_settings
+
+    play = cast(Any, context.command).commands["play"]
+    inner = type(context)(play, parent=context)
+
+    def reads(option: Any) -> Callable[[Any], Any]:
+        def read(value: Any) -> Any:
+            several = isinstance(value, list)
+            if several and not option.multiple:
+                raise Mistake(option.name, f"expected one value, got {value!r}")
+            if option.multiple and not several:
+                value = [value]
+            try:
+                option.process_value(inner, value)
+            except typer.BadParameter as error:
+                raise Mistake(option.name, error.message) from None
+            except (TypeError, ValueError):
+                raise Mistake(option.name, f"cannot be {value!r}") from None
+            return value
+
+        return read
+
+    known = {option.name: reads(option) for option in play.params}
+    asked = config is not None or bool(os.environ.get(CONFIG))
+    return read_settings(config or config_file(), known, asked)
 
 
 # play ---------------------------------------------------------------------------------------
@@ -113,6 +154,7 @@ def componium(
 
 @app.command()
 def play(
+    context: typer.Context,
     scene: Annotated[
         str,
         typer.Argument(metavar="SCENE", help="A scene file, or a shipped scene's or style's name."),
@@ -202,6 +244,13 @@ def play(
             metavar="FILE.toml", help="The file that /componium/theme/save adds themes to."
         ),
     ] = None,
+    mqtt: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST[:PORT][/ID]",
+            help="Tell an MQTT broker, and obey it; mqtt:// before it does without TLS.",
+        ),
+    ] = "",
     horizon_ms: Annotated[
         int, typer.Option(metavar="MS", min=20, max=2000, help="How far to plan ahead.")
     ] = 100,
@@ -233,12 +282,35 @@ def play(
         announce=announce,
         midi_in=tuple(midi_in or ()),
         mappings=mappings,
+        mqtt=_broker(mqtt, context.obj or {}),
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why, wish.midi_in)
     if why and not any(spec.why for spec in chosen.outputs.values()):
         raise Mistake("--why", "no OSC target is there to be told; add --osc HOST:PORT")
     form = "json" if json else "quiet" if quiet else "view" if _drawable() else "lines"
     raise typer.Exit(_perform(chosen, wish, record, form))
+
+
+def _broker(where: str, settings: Mapping[str, Any]) -> Broker | None:
+    """The MQTT broker that option and settings mean; None for none. Errors: Mistake."""
+    from .desk.broker import read_broker, secret_in
+
+    where = where or settings.get("broker", "")
+    if where in ("", "none"):
+        return None
+    import socket
+
+    password = os.environ.get("COMPONIUM_MQTT_PASSWORD", "")
+    file = settings.get("password_file")
+    return read_broker(
+        where,
+        socket.gethostname().partition(".")[0],
+        name=settings.get("id", ""),
+        user=os.environ.get("COMPONIUM_MQTT_USER", "") or settings.get("user", ""),
+        password=password or (secret_in(file) if file else ""),
+        ca=settings.get("ca_file"),
+        notes=settings.get("notes", False),
+    )
 
 
 def _drawable() -> bool:
@@ -649,6 +721,15 @@ def _answer(command: bytes, port: int) -> tuple[str, str, float, str] | None:
         return None
     about, state, bar, reason = messages[0].args
     return str(about), str(state), float(bar), str(reason)
+
+
+@app.command()
+def paths() -> None:
+    """The files and folders that Componium keeps things in."""
+    from .settings import folders
+
+    for name, path in folders().items():
+        print(f"{name:<10} {path}")
 
 
 @app.command()

@@ -40,7 +40,9 @@ from .wire.ears import Ears
 from .wire.link import Link
 
 if TYPE_CHECKING:
+    from .desk.broker import Broker
     from .desk.desk import Desk
+    from .desk.feed import Feed
 
 #: What `play` may wait for its ports to open before the first beat.
 OPENING = 0.5
@@ -65,6 +67,7 @@ class Wish:
     lan: whether both listen to other machines too.  origins: web pages elsewhere that may ask.
     announce: whether the network is told of it.
     midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn has learnt.
+    mqtt: the broker that hears of it all, and may command.
     """
 
     midi: str = ""
@@ -85,6 +88,7 @@ class Wish:
     announce: bool = False
     midi_in: tuple[str, ...] = ()
     mappings: Path | None = None
+    mqtt: Broker | None = None
 
 
 class Stage:
@@ -277,18 +281,21 @@ class Stage:
         desk.midi.later = asyncio.get_running_loop().call_soon
         self.keyboard.claims.append(desk.midi.claim)
         closing.callback(desk.close)
-        if not (wish.control or wish.http):
-            return
-        token = self._token()
+        token = self._token() if wish.control or wish.http else ""
         if wish.control:
             await self._open_osc(desk, token, closing)
+        if not (wish.http or wish.mqtt):
+            return
+        feed = self._feed(desk)
         if wish.http:
             try:
                 await loaded
             except ImportError as error:
                 self._do_without("http", f"{error}; playing without the page", wish.http_insisted)
-                return
-            await self._open_web(desk, token, closing)
+            else:
+                await self._open_web(feed, token, closing)
+        if wish.mqtt is not None:
+            self._open_mqtt(feed, wish.mqtt, closing)
 
     def _token(self) -> str:
         """The token of this user, or one for this time only where it cannot be kept."""
@@ -333,10 +340,9 @@ class Stage:
 
         return asyncio.ensure_future(asyncio.to_thread(load) if self.wish.http else nothing())
 
-    async def _open_web(self, desk: Desk, token: str, closing: contextlib.AsyncExitStack) -> None:
+    def _feed(self, desk: Desk) -> Feed:
+        """What pages, OSCQuery clients and a broker hear."""
         from .desk.feed import Feed
-        from .desk.keys import Keys
-        from .desk.web import Manners, Web, serve
 
         wish = self.wish
         host: dict[str, object] = {"NAME": "Componium", "OSC_TRANSPORT": "UDP"}
@@ -344,7 +350,31 @@ class Stage:
             host["OSC_PORT"] = int(self.health.control.rpartition(":")[2])
         if not wish.lan:
             host["OSC_IP"] = "127.0.0.1"
-        feed = Feed(self.player, desk, self._prompter, host, self._later)
+        return Feed(self.player, desk, self._prompter, host, self._later)
+
+    def _open_mqtt(self, feed: Feed, broker: Broker, closing: contextlib.AsyncExitStack) -> None:
+        """Begin to talk to a broker. Errors: Mistake where that can never be."""
+        try:
+            from .desk.mqtt import Mqtt
+        except ImportError:
+            cure = "needs aiomqtt; do: pip install 'componium[mqtt]'"
+            raise Mistake("--mqtt", cure) from None
+
+        def tell(text: str) -> None:
+            self.journal.enter(Troubled("mqtt", text))
+
+        try:
+            line = Mqtt(feed, broker, not self.health.page, tell)
+        except OSError as error:  # ssl's own among them
+            raise Mistake("mqtt", f"{broker.ca}: no certificates to trust: {error}") from None
+        line.open()
+        closing.push_async_callback(line.close)
+
+    async def _open_web(self, feed: Feed, token: str, closing: contextlib.AsyncExitStack) -> None:
+        from .desk.keys import Keys
+        from .desk.web import Manners, Web, serve
+
+        wish = self.wish
         names = (socket.gethostname(), f"{socket.gethostname()}.local") if wish.lan else ()
         door = Web(feed, Keys(token), Manners(names, wish.origins, wish.lan))
         try:

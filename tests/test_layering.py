@@ -146,6 +146,8 @@ MAY: dict[str, set[str]] = {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
         *("server.prompter", "server.scene", "server.wire.protocol"),
     },
+    "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
+    "server.settings": {"engines.base", "server.table", "platformdirs"},
     "server.desk.announce": {"engines.base", "zeroconf"},
     "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
     "server.desk.web": {"engines.base", "server.desk", "server.encode", "aiohttp"},

@@ -20,6 +20,7 @@ BENCHES = {
     "fuzz": ("fuzz", "mutated OSC datagrams"),
     "landing": ("landing", "transitions in virtual time: each on its tick, nothing old after it"),
     "web": ("web", "pages: command latency, note timing beside them, a hundred that do not read"),
+    "mqtt": ("mqtt", "from a command at a broker to its receipt"),
     "soak": ("soak", "a long mix of faults"),
 }
 

@@ -13,7 +13,7 @@ SKIP_NOTHING = "COMPONIUM_SKIP_NOTHING"
 
 def need(program: str, package: str) -> str:
     """The program's path. Where it is missing the test is skipped, or fails under SKIP_NOTHING."""
-    found = shutil.which(program)
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
     if found is not None:
         return found
     lack(f"{program} is missing: apt install {package}")
