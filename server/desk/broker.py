@@ -277,7 +277,7 @@ class Mailbox(Outbox):
         """Answer a command."""
         about = dict(zip(("receipt", "state", "bar", "reason"), values, strict=True))
         more = {} if identity is None else {"id": identity}
-        # An acknowledgement would have the next command wait for ours of it, 40 ms with Nagle's rule.
+        # Acknowledged, it would hold up the next command for up to 40 ms, by Nagle's rule.
         self.send(RECEIPT.removeprefix(PREFIX), compact(about | more))
 
     def put(self, data: str | bytes, rank: int = ALWAYS) -> None:
