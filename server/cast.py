@@ -280,13 +280,16 @@ class Cast:
         sting.part.controls.taste = self.named[sting.name].part.controls.taste
         return sting
 
-    def renew(self, scene: Scene) -> None:
-        """Go on as this scene, which is the same but for some engines: those begin afresh."""
+    def renew(self, scene: Scene, at: Fraction | None = None) -> None:
+        """Go on as this scene, which is the same but for some engines: those begin afresh.
+
+        at: as of `Part.renew`.
+        """
         self.scene = scene
         for playing, spec in zip(self.everyone, scene.ensemble, strict=True):
             old = playing.spec
             if spec.engine is not old.engine or spec.reading is not old.reading:
-                playing.part.renew(spec)
+                playing.part.renew(spec, at)
                 playing.spec = spec
 
     def cut_stings(self, beat: Fraction) -> list[PendingCue]:

@@ -562,14 +562,22 @@ class Part:
         self._onsets.clear()
         self.cursor = beat + -(beat - self._origin) % _SIXTEENTH
 
-    def renew(self, spec: PartSpec) -> None:
+    def renew(self, spec: PartSpec, at: Fraction | None = None) -> None:
         """Go on as this one, which has another engine or reading, from the next symbol on.
 
-        Another engine begins a fresh stream; with the same one the stream goes on.
+        Another engine begins a fresh stream; with the same one the stream goes on.  at: the beat
+        up to which all is planned, where another engine begins, whatever the old one has handed
+        out beyond it, and even if that had ended or failed.
         """
         begins, self.spec = spec.engine is not self.spec.engine, spec
         if begins:
             self._ready.clear()
+            if at is not None:
+                self._onsets.clear()
+                self._failed.clear()
+                self._ended = False
+                enters = self.setting.beat_of_bar(max(spec.enters, self.setting.first))
+                self.cursor = max(at, enters)
             self._begin()
         else:
             self._reader.reread(spec.reading)

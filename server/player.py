@@ -223,6 +223,21 @@ class Player(Moments):
 
         return self.at(when, SCENE, apply, told, lead=lead, ends_scene=not keep)
 
+    def rewrite(self, name: str, scene: Scene, when: str = "bar", told: Told = None) -> Receipt:
+        """A part goes on by other rules, those that it has in this scene; all others play on.
+
+        Of the old rules nothing begins after that moment; what sounds ends when it would have.
+        """
+        self.part(name)
+
+        def apply(beat: Fraction) -> None:
+            cast = self.cast_at(beat)
+            if cast.scene.name != scene.name or cast.scene.style != scene.style:
+                raise Mistake("rules", f"by then {cast.scene.name} plays; these are {scene.name}'s")
+            cast.renew(cast.scene.having(name, scene), beat)
+
+        return self.at(when, ("part", name, "rules"), apply, told, unplanned=True)
+
     def _rule(self, cast: Cast, scene: Scene, beat: Fraction) -> Rule | None:
         """How a cast is to lead over into a scene; None where it is only read again."""
         old, conductor = cast.scene, cast.setting.conductor

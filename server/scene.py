@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from engines.base import LIVE, Engine, Mistake, Structured
@@ -31,7 +32,7 @@ from .part import PartSpec, Shade
 from .reading import Drum, Reading, Word
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
-from .table import Elsewhere, Table, Text, in_file, plainly, read, shown
+from .table import Elsewhere, Place, Table, Text, in_file, plainly, read, shown
 from .themes import NO_THEMES, Themes
 from .workshop import UNMADE, check_live, engine_class, make_engine, theme_fields
 
@@ -41,12 +42,23 @@ CUTOFF = 74  # the controller of General MIDI 2 for brightness
 DRUMS = 10  # the channel of General MIDI's drums
 BARS, MOST_BARS = 32, 100_000
 LONGEST_FORM = 10_000  # bars that a form may have to say how long the scene is
+_WRITTEN = ("rules", "text")  # keys that hold the text of a part's music
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 
 
 def shipped_scenes() -> dict[str, Path]:
     """Every shipped scene by its name."""
     return shipped("scenes")
+
+
+class Sheet(NamedTuple):
+    """What a scene was read from, as `parse_scene` was given it: it can be read otherwise."""
+
+    text: str
+    base: Path
+    style: str
+    file: str
+    instead: Mapping[Place, str]
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,7 @@ class Scene:
     bars: how long it is where nobody says, as in a rendering.  style: whose ensemble it has.
     themes: the seed's own, which another seed invents anew.  maps: what MIDI controls.
     programs: the scenes that program changes call for, from program 1 on.
+    sheet: what it was read from; None for a scene that was put together otherwise.
     """
 
     name: str
@@ -79,6 +92,7 @@ class Scene:
     maps: tuple[MapSpec, ...] = ()
     programs: tuple[str, ...] = ()
     tempo_asked: bool = False
+    sheet: Sheet | None = None
 
     @property
     def ensemble(self) -> tuple[PartSpec, ...]:
@@ -96,10 +110,55 @@ class Scene:
         new = themes(self.seed)
         return replace(self.changed(lambda part: _with_themes(part, old, new)), themes=themes)
 
+    def rules(self, name: str) -> str:
+        """The text that a part's music is written in, its rules for most; "" where it has none."""
+        return next((str(getattr(p.engine, _key(p))) for p in self._called(name) if _key(p)), "")
+
+    def rewritten(self, name: str, text: str) -> Scene:
+        """The same scene with other rules for a part.
+
+        Errors: Mistakes; lines and columns are those of the text.
+        """
+        found = next(iter(self._called(name)), None)
+        key = "" if found is None else _key(found)
+        if found is None or not key or self.sheet is None:
+            what = "there is no such part" if found is None else f"{found.engine_name} has no rules"
+            raise Mistake(f"parts.{name}", f"{what}; there is nothing to write")
+        base, style, file = self.sheet.base, self.sheet.style, self.sheet.file
+        room = "parts" if found in self.parts else "stingers"
+        instead = {**self.sheet.instead, (room, name, key): text}
+        fresh = parse_scene(self.sheet.text, self.name, base, style, file, instead)
+        old, themes = fresh.themes(fresh.seed), self.themes(self.seed)
+        fresh = fresh.changed(lambda part: _with_themes(part, old, themes))
+        return self.having(name, fresh)
+
+    def having(self, name: str, other: Scene) -> Scene:
+        """The same scene with the music of a part, and its text, as another one has it."""
+        [spec] = other._called(name)
+        scene = self.changed(
+            lambda part: (
+                replace(part, engine=spec.engine, reading=spec.reading)
+                if part.name == name
+                else part
+            )
+        )
+        if self.sheet is None or other.sheet is None:
+            return scene
+        own = {place: text for place, text in other.sheet.instead.items() if place[1] == name}
+        return replace(scene, sheet=self.sheet._replace(instead={**self.sheet.instead, **own}))
+
+    def _called(self, name: str) -> list[PartSpec]:
+        return [part for part in self.ensemble if part.name == name]
+
     def changed(self, change: Callable[[PartSpec], PartSpec]) -> Scene:
         """The same scene with everybody in it changed so."""
         stingers = tuple(replace(each, part=change(each.part)) for each in self.stingers)
         return replace(self, parts=tuple(map(change, self.parts)), stingers=stingers)
+
+
+def _key(part: PartSpec) -> str:
+    """The key under which a part's music is written as a text; "" where it is not."""
+    return next((k for k in _WRITTEN if isinstance(getattr(part.engine, k, None), str)), "")
 
 
 def _with_themes(part: PartSpec, old: tuple[Motif, ...], new: tuple[Motif, ...]) -> PartSpec:
@@ -174,19 +233,31 @@ def load_scene(path: Path, style: str = "") -> Scene:
 
 
 def parse_scene(
-    text: str, name: str = "scene", base: Path | None = None, style: str = "", file: str = ""
+    text: str,
+    name: str = "scene",
+    base: Path | None = None,
+    style: str = "",
+    file: str = "",
+    instead: Mapping[Place, str] = MappingProxyType({}),
 ) -> Scene:
     """Check a scene's text. base: the folder that its tunes are looked for in.  style: see
-    `load_scene`.  file: its name, with which the places of its mistakes begin.
+    `load_scene`.  file: its name, with which the places of its mistakes begin.  instead: as of
+    `table.read`.
 
     Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text, or of the
     style, progression or map that has the mistake.
     """
-    return read(text, lambda top: _scene(top, name, base or Path(), style), file)
+    base = base or Path()
+    made = read(text, lambda top: _scene(top, name, base, style, instead), file, instead)
+    return replace(made, sheet=Sheet(text, base, style, file, instead))
 
 
-def _scene(top: Table, name: str, base: Path, other: str) -> Scene:
+def _scene(top: Table, name: str, base: Path, other: str, instead: Mapping[Place, str]) -> Scene:
     style = _dressed(top, base, other)
+    for (room, part, written), text in instead.items():
+        inner = top.values.get(room)
+        if isinstance(inner, dict) and isinstance(inner.get(part), dict):
+            top.values[room] = {**inner, part: {**inner[part], written: text}}
     title = top.text("title", name)
     tempo = top.number("tempo", 120, SLOWEST, FASTEST)
     meters = top.parsed("meter", parse_meters, parse_meters("4/4"))

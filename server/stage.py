@@ -350,7 +350,7 @@ class Stage:
             host["OSC_PORT"] = int(self.health.control.rpartition(":")[2])
         if not wish.lan:
             host["OSC_IP"] = "127.0.0.1"
-        return Feed(self.player, desk, self._prompter, host, self._later)
+        return Feed(self.player, desk, self._prompter, host, self._later, self.health.told)
 
     def _open_mqtt(self, feed: Feed, broker: Broker, closing: contextlib.AsyncExitStack) -> None:
         """Begin to talk to a broker. Errors: Mistake where that can never be."""

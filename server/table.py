@@ -9,7 +9,8 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from engines.base import Mistake
@@ -18,6 +19,7 @@ MOST_MISTAKES = 100  # that are looked for in one text
 LONGEST = 600  # characters that are told of one mistake
 
 T = TypeVar("T")
+Place = tuple[str, str, str]  # such as ("parts", "melody", "rules")
 
 
 class Text(NamedTuple):
@@ -50,11 +52,17 @@ def parse(text: str) -> dict[str, Any]:
         raise Mistake("", "nested too deeply") from None
 
 
-def read(text: str, make: Callable[[Table], T], name: str = "") -> T:
+def read(
+    text: str,
+    make: Callable[[Table], T],
+    name: str = "",
+    instead: Mapping[Place, str] = MappingProxyType({}),
+) -> T:
     """What `make` reads out of the whole table that a text writes. name: the file's, if any.
 
-    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text, or of the
-    other text that has the mistake.
+    instead: texts that `make` lays over those of the file, by their places.
+    Errors: Mistakes, up to 100 of them; lines and columns are those of the whole text, of the
+    other text that has the mistake, or of the text that stands instead.
     """
     try:
         values = parse(text)
@@ -67,7 +75,7 @@ def read(text: str, make: Callable[[Table], T], name: str = "") -> T:
     except Mistake as mistake:  # enough of them
         wrong.append(mistake)
     if wrong:
-        raise Mistakes(_told(wrong, texts))
+        raise Mistakes(_told(wrong, texts, {".".join(place) for place in instead}))
     return made
 
 
@@ -84,11 +92,16 @@ def at_line(mistake: Mistake, text: str) -> Mistake:
     return Layout(text).found(mistake)[1]
 
 
-def _told(wrong: Sequence[Mistake], texts: Sequence[Text]) -> list[Mistake]:
-    """Each in the text that says most about its place: one after another, in their orders."""
+def _told(wrong: Sequence[Mistake], texts: Sequence[Text], own: Set[str]) -> list[Mistake]:
+    """Each in the text that says most about its place: one after another, in their orders.
+
+    own: places whose lines are those of a text of their own; these come first.
+    """
     layouts = [Layout(each.text) for each in texts]
 
     def told(mistake: Mistake) -> tuple[tuple[int, int], Mistake]:
+        if mistake.place in own:
+            return (-1, mistake.line), mistake
         if isinstance(mistake, Elsewhere):
             return (len(texts), 0), mistake
         known = [

@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
-from .health import Health
+from .health import Health, lost, quantile
 from .journal import (
     Entry,
     Felt,
@@ -303,20 +303,9 @@ class View:
             out.append((f"   {kind}: late by {middle} µs, 99 % within {most} µs", DIM))
             if stats["worst"] > 2_000_000:
                 out.append((f", just now {stats['worst'] / 1e6:.0f} ms", WARN))
-            lost = sum(stats.get(word, 0) for word in ("late", "thinned", "refused"))
-            if lost:
-                out.append((f", {lost} not sent", WARN))
+            if unsent := lost(stats):
+                out.append((f", {unsent} not sent", WARN))
         return out
-
-
-def quantile(counts: list[int], share: float) -> int:
-    """The bound, in µs, below which so large a share lies; counts are by 10, 20, 40, … µs."""
-    wanted, seen = share * sum(counts), 0
-    for number, count in enumerate(counts):
-        seen += count
-        if seen >= wanted:
-            return 10 << number
-    return 10 << len(counts)
 
 
 def last(items: deque[str], room: int) -> str:

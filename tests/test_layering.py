@@ -142,9 +142,12 @@ MAY: dict[str, set[str]] = {
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
         *("engines.performer", "server.keyboard", "server.mapping", "server.changes"),
     },
+    "server.desk.taping": {
+        *("server.desk", "server.journal", "server.lines", "server.player", "server.recorder"),
+    },
     "server.desk.feed": {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
-        *("server.prompter", "server.scene", "server.wire.protocol"),
+        *("server.part", "server.prompter", "server.scene", "server.wire.protocol"),
     },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.settings": {"engines.base", "server.table", "platformdirs"},

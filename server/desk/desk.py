@@ -32,7 +32,20 @@ from .conducting import conducting_nodes
 from .midi import Mappings, MidiControl, midi_nodes
 from .playing import part_by_hand, playing_nodes
 from .sent import is_echo, is_sent
-from .tree import LONGEST, ROLES, Argument, Node, Role, Told, Tree, Value, listed, shown
+from .taping import Taping
+from .tree import (
+    LONGEST,
+    LONGEST_RULES,
+    ROLES,
+    Argument,
+    Node,
+    Role,
+    Told,
+    Tree,
+    Value,
+    listed,
+    shown,
+)
 
 PREFIX = "/componium"
 RECEIPT = PREFIX + "/receipt"
@@ -81,7 +94,8 @@ class _Order(NamedTuple):
 class _Wish(NamedTuple):
     """A scene that somebody wants loaded, and all that is to be done at one moment with it.
 
-    kind: "scene", or "style" for the one that plays in another style.
+    kind: "scene", "style" for the one that plays in another style, or "rules" for the one that
+    plays with other rules for a part; `name` is their text then.
     """
 
     kind: str
@@ -169,6 +183,7 @@ class Desk:
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self.keyboard = keyboard or Keyboard(player)
         self.midi = MidiControl(self, Source, mappings)
+        self.taping = Taping(player)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
         self._last: dict[str, tuple[list[tuple[str, tuple[Value, ...]]], int]] = {}
         self._wish: _Wish | None = None  # the newest
@@ -193,6 +208,8 @@ class Desk:
         if scene is not None:
             for part in scene.ensemble:
                 yield from self.part_nodes(part.name)
+                if scene.rules(part.name):
+                    yield self.rules_node(part.name)
                 if isinstance(part.engine, Playable):
                     yield from part_by_hand(player, part.name)
             for control in scene.controls:
@@ -286,6 +303,7 @@ class Desk:
         yield from conducting_nodes(player, moment, self._call_off, self._keep_theme)
         yield from playing_nodes(player, self._keep)
         yield from midi_nodes(self.midi, self.keyboard)
+        yield from self.taping.nodes()
 
     def part_nodes(self, name: str) -> Iterator[Node]:
         """The strip of one part."""
@@ -306,6 +324,27 @@ class Desk:
                 continuous=True,
                 concerns=("part", name, field_name),
             )
+
+    def rules_node(self, name: str) -> Node:
+        """The text in which a part's music is written."""
+        player = self.player
+
+        def act(told: Told, scene: Scene, when: str) -> None:
+            player.rewrite(name, scene, when, told)
+
+        return Node(
+            f"{PREFIX}/part/{osc_name(name)}/rules",
+            "The part goes on by other rules, given as a text, and the other parts play on; of a "
+            "part without rules, by its text. Refused with line and column where they are not "
+            "right. The scene's file stays as it is.",
+            act,
+            (Argument("rules", "s", longest=LONGEST_RULES), moment("bar")),
+            lambda: (player.scene.rules(name) if player.scene is not None else "",),
+            role="edit",
+            loads="rules",
+            bulky=True,
+            concerns=("part", name, "rules"),
+        )
 
     def control_node(self, name: str) -> Node:
         """A live control of the scene, as its engines read it."""
@@ -552,8 +591,9 @@ class Desk:
             while (wish := self._wish) is not None:
                 scene, text, known = None, "", None
                 try:
-                    known = await asyncio.to_thread(self._known, wish.kind)
-                    if wish.name in known:
+                    if wish.kind == "rules":
+                        scene = await asyncio.to_thread(self._rewritten, wish)
+                    elif wish.name in (known := await asyncio.to_thread(self._known, wish.kind)):
                         scene = await asyncio.to_thread(self._fetch, wish)
                     else:
                         there = listed(known)
@@ -567,7 +607,8 @@ class Desk:
                 self._wish = None
                 if scene is None:
                     self._never(wish, "refused", text)
-                    if known is not None and wish.name not in known:  # anybody may ask so, often
+                    # Anybody may ask for what is not there, and who writes mistypes, often.
+                    if wish.kind == "rules" or (known is not None and wish.name not in known):
                         self.complaints.add("refused", plain(text))
                     else:
                         self.player.journal.enter(Troubled("scene", plain(text)))
@@ -591,6 +632,13 @@ class Desk:
             return self.scenes()
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
         return {path.stem: path for path in beside} | shipped("styles")
+
+    def _rewritten(self, wish: _Wish) -> Scene:
+        """The scene that plays, with other rules for a part."""
+        order = next(each for each in wish.orders if each.node.loads)
+        scene = self._playable().rewritten(order.node.concerns[1], wish.name)
+        rehearse(scene)
+        return scene
 
     def _fetch(self, wish: _Wish) -> Scene:
         if wish.kind == "style":

@@ -29,6 +29,7 @@ from server.journal import (
     Turned,
 )
 from server.lines import Spelling, fields
+from server.part import Setting
 from server.player import Player
 from server.prompter import Prompter
 from server.scene import Scene
@@ -42,7 +43,11 @@ ROOM = 256 << 10  # bytes that wait for one listener
 STALE = 2 * 10**9  # ns after which nobody needs to hear of a note any more
 EARLY = 1_000_000  # ns that a timer may be early
 RATE = 30  # changes of state a second, at most
-WORDS = frozenset({"state", "beats", "marks", "notes", "plan", "why", "log", "osc"})
+HEALTH = 10**9  # ns between two words on health
+WORDS = frozenset({"state", "beats", "marks", "notes", "plan", "why", "log", "health", "osc"})
+
+#: Readings that say again what events say.
+_EVENTS = frozenset(f"{PREFIX}/{name}" for name in ("beat", "chord", "cue", "transport"))
 
 # What is left out first where there is no room.
 NOTES, BEATS, MARKS, ALWAYS = range(4)
@@ -167,7 +172,7 @@ class Listener:
 class Feed:
     """Tells listeners what happens on a stage.
 
-    soon: as of `Prompter`.  later: calls a function at a time of the loop, in nanoseconds.
+    health: how wires are, as JSON.  later: calls a function at a time of the loop, in nanoseconds.
     Law: what nobody hears costs nothing but a look at who is there.
     """
 
@@ -178,7 +183,9 @@ class Feed:
         prompter: Prompter,
         host: Mapping[str, Any],
         later: Callable[[int, Callable[[], None]], object],
+        health: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        self._health, self._healthy_at = health, 0
         self.player, self.desk, self.prompter = player, desk, prompter
         self.listeners: dict[Listener, None] = {}
         self._spelling = Spelling()
@@ -256,7 +263,14 @@ class Feed:
         }
 
     def _values(self) -> dict[str, tuple[Value, ...] | None]:
-        return {address: value_of(node) for address, node in self.desk.tree.nodes.items()}
+        nodes, readings = self.desk.tree.nodes.items(), self.query.readings.items()
+        told: dict[str, tuple[Value, ...] | None] = {
+            address: value_of(node) for address, node in nodes if not node.bulky
+        }
+        for address, reading in readings:
+            if address not in _EVENTS:
+                told[address] = reading.value()
+        return told
 
     def _about(self, scene: Scene | None) -> dict[str, Any] | None:
         """A scene as pages show it."""
@@ -268,6 +282,20 @@ class Feed:
             "style": scene.style,
             "seed": scene.seed,
             "key": scene.key.name,
+            "words": {
+                word: [round(mood.valence, 3), round(mood.arousal, 3), round(mood.tension, 3)]
+                for word, mood in scene.conductor.words.items()
+            },
+            "points": [
+                {
+                    **{"x": point.x, "y": point.y, "reach": point.reach},
+                    **{
+                        "strength": point.strength,
+                        "mood": [point.mood.valence, point.mood.arousal],
+                    },
+                }
+                for point in (scene.conductor.field.points if scene.conductor.field else ())
+            ],
             "parts": [
                 {
                     "name": part.name,
@@ -289,6 +317,7 @@ class Feed:
         third time is enough for what changes by itself.
         """
         self._looks += 1
+        self._tell_health()
         if not self.listeners or (self.desk.answers == self._answers and self._looks % 3):
             return
         self._answers = self.desk.answers
@@ -303,6 +332,17 @@ class Feed:
                     seen[address] = self.query.value(address)
                 if seen[address] != before:
                     self._tell_value(listener, address, seen[address])
+
+    def _tell_health(self) -> None:
+        now = self.player.clock.now()
+        if now < self._healthy_at:
+            return
+        self._healthy_at = now + HEALTH
+        hearers = [each for each in self.listeners if "health" in each.hears]
+        if hearers:
+            data = compact({"health": dict(self._health())})
+            for each in hearers:
+                each.outbox.put(data, BEATS)
 
     def _look_at_tree(self) -> None:
         known = self._tree is not None
@@ -393,6 +433,52 @@ class Feed:
             reading("beat", "iif", "The bar, the beat in it (both from 1) and the tempo."),
             reading("chord", "s", "The chord that sounds."),
             reading("cue", "si", "The last place with a name that was passed, and its bar."),
+            *self._of_the_form(),
+        ]
+
+    def _of_the_form(self) -> list[Reading]:
+        """Where the music is in its form, and where its mood is going."""
+
+        def reading(
+            name: str,
+            types: str,
+            about: str,
+            value: Callable[[Setting, Fraction], tuple[Value, ...]],
+        ) -> Reading:
+            def read() -> tuple[Value, ...] | None:
+                setting = self.player.setting
+                return None if setting is None else value(setting, self.player.now_beat)
+
+            return Reading(f"{PREFIX}/{name}", about, types, read)
+
+        def energy(setting: Setting, beat: Fraction) -> tuple[Value, ...]:
+            return (round(setting.bar(beat).energy, 3),)
+
+        def phrase(setting: Setting, beat: Fraction) -> tuple[Value, ...]:
+            bar = setting.bar(beat)
+            return (bar.phrase_bar, bar.phrase_left)
+
+        def section(setting: Setting, beat: Fraction) -> tuple[Value, ...]:
+            bar = setting.bar(beat)
+            return (bar.section_bar, bar.section_left)
+
+        def target(setting: Setting, beat: Fraction) -> tuple[Value, ...]:
+            there = setting.conductor.moods.target
+            place = setting.place(max(there.beat, setting.begin))
+            bar = place.bar + float(place.position / place.meter.length)
+            return (there.mood.valence, there.mood.arousal, round(bar, 3))
+
+        left = "and how many are left of it, this one included."
+        return [
+            reading("energy", "f", "How much is going on, 0 to 1.", energy),
+            reading("phrase", "ii", f"Which bar of its phrase this is, {left}", phrase),
+            reading("section/bar", "ii", f"Which bar of its section this is, {left}", section),
+            reading(
+                "mood/target",
+                "fff",
+                "The mood that it is heading for, and the bar in which that is reached.",
+                target,
+            ),
         ]
 
     def _at(self, entry: Entry) -> float:

@@ -73,7 +73,7 @@ def reference() -> str:
     """Every address that is obeyed or sent, as Markdown."""
     desk = Desk(Player(JumpClock()), lambda path, style: load_scene(Path(path), style))
     nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), *part_by_hand(desk.player, "NAME")]
-    nodes.append(desk.control_node("NAME"))
+    nodes += [desk.rules_node("NAME"), desk.control_node("NAME")]
     obeyed = "".join(map(_row, nodes))
     sent = "".join(
         f"| `/componium{each.address}` | {each.arguments} | {each.when} |\n" for each in SENT

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from engines.base import Mistake
 from server.changes import Receipt
 
+LONGEST_RULES = 32 << 10  # characters of a part's rules
 LONGEST = 500  # characters of the reason in a receipt, or of an answer
 
 Value = bool | int | float | str
@@ -53,6 +54,7 @@ class Argument:
     default: makes the argument optional.
     check: raises Mistake where a text is not one of those that are meant.
     choices: the texts that may be meant now, where they can be counted; only to be shown.
+    longest: characters of a text.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Argument:
     check: Callable[[str], object] | None = None
     clamped: bool = True
     choices: Callable[[], Iterable[str]] | None = None
+    longest: int = 1024
 
     def fits(self, value: object) -> bool:
         """Whether a value is of this kind at all, text or number."""
@@ -79,6 +82,8 @@ class Argument:
         if self.type == "s":
             if not isinstance(value, str):
                 raise self._wrong(value)
+            if len(value) > self.longest:
+                raise Mistake(self.name, f"expected at most {self.longest} characters")
             if self.check is not None:
                 self.check(value)
             return value, ""
@@ -127,10 +132,12 @@ class Node:
     starts: sets the transport going, so a stop that came later takes its place.
     continuous: of many values at once only the last is wanted.
     once: doing it twice is not the same as once, so an immediate repetition is left out.
-    loads: "scene" or "style" where its first argument names one; `act` is handed the scene itself.
+    loads: "scene" or "style" where its first argument names one, "rules" where it is the text of a
+    part's; `act` is handed the scene itself.
     concerns: what it changes, as the player counts what waits for its moment.
     moment: the words for that moment, out of its values.
     later: it tells by itself when it is done, or why it cannot be.
+    bulky: its value is long, and told only to those who ask for it.
     ready: raises Mistake while there is nothing that it could be done to.
     """
 
@@ -144,10 +151,11 @@ class Node:
     starts: bool = False
     continuous: bool = False
     once: bool = False
-    loads: Literal["", "scene", "style"] = ""
+    loads: Literal["", "scene", "style", "rules"] = ""
     concerns: tuple[str, ...] = ()
     moment: Callable[..., str] = lambda *values: str(values[-1])
     later: bool = False
+    bulky: bool = False
     ready: Callable[[], object] = lambda: None
 
     @property

@@ -32,8 +32,8 @@ from .keys import Keys
 from .lanes import Paced
 from .limits import Bucket
 from .osc import owner_of
-from .packet import ADDRESS, ARGUMENTS, ELEMENTS, TEXT, Message, Rejected, decode
-from .tree import ROLES, Role, Value
+from .packet import ADDRESS, ARGUMENTS, ELEMENTS, Message, Rejected, decode
+from .tree import LONGEST_RULES, ROLES, Role, Value
 
 PORT = 1822
 CONNECTIONS, CLIENTS = 64, 32
@@ -394,7 +394,7 @@ class Web:
         if headers.get("Upgrade", "").lower() == "websocket":
             return await self._converse(request, role)
         if request.method in ("GET", "HEAD"):
-            return await self._show(request)
+            return await self._show(request, role)
         if request.method != "POST":
             return _text(405, "expected GET or POST")
         if request.path == "/session":
@@ -437,15 +437,34 @@ class Web:
         )
         return response
 
-    async def _show(self, request: web.BaseRequest) -> web.Response:
+    async def _show(self, request: web.BaseRequest, role: Role) -> web.Response:
         path, asks = request.path, request.query_string
         html = "text/html" in request.headers.get("Accept", "")
         if path == "/" and not asks and html:
             return await self._file(request, "index.html")
         if path.startswith("/page/") or path == "/favicon.ico":
             return await self._file(request, path.removeprefix("/page/"))
+        if path in ("/take.mid", "/take.jsonl"):
+            return await self._take(path, role)
         status, value = self.feed.query.answer(request.rel_url.raw_path + (asks and "?" + asks))
         return _text(204, "") if value is None else _json(status, value)
+
+    async def _take(self, path: str, role: Role) -> web.Response:
+        """What was kept since somebody pressed record."""
+        if role == "view":
+            return _text(401, "a take needs the token: open the link that play prints")
+        data = self.desk.taping.file()
+        if data is None:
+            return _text(404, "nothing has been kept; record first")
+        kind = "audio/midi"
+        if path.endswith("jsonl"):
+            lines = self.desk.taping.lines()
+            text = await asyncio.to_thread(lambda: "".join(f"{line}\n" for line in lines))
+            data, kind = text.encode(), "application/jsonl"
+        response = web.Response(body=data, content_type=kind)
+        _make_safe(response)
+        response.headers["Content-Disposition"] = f'attachment; filename="{path[1:]}"'
+        return response
 
     async def _file(self, request: web.BaseRequest, name: str) -> web.Response:
         """A file of the page: only what is there may be asked for, whatever the name says."""
@@ -549,8 +568,8 @@ def message_of(asked: Any) -> Message:
         raise Mistake("args", f"expected at most {ARGUMENTS} arguments")
     if any(not isinstance(arg, str | int | float) for arg in args):
         raise Mistake("args", "expected numbers, texts, true and false only")
-    if any(isinstance(arg, str) and len(arg) > TEXT for arg in args):
-        raise Mistake("args", f"expected texts of at most {TEXT} characters")
+    if any(isinstance(arg, str) and len(arg) > LONGEST_RULES for arg in args):
+        raise Mistake("args", f"expected texts of at most {LONGEST_RULES} characters")
     return Message(address, tuple(args))
 
 

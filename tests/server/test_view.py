@@ -11,13 +11,13 @@ from rich.console import Console
 
 from engines.base import Origin
 from server.errands import hear
-from server.health import Health
+from server.health import Health, quantile
 from server.journal import Entry, Played, Ported, Troubled
 from server.lines import Spelling, Warnings, as_json, in_words, spelled
 from server.mixer import Strip
 from server.music.scale import parse_key
 from server.scene import Scene, parse_scene
-from server.view import View, last, plain, quantile
+from server.view import View, last, plain
 
 SCENE = """
 title = "Harvest"
