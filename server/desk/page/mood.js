@@ -1,0 +1,239 @@
+// Mood: a place between unpleasant and pleasant, asleep and awake; and the scene's own places.
+
+import { $, amiss, choice, h, kept, throttled, write } from "./ui.js";
+
+const TRAIL = 240; // places remembered
+const STEP = 0.1; // of an arrow key
+
+export class MoodPanel {
+  constructor({ store, order }) {
+    this.store = store;
+    this.order = order;
+    this.bars = Number(kept.get("bars", "4"));
+    this.trail = [];
+    this.here = [0, 0];
+    this.goal = [0, 0, 0];
+    this.holds = null; // where a finger is
+    this.words = h("div", { class: "words" });
+    this.dot = h("i", { class: "dot" });
+    this.ring = h("i", { class: "ring" });
+    this.canvas = h("canvas", { "aria-hidden": "true" });
+    this.pad = h(
+      "div",
+      { class: "pad", tabindex: "0", role: "application", "aria-roledescription": "mood pad", data: { learn: "/componium/mood" } },
+      this.canvas, this.words, this.ring, this.dot,
+      h("span", { class: "axis north", text: "awake" }), h("span", { class: "axis south", text: "asleep" }),
+      h("span", { class: "axis west", text: "unpleasant" }), h("span", { class: "axis east", text: "pleasant" }),
+    ); // prettier-ignore
+    this.said = h("p", { class: "said" });
+    this.tension = h("input", {
+      type: "range", min: 0, max: 1, step: 0.01, id: "tension", data: { learn: "/componium/tension" },
+    }); // prettier-ignore
+    const feel = throttled(120, () => this.order(this.tension, "/componium/tension", [Number(this.tension.value), this.bars]));
+    this.tension.addEventListener("input", feel);
+    const bars = [[0, "now"], [1, "1"], [2, "2"], [4, "4"], [8, "8"], [16, "16"]]; // prettier-ignore
+    this.field = h("canvas", { class: "field", tabindex: "0", role: "application", "aria-label": "Listener's place among the scene's points" });
+    this.fieldBox = h("div", { class: "fieldbox", hidden: true }, h("h3", { text: "Where the player stands" }), this.field);
+    $("mood").append(
+      h("div", { data: { place: "" } },
+        h("header", { class: "head" }, h("h2", { text: "Mood" }), this.said),
+        this.pad,
+        h("div", { class: "row" }, h("span", { class: "label", text: "arrive in bars" }),
+          choice("Bars until it is reached", bars, this.bars, (n) => {
+            this.bars = Number(n);
+            kept.set("bars", n);
+          })),
+        h("label", { class: "row slider" }, h("span", { class: "label", text: "tension" }), this.tension)),
+      this.fieldBox,
+    ); // prettier-ignore
+    this.drag = throttled(100, (v, a) => this.send(v, a, 0));
+    this.listen();
+    store.watch("/componium/mood", (v, a) => this.moved(v, a));
+    store.watch("/componium/mood/target", (v, a, bar) => (this.goal = [v, a, bar]));
+    store.watch("/componium/tension", (t) => {
+      if (document.activeElement !== this.tension) this.tension.value = t;
+    });
+    store.watch("/componium/emotion", (word) => {
+      this.word = word;
+      for (const button of this.words.children) button.classList.toggle("is", button.dataset.word === word);
+    });
+    new ResizeObserver(() => this.measure()).observe(this.pad);
+    new ResizeObserver(() => this.map()).observe(this.field);
+  }
+
+  /** A scene's words and points. */
+  cast(scene) {
+    this.words.replaceChildren(
+      ...Object.entries(scene.words ?? {}).map(([word, [v, a]]) =>
+        h("button", {
+          type: "button",
+          text: word,
+          class: word === this.word ? "is" : "",
+          data: { word, learn: `/componium/emotion ${word}` },
+          style: { "--x": (v + 1) / 2, "--y": (1 - a) / 2 },
+          onclick: (event) => {
+            event.stopPropagation();
+            this.order(this.pad, "/componium/emotion", [word, this.bars]);
+          },
+        }),
+      ),
+    );
+    this.points = scene.points ?? [];
+    this.fieldBox.hidden = !this.points.length;
+    this.stands = null;
+    this.map();
+  }
+
+  moved(v, a) {
+    this.here = [v, a];
+    const last = this.trail.at(-1);
+    if (!last || Math.hypot(last[0] - v, last[1] - a) > 0.004) this.trail.push([v, a]);
+    if (this.trail.length > TRAIL) this.trail.shift();
+    this.stale = true;
+  }
+
+  send(v, a, bars) {
+    const round = (n) => Math.round(n * 1000) / 1000;
+    this.order(this.pad, "/componium/mood", [round(v), round(a), bars]);
+  }
+
+  listen() {
+    const { pad } = this;
+    const at = (event) => {
+      const box = pad.getBoundingClientRect();
+      const held = (n) => Math.min(Math.max(n, -1), 1);
+      return [held(((event.clientX - box.left) / box.width) * 2 - 1), held(1 - ((event.clientY - box.top) / box.height) * 2)];
+    };
+    pad.addEventListener("pointerdown", (event) => {
+      if (event.target.closest("button") || event.button) return;
+      pad.setPointerCapture(event.pointerId);
+      this.holds = at(event);
+      amiss(pad, "");
+      if (!this.bars) this.drag(...this.holds);
+    });
+    pad.addEventListener("pointermove", (event) => {
+      if (!this.holds) return;
+      this.holds = at(event);
+      if (!this.bars) this.drag(...this.holds);
+    });
+    pad.addEventListener("pointerup", (event) => {
+      if (!this.holds) return;
+      const [v, a] = at(event);
+      this.holds = null;
+      if (this.bars) this.send(v, a, this.bars);
+      else this.drag(v, a);
+    });
+    pad.addEventListener("pointercancel", () => (this.holds = null));
+    pad.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (!move || event.target !== pad) return;
+      event.preventDefault();
+      const held = (n) => Math.min(Math.max(n, -1), 1);
+      this.goal = [held(this.goal[0] + move[0] * STEP), held(this.goal[1] + move[1] * STEP), this.goal[2]];
+      this.send(this.goal[0], this.goal[1], this.bars);
+    });
+    const stand = throttled(100, (x, y) => this.order(this.field, "/componium/listener", [x, y]));
+    const place = (event) => {
+      const box = this.field.getBoundingClientRect();
+      this.stands = this.there((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+      this.map();
+      stand(...this.stands);
+    };
+    this.field.addEventListener("pointerdown", (event) => {
+      this.field.setPointerCapture(event.pointerId);
+      place(event);
+    });
+    this.field.addEventListener("pointermove", (event) => {
+      if (event.buttons) place(event);
+    });
+    this.field.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (!move || !this.span) return;
+      event.preventDefault();
+      const [x, y] = this.stands ?? this.there(0.5, 0.5);
+      this.stands = [x + (move[0] * this.span) / 20, y + (move[1] * this.span) / 20];
+      this.map();
+      stand(...this.stands);
+    });
+  }
+
+  // Drawing ------------------------------------------------------------------------------
+
+  measure() {
+    this.size = this.pad.clientWidth;
+    const ratio = Math.min(devicePixelRatio || 1, 2);
+    this.canvas.width = this.canvas.height = Math.max(this.size * ratio, 1);
+    this.stale = true;
+  }
+
+  draw(pulse, now) {
+    const [v, a, bar] = this.goal;
+    const [gv, ga] = this.holds ?? [v, a];
+    const away = Math.hypot(gv - this.here[0], ga - this.here[1]) > 0.01;
+    const place = (dot, x, y) => {
+      const moved = `translate(${(((x + 1) / 2) * this.size).toFixed(1)}px, ${(((1 - y) / 2) * this.size).toFixed(1)}px)`;
+      if (dot.style.transform !== moved) dot.style.transform = moved;
+    };
+    place(this.dot, ...this.here);
+    place(this.ring, gv, ga);
+    this.ring.classList.toggle("away", away);
+    const left = away && !this.holds ? pulse.until(bar, now) : "";
+    write(this.said, left ? `${this.word ?? ""}, there in ${left}` : (this.word ?? ""));
+    if (this.stale) this.path();
+  }
+
+  path() {
+    this.stale = false;
+    const pen = this.canvas.getContext("2d");
+    const { width } = this.canvas;
+    pen.clearRect(0, 0, width, width);
+    pen.strokeStyle = getComputedStyle(this.pad).getPropertyValue("--lamp");
+    pen.lineWidth = width / 160;
+    pen.lineCap = "round";
+    for (let n = 1; n < this.trail.length; n++) {
+      pen.globalAlpha = 0.55 * (n / this.trail.length) ** 2;
+      pen.beginPath();
+      for (const [v, a] of [this.trail[n - 1], this.trail[n]]) pen.lineTo(((v + 1) / 2) * width, ((1 - a) / 2) * width);
+      pen.stroke();
+    }
+  }
+
+  /** The part of the scene's world that is shown: all points as far as they reach. */
+  bounds() {
+    const lows = [0, 1].map((axis) => Math.min(...this.points.map((p) => [p.x, p.y][axis] - p.reach)));
+    const highs = [0, 1].map((axis) => Math.max(...this.points.map((p) => [p.x, p.y][axis] + p.reach)));
+    this.span = Math.max(highs[0] - lows[0], highs[1] - lows[1]);
+    this.centre = [(lows[0] + highs[0]) / 2, (lows[1] + highs[1]) / 2];
+  }
+
+  there(x, y) {
+    return [this.centre[0] + (x - 0.5) * this.span, this.centre[1] - (y - 0.5) * this.span];
+  }
+
+  map() {
+    if (!this.points?.length || !this.field.clientWidth) return;
+    this.bounds();
+    const ratio = Math.min(devicePixelRatio || 1, 2);
+    const size = (this.field.width = this.field.height = this.field.clientWidth * ratio);
+    const pen = this.field.getContext("2d");
+    const style = getComputedStyle(this.field);
+    const x = (p) => ((p - this.centre[0]) / this.span + 0.5) * size;
+    const y = (p) => (0.5 - (p - this.centre[1]) / this.span) * size;
+    for (const point of this.points) {
+      const far = (point.reach / this.span) * size;
+      const [v, a] = point.mood;
+      const glow = pen.createRadialGradient(x(point.x), y(point.y), 0, x(point.x), y(point.y), far);
+      const hue = 40 + 90 * v + (a < 0 ? 120 : 0);
+      glow.addColorStop(0, `oklch(0.7 0.12 ${hue} / ${0.15 + 0.5 * point.strength})`);
+      glow.addColorStop(1, `oklch(0.7 0.12 ${hue} / 0)`);
+      pen.fillStyle = glow;
+      pen.fillRect(0, 0, size, size);
+    }
+    if (this.stands) {
+      pen.fillStyle = style.getPropertyValue("--lamp");
+      pen.beginPath();
+      pen.arc(x(this.stands[0]), y(this.stands[1]), 6 * ratio, 0, Math.PI * 2);
+      pen.fill();
+    }
+  }
+}

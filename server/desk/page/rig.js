@@ -1,0 +1,204 @@
+// The rig: tempo, live controls, ports, health, MIDI learn, takes, and what went wrong.
+
+import { $, h, throttled, write } from "./ui.js";
+
+const LINES = 60;
+
+export class Rig {
+  constructor({ store, order, link, learn }) {
+    this.store = store;
+    this.order = order;
+    this.link = link;
+    this.learn = learn;
+    this.unwatch = [];
+    this.ports = h("ul", { class: "ports" });
+    this.health = h("ul", { class: "health" });
+    this.controls = h("div", { class: "controls" });
+    this.sync = h("div", { class: "controls" });
+    this.log = h("ol", { class: "log", "aria-label": "Log" });
+    this.mapped = h("p", { class: "hint" });
+    $("rig").append(
+      h("header", { class: "head" }, h("h2", { text: "Rig" })),
+      this.group("Tempo", this.tempo()),
+      (this.syncBox = this.group("Sync", this.sync)),
+      (this.controlBox = this.group("Live controls", this.controls)),
+      this.group("Take", this.take()),
+      this.group("MIDI learn", this.learning(), this.mapped),
+      this.group("Ports", this.ports),
+      this.group("Health", this.health),
+      this.group("Log", this.log),
+    );
+  }
+
+  group(title, ...what) {
+    return h("section", { class: "group", data: { place: "" } }, h("h3", { text: title }), ...what);
+  }
+
+  tempo() {
+    const number = h("input", { type: "number", min: 20, max: 999, step: 0.1, "aria-label": "Tempo in bpm", inputmode: "decimal" });
+    const slider = h("input", { type: "range", min: 40, max: 220, step: 0.5, "aria-label": "Tempo", data: { learn: "/componium/tempo" } });
+    const tap = h("button", { type: "button", text: "tap" });
+    let touched = -Infinity;
+    const send = throttled(60, (bpm) => this.order(slider, "/componium/tempo", [bpm]));
+    slider.addEventListener("input", () => {
+      touched = performance.now();
+      number.value = slider.value;
+      send(Number(slider.value));
+    });
+    number.addEventListener("change", () => send(Number(number.value)));
+    let taps = [];
+    tap.addEventListener("pointerdown", () => {
+      const now = performance.now();
+      if (taps.length && now - taps.at(-1) > 2000) taps = [];
+      taps = [...taps, now].slice(-6);
+      if (taps.length > 2) send(Math.round((600_000 * (taps.length - 1)) / (taps.at(-1) - taps[0])) / 10);
+    });
+    this.store.watch("/componium/tempo", (bpm) => {
+      if (performance.now() - touched < 400 || document.activeElement === number) return;
+      slider.value = bpm;
+      number.value = bpm.toFixed(1);
+    });
+    return h("div", { class: "row" }, slider, number, tap);
+  }
+
+  /** Addresses that a scene, or another room of the server, has brought. */
+  cast(scene) {
+    for (const stop of this.unwatch) stop();
+    this.unwatch = [];
+    const controls = [...this.store.nodes.keys()].filter((each) => each.startsWith("/componium/control/"));
+    this.controls.replaceChildren(...controls.map((each) => this.control(each)));
+    this.controlBox.hidden = !controls.length;
+    const sync = [...this.store.nodes.values()].filter(
+      (node) => /^\/componium\/(sync|link|clock|nudge|follow)(\/|$)/.test(node.FULL_PATH) && (node.TYPE ?? "") !== "",
+    );
+    this.sync.replaceChildren(...sync.map((node) => this.any(node)));
+    this.syncBox.hidden = !sync.length;
+    this.scene = scene;
+  }
+
+  control(address) {
+    const name = address.split("/").at(-1);
+    const number = h("input", { type: "number", step: 0.05, "aria-label": name });
+    const slider = h("input", { type: "range", min: -1, max: 1, step: 0.01, "aria-label": name, data: { learn: address } });
+    const send = throttled(60, (value) => this.order(slider, address, [value]));
+    let touched = -Infinity;
+    slider.addEventListener("input", () => {
+      touched = performance.now();
+      number.value = slider.value;
+      send(Number(slider.value));
+    });
+    number.addEventListener("change", () => send(Number(number.value)));
+    this.unwatch.push(
+      this.store.watch(address, (value) => {
+        if (performance.now() - touched < 400 || document.activeElement === number) return;
+        if (value > Number(slider.max)) slider.max = value;
+        if (value < Number(slider.min)) slider.min = value;
+        slider.value = value;
+        number.value = value;
+      }),
+    );
+    return h("label", { class: "row" }, h("span", { class: "label", text: name }), slider, number);
+  }
+
+  /** A control made of nothing but what the tree says of it. */
+  any(node) {
+    const address = node.FULL_PATH;
+    const name = address.replace("/componium/", "").replaceAll("/", " ");
+    const out = h("output");
+    this.unwatch.push(
+      this.store.watch(address, (...values) => write(out, values.map((v) => (typeof v === "number" ? Number(v.toFixed(3)) : v)).join(" "))),
+    );
+    const names = node.RANGE?.[0]?.VALS;
+    const row = h("div", { class: "row", title: node.DESCRIPTION ?? "", data: { place: "" } }, h("span", { class: "label", text: name }), out);
+    if (node.ACCESS === 1) return row;
+    if (names) {
+      const select = h("select", { "aria-label": name }, ...names.map((each) => h("option", { text: each })));
+      select.addEventListener("change", () => this.order(select, address, [select.value]));
+      row.append(select);
+    } else if (node.TYPE[0] === "T" || node.TYPE === "I") {
+      const button = h("button", { type: "button", text: node.TYPE === "I" ? "do" : "on, off" });
+      button.addEventListener("click", () => this.order(button, address, node.TYPE === "I" ? [] : [!this.store.get(address, false)]));
+      row.append(button);
+    } else {
+      const numeric = "fi".includes(node.TYPE[0]);
+      const input = h("input", { type: numeric ? "number" : "text", step: "any", "aria-label": name });
+      input.addEventListener("change", () => this.order(input, address, [numeric ? Number(input.value) : input.value]));
+      row.append(input);
+    }
+    return row;
+  }
+
+  take() {
+    const press = h("button", { type: "button", class: "record", "aria-pressed": "false", text: "record" });
+    const files = h("span", { class: "files", hidden: true },
+      h("a", { href: "/take.mid", download: "take.mid", text: "MIDI file" }), " ",
+      h("a", { href: "/take.jsonl", download: "take.jsonl", text: "log" })); // prettier-ignore
+    press.addEventListener("click", () =>
+      this.order(press, "/componium/record", [press.getAttribute("aria-pressed") !== "true"], ({ state }) => {
+        if (state === "done") files.hidden = false;
+      }),
+    );
+    this.store.watch("/componium/record", (on) => {
+      press.setAttribute("aria-pressed", on);
+      write(press, on ? "stop recording" : "record");
+      if (on) files.hidden = false;
+    });
+    return h("div", { class: "row" }, press, files);
+  }
+
+  learning() {
+    const begin = h("button", { type: "button", class: "learning", "aria-pressed": "false", text: "learn a control" });
+    const all = h("button", { type: "button", class: "quiet", text: "forget all" });
+    const which = h("button", { type: "button", class: "quiet", text: "what is mapped" });
+    begin.addEventListener("click", () => this.learn(begin));
+    all.addEventListener("click", () => this.order(all, "/componium/unlearn", [], () => this.ask(which)));
+    which.addEventListener("click", () => this.ask(which));
+    this.begin = begin;
+    return h("div", { class: "row" }, begin, which, all);
+  }
+
+  ask(control) {
+    this.order(control, "/componium/mapped", [], ({ reason }) => write(this.mapped, reason || "nothing is mapped"));
+  }
+
+  port({ output, part, state, why }) {
+    const name = [output, part].filter(Boolean).join(" · ");
+    let row = [...this.ports.children].find((each) => each.dataset.name === name);
+    if (!row) {
+      row = h("li", { data: { name } }, h("i", { class: "lamp" }), h("span", { text: name }), h("small"));
+      this.ports.append(row);
+    }
+    row.dataset.state = state;
+    write(row.lastChild, state === "open" ? "open" : why || state);
+  }
+
+  clearPorts(ports) {
+    this.ports.replaceChildren();
+    for (const each of ports) this.port(each);
+    if (!ports.length) this.ports.append(h("li", { class: "hint", text: "no ports" }));
+  }
+
+  tellHealth(health, sound) {
+    const lines = Object.entries(health).map(([kind, { sent, middle, most, worst, lost }]) => {
+      const late = `late by ${middle} ms, 99 % within ${most} ms${worst > 2 ? `, just now ${worst} ms` : ""}`;
+      return `${kind}: ${sent} sent, ${late}${lost ? `, ${lost} not sent` : ""}`;
+    });
+    if (this.link.way !== null) lines.push(`this page: ${this.link.way.toFixed(1)} ms there and back`);
+    if (sound.on) {
+      const delay = sound.delay > 0.001 ? `, ${(sound.delay * 1000).toFixed(0)} ms behind` : "";
+      lines.push(`sound here: ${sound.scheduled} notes, ${sound.late} too late${delay}`);
+    }
+    while (this.health.children.length > lines.length) this.health.lastChild.remove();
+    lines.forEach((text, n) => write(this.health.children[n] ?? this.health.appendChild(h("li")), text));
+  }
+
+  tell(text, kind = "") {
+    if (this.log.lastChild?.dataset.text === text) return;
+    const time = new Date().toTimeString().slice(0, 8);
+    const line = h("li", { class: kind, data: { text } }, h("time", { text: time }), ` ${text}`);
+    const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 40;
+    this.log.append(line);
+    if (this.log.children.length > LINES) this.log.firstChild.remove();
+    if (atEnd) this.log.scrollTop = this.log.scrollHeight;
+  }
+}

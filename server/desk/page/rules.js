@@ -1,0 +1,154 @@
+// Rules: the text in which a part's music is written, to be written otherwise while it plays.
+
+import { $, h, write } from "./ui.js";
+
+export class Rules {
+  constructor({ store, order, pulse }) {
+    this.store = store;
+    this.order = order;
+    this.pulse = pulse;
+    this.part = null;
+    this.drafts = new Map(); // texts that are not played yet, by part
+    this.playing = ""; // the text that plays
+    this.picker = h("div", { class: "picker", role: "group", "aria-label": "Part" });
+    this.gutter = h("pre", { class: "gutter", "aria-hidden": "true" });
+    this.mark = h("div", { class: "mark", hidden: true });
+    this.text = h("textarea", {
+      spellcheck: "false", autocapitalize: "off", autocomplete: "off", wrap: "off", "aria-label": "Rules",
+    }); // prettier-ignore
+    this.wrong = h("p", { class: "wrong", role: "alert", hidden: true });
+    this.swap = h("button", { type: "button", class: "primary", text: "Play from the next bar" });
+    this.back = h("button", { type: "button", class: "quiet", text: "back to what plays" });
+    this.save = h("button", { type: "button", class: "quiet", text: "download" });
+    this.said = h("span", { class: "said" });
+    $("rules").append(
+      h("header", { class: "head" }, h("h2", { text: "Rules" }), this.said),
+      this.picker,
+      h("div", { class: "editor" }, this.gutter, h("div", { class: "page" }, this.mark, this.text)),
+      this.wrong,
+      h("div", { class: "row", data: { place: "" } }, this.swap, this.back, this.save),
+      h("p", { class: "hint", text: "The other parts play on. A mistake changes nothing: it is told here, and the old rules play. No file is changed." }),
+    ); // prettier-ignore
+    this.text.addEventListener("input", () => this.typed());
+    this.text.addEventListener("scroll", () => this.scrolled());
+    this.text.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.play();
+    });
+    this.swap.addEventListener("click", () => this.play());
+    this.back.addEventListener("click", () => {
+      this.drafts.delete(this.part);
+      this.show();
+    });
+    this.save.addEventListener("click", () => this.download());
+  }
+
+  cast(scene) {
+    this.scene = scene;
+    const writable = scene.parts.filter((part) => this.store.nodes.has(`${part.address}/rules`));
+    this.addresses = new Map(writable.map((part) => [part.name, `${part.address}/rules`]));
+    this.picker.replaceChildren(
+      ...writable.map((part) =>
+        h("button", { type: "button", text: part.name, data: { part: part.name }, onclick: () => this.open(part.name) }),
+      ),
+    );
+    if (scene.name !== this.of) this.drafts.clear();
+    this.of = scene.name;
+    this.open(this.addresses.has(this.part) ? this.part : (writable[0]?.name ?? null));
+  }
+
+  async open(part) {
+    this.part = part;
+    for (const button of this.picker.children) button.setAttribute("aria-pressed", button.dataset.part === part);
+    if (part === null) {
+      this.playing = "";
+      this.show();
+      return;
+    }
+    const response = await fetch(`${this.addresses.get(part)}?VALUE`).catch(() => null);
+    if (this.part !== part) return;
+    this.playing = response?.ok ? ((await response.json()).VALUE?.[0] ?? "") : "";
+    this.show();
+  }
+
+  show() {
+    this.complain(null);
+    this.text.value = this.drafts.get(this.part) ?? this.playing;
+    this.text.disabled = this.part === null;
+    this.typed();
+  }
+
+  typed() {
+    const { value } = this.text;
+    if (value === this.playing) this.drafts.delete(this.part);
+    else this.drafts.set(this.part, value);
+    const lines = value.split("\n").length;
+    if (lines !== this.lines) {
+      this.lines = lines;
+      write(this.gutter, Array.from({ length: lines }, (_, n) => n + 1).join("\n"));
+    }
+    const changed = this.drafts.has(this.part);
+    this.swap.disabled = !changed;
+    this.back.disabled = !changed;
+    if (changed) this.complain(null);
+    this.scrolled();
+  }
+
+  scrolled() {
+    this.gutter.scrollTop = this.text.scrollTop;
+    this.mark.style.transform = `translateY(${-this.text.scrollTop}px)`;
+  }
+
+  play() {
+    const { part } = this;
+    if (part === null || !this.drafts.has(part)) return;
+    const text = this.text.value;
+    write(this.said, "being read");
+    this.order(
+      this.swap,
+      this.addresses.get(part),
+      [text],
+      ({ state, bar, reason }) => {
+        this.bar = state === "armed" ? bar : null;
+        if (state === "armed") return;
+        write(this.said, state === "done" ? "these rules play" : "");
+        if (state === "done") {
+          if (this.drafts.get(part) === text) this.drafts.delete(part);
+          if (this.part === part) this.open(part);
+        } else if (state === "refused" && this.part === part) this.complain(reason);
+      },
+      true,
+    );
+  }
+
+  /** Say what is wrong, at its line. */
+  complain(reason) {
+    this.wrong.hidden = !reason;
+    this.mark.hidden = true;
+    this.text.removeAttribute("aria-invalid");
+    if (!reason) return;
+    const found = reason.match(/, line (\d+)(?:, column (\d+))?: ([^]*)/);
+    write(this.wrong, found ? `Line ${found[1]}${found[2] ? `, column ${found[2]}` : ""}: ${found[3]}` : reason);
+    this.text.setAttribute("aria-invalid", "true");
+    if (!found) return;
+    const line = Number(found[1]);
+    this.mark.style.setProperty("--line", line - 1);
+    this.mark.dataset.line = line;
+    this.mark.hidden = false;
+    const before = this.text.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
+    this.text.focus();
+    this.text.setSelectionRange(before + Number(found[2] ?? 1) - 1, before + Number(found[2] ?? 1) - 1);
+  }
+
+  download() {
+    const link = h("a", { download: `${this.part}.txt`, href: URL.createObjectURL(new Blob([this.text.value], { type: "text/plain" })) });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  draw(now) {
+    if (this.bar) {
+      const left = this.pulse.until(this.bar, now);
+      write(this.said, left ? `in ${left}` : "now");
+    }
+  }
+}

@@ -1,0 +1,393 @@
+"""The page in a real browser, before a real server: seen, pressed, heard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from pythonosc.udp_client import SimpleUDPClient
+
+from server.desk.keys import read_token
+from tests.rigs.browser import Browser, browser
+from tests.rigs.need import need
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+
+SCENE = """
+title = "Page"
+tempo = 240
+phrase = 2
+seed = 7
+
+[form]
+plan = "One Two One Two"
+[form.sections.One]
+bars = 64
+[form.sections.Two]
+bars = 64
+
+[[mood.points]]
+x = 0
+y = 0
+mood = "sad"
+reach = 30
+
+[parts.tune]
+engine = "grammar"
+rules = '''
+S -> (2) Up | (1) Down
+Up -> C E G Rest
+Down -> G E C Rest
+'''
+grid = "1/4"
+program = 12
+
+[parts."low drums"]
+engine = "grammar"
+rules = "S -> Kick Snare"
+grid = "1/2"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+class Play:
+    """`componium play` of a scene, which may be ended and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.http, self.control = folder, free_port(), free_port()
+        self.scene = folder / "page.toml"
+        self.scene.write_text(SCENE)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "server.cli", "play", str(self.scene), "--midi", "none"),
+            *("--http", str(self.http), "--control", str(self.control), "--quiet"),
+            env={**os.environ, "XDG_CONFIG_HOME": str(self.folder)},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        async with ClientSession() as session, asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(OSError):
+                    async with session.get(f"{self.url}/componium/play") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+
+    async def end(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http}"
+
+    @property
+    def token(self) -> str:
+        return read_token(self.folder / "componium" / "token")
+
+    def tell(self, address: str, *args: object) -> None:
+        """Change something from elsewhere."""
+        SimpleUDPClient("127.0.0.1", self.control).send_message(f"/componium{address}", args)
+
+
+@pytest.fixture
+async def play(tmp_path: Path) -> AsyncIterator[Play]:
+    need("chromium", "chromium")
+    folder = tmp_path / "play"
+    folder.mkdir()
+    playing = Play(folder)
+    await playing.start()
+    yield playing
+    await playing.end()
+
+
+@pytest.fixture
+async def page(play: Play, tmp_path: Path) -> AsyncIterator[Browser]:
+    """The page, opened by the link that `play` prints."""
+    folder = tmp_path / "chromium"
+    folder.mkdir()
+    async with browser(need("chromium", "chromium"), folder) as tab:
+        await tab.size(1440, 900)
+        await tab.open(f"{play.url}/#{play.token}")
+        await tab.until("window.componium?.rules.addresses?.size && componium.pulse.last && 1")
+        yield tab
+
+
+def text(selector: str) -> str:
+    return f"document.querySelector({json.dumps(selector)})?.textContent"
+
+
+def strip(part: str, inner: str = "") -> str:
+    return f".strip[data-part='{part}'] {inner}"
+
+
+async def test_it_opens_without_complaint_wipes_the_token_and_shows_the_music(
+    page: Browser, play: Play
+) -> None:
+    assert await page.ask("location.hash") == ""
+    assert await page.ask(text("#title")) == "Page"
+    assert await page.until(text("#section")) == "One"
+    assert await page.ask("document.querySelectorAll('.strip').length") == 2
+    assert "Marimba" not in await page.ask(text(strip("tune", ".what")))
+    assert "Vibraphone" in await page.ask(text(strip("tune", ".what"))), "programs count from 1"
+    assert await page.ask("!document.querySelector('.fieldbox').hidden")
+    words = await page.ask(
+        "[...document.querySelectorAll('.words button')].map(b => b.textContent)"
+    )
+    assert set(words) >= {"happy", "angry", "tender"} and len(words) == 9
+    await page.until("componium.roll.seen?.length > 3")
+    before = await page.ask(text("#place"))
+    await page.until(f"{text('#place')} !== {json.dumps(before)}")
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 800, 1440])
+async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
+    page: Browser, width: int
+) -> None:
+    await page.size(width, 844, mobile=width < 800)
+    for tab in ("mood", "launch", "parts", "rules", "rig"):
+        await page.ask(f"document.querySelector('[data-to={tab}]').click()")
+        assert await page.ask("document.documentElement.scrollWidth <= innerWidth"), tab
+        small = await page.ask(
+            "[...document.querySelectorAll('button, select, input')].filter(e => e.offsetWidth)"
+            ".filter(e => { const b = e.getBoundingClientRect(); return b.height < 43.5; })"
+            ".map(e => e.outerHTML)"
+        )
+        assert small == [], tab
+        nameless = await page.ask(
+            "[...document.querySelectorAll('button, input, select, textarea')].filter(e =>"
+            " !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"
+        )
+        assert nameless == []
+
+
+async def test_it_sounds_after_one_click_and_in_time(page: Browser) -> None:
+    assert not await page.ask("componium.sound.on")
+    await page.click("#listen")
+    await page.until("componium.sound.scheduled > 8")
+    assert await page.ask("componium.sound.context.state") == "running"
+    loud = (
+        "(() => { const a = new Float32Array(1024);"
+        " componium.sound.meter.getFloatTimeDomainData(a);"
+        " return Math.max(...a.map(Math.abs)) > 0.01; })()"
+    )
+    await page.until(loud)
+    bound = await page.ask("componium.sound.voices.size")
+    assert 0 < bound <= 56
+    # A note is heard when the plan says: its place on the audio clock against the server's.
+    off = await page.ask(
+        "(() => { const s = componium.sound, at = componium.link.now() + 0.05;"
+        " const told = s.context.getOutputTimestamp();"
+        " const heard = (s.time(at) - s.delay - told.contextTime) + told.performanceTime / 1000;"
+        " return Math.abs(heard - componium.link.here(at)); })()"
+    )
+    assert off < 0.02
+    await page.click("#play")
+    await page.until("!componium.pulse.playing")
+    await page.until(
+        "[...componium.sound.voices.values()].every(v => !v.patch || v.over < Infinity)"
+    )
+    assert page.errors == []
+
+
+async def test_it_follows_what_is_changed_elsewhere(page: Browser, play: Play) -> None:
+    play.tell("/part/tune/mute", 1)
+    await page.until(
+        f"document.querySelector(\"{strip('tune', '.buttons .mute')}\").ariaPressed === 'true'"
+    )
+    play.tell("/tempo", 200)
+    await page.until(f"{text('#pace')}.startsWith('200 bpm')")
+    play.tell("/section", "Two", "bar")
+    await page.until(f"{text('#section')} === 'Two'")
+    await page.until(
+        "document.querySelector('.launcher[aria-current=true] span').textContent === 'Two'"
+    )
+    play.tell("/stop")
+    await page.until("document.querySelector('#play').ariaLabel === 'Play'")
+
+
+async def test_what_is_pressed_is_done_and_counted_down(page: Browser, play: Play) -> None:
+    await page.click(strip("tune", ".buttons .solo"))
+    await page.until(f"document.querySelector(\"{strip('tune', '.solo')}\").ariaPressed === 'true'")
+    await page.ask("document.querySelector('.when [data-value=section]').click()")
+    launcher = (
+        "[...document.querySelectorAll('.launcher')].find(b => b.textContent.startsWith('Two'))"
+    )
+    await page.ask(f"{launcher}.click()")
+    await page.until(f"{launcher}.classList.contains('armed')")
+    count = await page.until(f"{launcher}.querySelector('.count').textContent")
+    bars, beats = map(int, count.split("·"))
+    assert 0 < bars <= 64 and 0 <= beats < 4
+    await page.until("document.querySelector('#armed li span')?.textContent === 'section'")
+    await page.ask(f"{launcher}.click()")  # once more: called off
+    await page.until(f"!{launcher}.classList.contains('armed')")
+    await page.until("!document.querySelector('#armed li')")
+
+
+async def test_what_is_refused_is_said_where_it_was_pressed(page: Browser) -> None:
+    await page.ask("document.querySelector('.when [data-value=now]').click()")
+    await page.ask("document.querySelector('.launchers.section .launcher').click()")
+    said = await page.until(
+        "document.querySelector('.group:has(.launchers.section) .amiss')?.textContent"
+    )
+    assert "expected a moment on a bar line" in said
+
+
+async def test_a_mood_is_asked_for_where_the_pad_is_touched(page: Browser) -> None:
+    await page.ask("document.querySelector('#mood .choice [data-value=\"0\"]').click()")
+    box = await page.ask(
+        "(() => { const b = document.querySelector('.pad').getBoundingClientRect();"
+        " return [b.x, b.y, b.width]; })()"
+    )
+    x, y, width = box
+    await page.press(x + 0.75 * width, y + 0.25 * width)
+    await page.until("Math.abs(componium.store.get('/componium/mood', 0) - 0.5) < 0.02")
+    target = await page.until("componium.store.values.get('/componium/mood/target')")
+    assert target[:2] == pytest.approx([0.5, 0.5], abs=0.02)
+    await page.ask(
+        "[...document.querySelectorAll('.words button')].find(b => b.textContent === 'sad').click()"
+    )
+    await page.until("componium.store.get('/componium/emotion') === 'sad'")
+
+
+async def test_a_note_that_is_touched_tells_why(page: Browser) -> None:
+    seen = (
+        "(() => { const c = document.querySelector('#roll').getBoundingClientRect();"
+        " const s = componium.roll.seen?.find(p => p.note.part === 'tune' && p.note.pitch === 64"
+        " && p.left > 200 && p.right < c.width * 0.8);"
+        " return s && [c.x + (s.left + s.right) / 2, c.y + (s.top + s.bottom) / 2]; })()"
+    )
+    await page.press(*(await page.until(seen)))
+    assert await page.until(text("#why strong")) == "E4"
+    assert await page.ask(text("#why .symbol code")) == "E"
+    steps = await page.ask(
+        "[...document.querySelectorAll('#why .path li')].map(e => e.textContent)"
+    )
+    assert steps[0] == "S" and steps[-1] in ("C E G Rest", "G E C Rest"), steps
+    assert steps[-2] in ("Up", "Down")
+    await page.ask("document.querySelector('#roll').focus()")
+    await page.key("ArrowLeft")
+    await page.until(f"{text('#why .symbol code')} !== 'E' || componium.roll.chosen")
+
+
+async def test_a_mistake_in_rules_is_shown_at_its_line_and_right_ones_play(
+    page: Browser, play: Play
+) -> None:
+    await page.ask("document.querySelector('[data-to=rules]').click()")
+    await page.until("document.querySelector('textarea').value.startsWith('S -> (2) Up')")
+    write = (
+        "(t => { const e = document.querySelector('textarea'); e.value = t;"
+        " e.dispatchEvent(new Event('input'));"
+        " document.querySelector('#rules .primary').click(); })"
+    )
+    wrong = "S -> Up | Down\nUp -> C E G Rest\nDown -> G -> C\n"
+    await page.ask(f"{write}({json.dumps(wrong)})")
+    said = await page.until(
+        "!document.querySelector('.wrong').hidden && document.querySelector('.wrong').textContent"
+    )
+    assert said.startswith("Line 3"), said
+    assert await page.ask("document.querySelector('.mark').dataset.line") == "3"
+    await page.ask(f"{write}({json.dumps('S -> A B')})")
+    await page.until("document.querySelector('#rules .said').textContent === 'these rules play'")
+    await page.until(
+        "[...componium.roll.notes.values()].some(n => n.part === 'tune' && n.symbol === 'B')"
+    )
+    assert "Up" in play.scene.read_text(), "the file stays as it is"
+    assert page.errors == []
+
+
+async def test_a_take_can_be_fetched(page: Browser) -> None:
+    await page.ask("document.querySelector('[data-to=rig]').click()")
+    await page.click(".record")
+    await page.until("document.querySelector('.record').ariaPressed === 'true'")
+    await page.until(
+        "fetch('/take.mid').then(r => r.arrayBuffer()).then(b =>"
+        " new TextDecoder().decode(b.slice(0, 4)) === 'MThd' && b.byteLength > 300)"
+    )
+    log = await page.ask("fetch('/take.jsonl').then(r => r.text())")
+    assert any(json.loads(line)["event"] == "note" for line in log.splitlines())
+    assert page.errors == []
+
+
+async def test_it_survives_the_server(page: Browser, play: Play) -> None:
+    await page.click("#listen")
+    await page.until("componium.sound.scheduled > 0")
+    await play.end()
+    await page.until("!document.querySelector('#notice').hidden")
+    assert "connection is lost" in await page.ask(text("#notice"))
+    await play.start()
+    await page.until(
+        "componium.pulse.playing && componium.pulse.last && componium.pulse.last.bar < 60"
+    )
+    await page.until(f"{text('#notice')} === 'Connected again.'")
+    await page.click(strip("tune", ".buttons .mute"))
+    await page.until(f"document.querySelector(\"{strip('tune', '.mute')}\").ariaPressed === 'true'")
+    scheduled = await page.ask("componium.sound.scheduled")
+    await page.until(f"componium.sound.scheduled > {scheduled}")
+
+
+async def test_keys_play_and_stop_and_stay_out_of_texts(page: Browser) -> None:
+    await page.ask("document.activeElement.blur()")
+    await page.key(" ", " ")
+    await page.until("!componium.pulse.playing")
+    await page.key(" ", " ")
+    await page.until("componium.pulse.playing")
+    await page.key("2", "2")
+    await page.until("componium.store.get('/componium/section') === 'Two'")
+    await page.ask("document.querySelector('[data-to=rules]').click()")
+    await page.ask("document.querySelector('textarea').focus()")
+    await page.key(" ", " ")
+    assert await page.ask("componium.pulse.playing")
+    await page.key("?", "?")
+    assert not await page.ask("document.querySelector('#help').open")
+    await page.ask("document.activeElement.blur()")
+    await page.key("?", "?")
+    assert await page.ask("document.querySelector('#help').open")
+
+
+async def test_who_has_no_token_is_told_and_refused(
+    play: Play, tmp_path: Path, need: Callable[[str, str], str]
+) -> None:
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    async with browser(need("chromium", "chromium"), folder) as tab:
+        await tab.size(390, 844, mobile=True)
+        await tab.open(play.url)
+        await tab.until("window.componium?.pulse.last && 1")
+        assert "You can see and listen" in await tab.until(text("#notice"))
+        await tab.click("#play")
+        said = await tab.until("document.querySelector('.transport .amiss')?.textContent")
+        assert "may only look" in said
+        assert await tab.ask("componium.pulse.playing")
+
+
+async def test_a_hidden_page_keeps_little_and_catches_up(page: Browser) -> None:
+    await page.ask("window.frames_ = 0; requestAnimationFrame = () => 0")  # as where it is hidden
+    await page.until("componium.roll.notes.size > 40")
+    assert await page.ask(
+        "componium.pulse.coming.length <= 64 && componium.pulse.words.length <= 64"
+    )
+    flood = (
+        "(() => { const at = componium.link.now() - 100; for (let n = 0; n < 9000; n++)"
+        " componium.roll.plan([{event: 'note', id: `x${n}`, at: at + n / 100, end: at + n / 50,"
+        " part: 'tune', pitch: 60, velocity: 0.5, channel: 1}]);"
+        " return componium.roll.notes.size; })()"
+    )
+    assert await page.ask(flood) <= 2501

@@ -1,0 +1,87 @@
+"""Takes kept in memory from a press of a button on."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import mido
+import pytest
+
+import server.desk.taping as taping
+from server.journal import Played
+from tests.server.desk.rig import SECOND, Stage
+from tests.server.desk.web_rig import BEARER, House
+
+
+def notes(data: bytes | None) -> int:
+    assert data is not None
+    tracks = mido.MidiFile(file=io.BytesIO(data)).tracks
+    return sum(message.type == "note_on" for track in tracks for message in track)
+
+
+async def test_it_keeps_what_is_played_between_two_presses() -> None:
+    stage = Stage()
+    stage.player.play()
+    await stage.pass_time(SECOND)
+    assert stage.desk.taping.file() is None
+    stage.send("/record", 1)
+    before = len([each for each in stage.journal if isinstance(each, Played)])
+    await stage.pass_time(2 * SECOND)
+    [receipt] = stage.send("/record", 0)
+    played = len([each for each in stage.journal if isinstance(each, Played)]) - before
+    assert receipt[3] == f"{played} notes are kept" and played >= 7
+    await stage.pass_time(SECOND)
+    assert notes(stage.desk.taping.file()) == played
+    events = [json.loads(line)["event"] for line in stage.desk.taping.lines()]
+    assert events.count("note") == played and "beat" in events
+    stage.send("/record", 1)
+    assert notes(stage.desk.taping.file()) == 0, "another take begins empty"
+
+
+async def test_a_take_that_is_full_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taping, "MOST_NOTES", 5)
+    stage = Stage()
+    stage.send("/record", 1)
+    stage.player.play()
+    await stage.pass_time(5 * SECOND)
+    assert not stage.desk.taping.on and notes(stage.desk.taping.file()) == 5
+
+
+@pytest.mark.real
+async def test_a_take_is_fetched_with_the_token_only() -> None:
+    async with House() as house:
+        house.player.play()
+        assert (await house.get("/take.mid", **BEARER))[0] == 404
+        house.send("/record", 1)
+        await house.pass_time(2 * SECOND)
+        for path in ("/take.mid", "/take.jsonl"):
+            assert (await house.get(path))[0] == 401
+        async with house.session.get("/take.mid", headers=BEARER) as answer:
+            assert notes(await answer.read()) > 5
+            assert "attachment" in answer.headers["Content-Disposition"]
+        _, text = await house.get("/take.jsonl", **BEARER)
+        assert all(json.loads(line)["event"] for line in text.splitlines())
+
+
+@pytest.mark.real
+async def test_a_page_hears_where_the_music_is_and_how_wires_are() -> None:
+    async with House() as house:
+        house.feed._health = lambda: {"midi": {"sent": 3}}
+        house.player.play()
+        await house.pass_time(SECOND)
+        friend = await house.connect()
+        await friend.say(hear=["state", "health"])
+        snapshot = await friend.hears("snapshot")
+        state = snapshot["snapshot"]
+        assert state["/componium/phrase"] == [1, 4]
+        assert state["/componium/section/bar"][0] == 1
+        assert state["/componium/mood/target"][:2] == [0.0, 0.0]
+        assert 0 <= state["/componium/energy"][0] <= 1
+        assert "/componium/beat" not in state and "/componium/part/melody/rules" not in state
+        assert snapshot["scene"]["words"]["happy"][:2] == [0.8, 0.5]
+        await house.pass_time(2 * SECOND)
+        house.feed.look()
+        assert (await friend.hears("health"))["health"] == {"midi": {"sent": 3}}
+        status, rules = await house.get("/componium/part/melody/rules?VALUE")
+        assert status == 200 and rules == {"VALUE": ["S -> C D E F"]}
