@@ -221,7 +221,7 @@ class Feed:
     def hear(self, listener: Listener, words: Iterable[str], role: str) -> None:
         """Have a listener hear these words and no others, and tell him how things are now."""
         if not any("state" in each.hears for each in self.listeners):
-            self._seen = self._values()
+            self._seen = self.values()
         listener.hears = frozenset(words) & WORDS
         self._attend()
         listener.outbox.put(compact(self.snapshot(role) | {"hear": sorted(listener.hears)}))
@@ -250,7 +250,7 @@ class Feed:
     def snapshot(self, role: str) -> dict[str, Any]:
         """All that somebody who comes late needs."""
         player = self.player
-        values = self._values().items()
+        values = self.values().items()
         return {
             "snapshot": {address: list(value) for address, value in values if value is not None},
             "role": role,
@@ -262,7 +262,8 @@ class Feed:
             "ports": list(self._ports.values()),
         }
 
-    def _values(self) -> dict[str, tuple[Value, ...] | None]:
+    def values(self) -> dict[str, tuple[Value, ...] | None]:
+        """The state: every value that is told as it changes; None for one that there is not yet."""
         nodes, readings = self.desk.tree.nodes.items(), self.query.readings.items()
         told: dict[str, tuple[Value, ...] | None] = {
             address: value_of(node) for address, node in nodes if not node.bulky
@@ -363,7 +364,7 @@ class Feed:
                 listener.outbox.put(about)
 
     def _look_at_values(self) -> None:
-        now = self._values()
+        now = self.values()
         seen, self._seen = self._seen, now
         changes = {
             address: list(value)

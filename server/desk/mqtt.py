@@ -24,7 +24,6 @@ from .desk import PREFIX, Source
 from .feed import RATE, Feed
 from .lanes import Paced
 from .packet import Message as Order
-from .query import value_of
 from .tree import Value
 
 PATIENCE = 5  # s for a broker to answer; half of what passes until a frozen one is let go of
@@ -176,8 +175,8 @@ class Mqtt:
 
     def _readable(self) -> dict[str, tuple[Value, ...]]:
         """Every address that has a state now, and which."""
-        nodes, readings = self._feed.desk.tree.nodes, self._feed.query.readings
-        values = {address: value_of(node) for address, node in nodes.items()}
+        readings = self._feed.query.readings
+        values = self._feed.values()
         values |= {each: readings[each].value() for each in KEPT}
         return {address: value for address, value in values.items() if value}
 
