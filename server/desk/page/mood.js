@@ -120,8 +120,7 @@ export class MoodPanel {
       if (!this.holds) return;
       const [v, a] = at(event);
       this.holds = null;
-      if (this.bars) this.send(v, a, this.bars);
-      else this.drag(v, a);
+      if (this.bars) this.send(v, a, this.bars); // else it has been sent on the way
     });
     pad.addEventListener("pointercancel", () => (this.holds = null));
     pad.addEventListener("keydown", (event) => {
