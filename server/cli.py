@@ -568,6 +568,40 @@ def themes(
 
 
 @app.command()
+def layout(
+    program: Annotated[
+        str, typer.Argument(metavar="touchosc|openstage", help="What is to show the surface.")
+    ],
+    scene: SceneArgument,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="A .tosc file, or a .json session.")
+    ],
+    target: Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT", help="Where an Open Stage Control session sends to."),
+    ] = "127.0.0.1:1821",
+) -> None:
+    """Make a control surface for a scene: transport, mood, launchers, and a strip for each part."""
+    from .clock import JumpClock
+    from .desk.desk import Desk
+    from .desk.layouts import WRITERS, page_of
+    from .player import Player
+    from .recorder import check_writable
+    from .scene import find_scene
+
+    if program not in WRITERS:
+        raise Mistake("PROGRAM", f"expected one of {', '.join(WRITERS)}, got {program!r}")
+    writer = WRITERS[program]
+    check_writable(out, "-o", begins=writer.begins)
+    chosen, player = _chosen(scene, midi="none"), Player(JumpClock())
+    player.cue(chosen)
+    desk = Desk(player, lambda name, style: chosen, find_scene(scene).parent)
+    page = page_of(desk.tree, chosen.title or chosen.name)
+    _write(out, writer.write(page, target))
+    print(f"{out}: {len(page.widgets)} widgets for {len(chosen.ensemble)} parts")
+
+
+@app.command()
 def learn(
     tunes: Annotated[
         list[str],
