@@ -251,6 +251,10 @@ def play(
             help="Tell an MQTT broker, and obey it; mqtt:// before it does without TLS.",
         ),
     ] = "",
+    watch: Annotated[
+        bool,
+        typer.Option("--watch/--no-watch", help="Read the scene again when its file is saved."),
+    ] = True,
     horizon_ms: Annotated[
         int, typer.Option(metavar="MS", min=20, max=2000, help="How far to plan ahead.")
     ] = 100,
@@ -283,6 +287,7 @@ def play(
         midi_in=tuple(midi_in or ()),
         mappings=mappings,
         mqtt=_broker(mqtt, context.obj or {}),
+        watch=watch,
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why, wish.midi_in)
     if why and not any(spec.why for spec in chosen.outputs.values()):

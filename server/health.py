@@ -12,11 +12,13 @@ class Health:
     """stats: what each kind of wire says of itself, see `server.wire.machine`.
 
     control: where control by OSC is heard, "" where it is not.  page: where the page is, likewise.
+    reload_ok: whether the scene was right when its files were last read again; None before that.
     """
 
     stats: dict[str, dict[str, Any]] = field(default_factory=dict)
     control: str = ""
     page: str = ""
+    reload_ok: bool | None = None
 
     def told(self) -> dict[str, dict[str, Any]]:
         """How each wire that has sent anything is: how much, and how late in milliseconds."""

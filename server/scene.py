@@ -51,6 +51,9 @@ def shipped_scenes() -> dict[str, Path]:
     return shipped("scenes")
 
 
+USUAL_SEED = 1821
+
+
 class Sheet(NamedTuple):
     """What a scene was read from, as `parse_scene` was given it: it can be read otherwise."""
 
@@ -262,7 +265,7 @@ def _scene(top: Table, name: str, base: Path, other: str, instead: Mapping[Place
     tempo = top.number("tempo", 120, SLOWEST, FASTEST)
     meters = top.parsed("meter", parse_meters, parse_meters("4/4"))
     key = top.parsed("key", parse_key, parse_key("C major"))
-    seed = top.whole("seed", 1821, 0, 2**63 - 1)
+    seed = top.whole("seed", USUAL_SEED, 0, 2**63 - 1)
     phrase = top.whole("phrase", 4, 1, 64)
     said = "bars" in top.values
     bars = top.whole("bars", BARS, 1, MOST_BARS)

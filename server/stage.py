@@ -67,7 +67,8 @@ class Wish:
     lan: whether both listen to other machines too.  origins: web pages elsewhere that may ask.
     announce: whether the network is told of it.
     midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn has learnt.
-    mqtt: the broker that hears of it all, and may command.
+    mqtt: the broker that hears of it all, and may command.  watch: whether the scene is read again
+    when its files are saved.
     """
 
     midi: str = ""
@@ -89,6 +90,7 @@ class Wish:
     midi_in: tuple[str, ...] = ()
     mappings: Path | None = None
     mqtt: Broker | None = None
+    watch: bool = True
 
 
 class Stage:
@@ -281,6 +283,8 @@ class Stage:
         desk.midi.later = asyncio.get_running_loop().call_soon
         self.keyboard.claims.append(desk.midi.claim)
         closing.callback(desk.close)
+        if wish.watch:
+            self._watch(desk, closing)
         token = self._token() if wish.control or wish.http else ""
         if wish.control:
             await self._open_osc(desk, token, closing)
@@ -296,6 +300,19 @@ class Stage:
                 await self._open_web(feed, token, closing)
         if wish.mqtt is not None:
             self._open_mqtt(feed, wish.mqtt, closing)
+
+    def _watch(self, desk: Desk, closing: contextlib.AsyncExitStack) -> None:
+        """Have the scene read again when its files are saved."""
+        try:
+            from .desk.watch import Watch
+        except ImportError as error:
+            self._do_without("watch", f"{error}; files are not read again when saved", False)
+            return
+
+        def became(right: bool) -> None:
+            self.health.reload_ok = right
+
+        closing.callback(Watch(desk, became).close)
 
     def _token(self) -> str:
         """The token of this user, or one for this time only where it cannot be kept."""

@@ -150,6 +150,11 @@ MAY: dict[str, set[str]] = {
         *("server.part", "server.prompter", "server.scene", "server.wire.protocol"),
     },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
+    "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
+    "server.desk.watch": {
+        *("engines.base", "server.desk", "server.journal", "server.scene", "server.sources"),
+        *("server.table", "watchfiles"),
+    },
     "server.settings": {"engines.base", "server.table", "platformdirs"},
     "server.desk.announce": {"engines.base", "zeroconf"},
     "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},

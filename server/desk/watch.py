@@ -1,0 +1,158 @@
+"""The scene that plays is read again when one of its files has been saved.
+
+What has changed is asked of the folders, not of the files: an editor may write a new file and give
+it the old one's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from watchfiles import watch
+
+from engines.base import Mistake
+from server.journal import Entry, Marked, Troubled
+from server.scene import USUAL_SEED, Scene
+from server.sources import digest, sources
+from server.table import parse
+
+from .desk import PREFIX, Desk, Source
+from .tree import Value
+
+SETTLE, STEP = 60, 20  # ms that nothing more has changed; and between two looks
+CALM = 0.3  # s between two readings: an editor may save twice, a bouncing button is told apart
+SCENE, SEED, STYLE = (f"{PREFIX}/{name}" for name in ("scene", "seed", "style"))
+
+
+class Watch:
+    """Follows the files of the scene that plays, whichever that is, until `close`.
+
+    became: told whether the last reading was right.
+    Laws: a file that is wrong leaves the old scene playing, and says where; one that says the same
+    as before changes nothing; saved twice while it is being read, it is read once more.
+    """
+
+    def __init__(self, desk: Desk, became: Callable[[bool], None] = lambda right: None) -> None:
+        self._desk, self._became = desk, became
+        self._loop = asyncio.get_running_loop()
+        self._stop: threading.Event | None = None
+        #: Where changes are noticed.
+        self.folders: frozenset[Path] = frozenset()
+        self._seen = b""
+        self._scene: Scene | None = None
+        self._changed = asyncio.Event()
+        self._task = self._loop.create_task(self._run())
+        self._readings = 0
+        desk.player.journal.add(self._hear)
+        self._changed.set()
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._task.cancel()
+        if self._stop is not None:
+            self._stop.set()
+
+    def _hear(self, entry: Entry) -> None:
+        if isinstance(entry, Marked) and entry.kind == "scene":
+            self._changed.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._look()
+            except Exception as error:
+                text = f"the scene's files cannot be followed: {error!r}"
+                self._desk.player.journal.enter(Troubled("watch", text))
+            await asyncio.sleep(CALM)
+
+    async def _look(self) -> None:
+        """See what the files say now, and have them read where that is something else."""
+        scene = self._desk.player.scene
+        if scene is None:
+            return
+        files, now, current = await asyncio.to_thread(_state, scene)
+        if scene is not self._desk.player.scene:  # another has taken over meanwhile
+            self._changed.set()
+            return
+        fresh, before = scene is not self._scene, self._seen
+        self._scene, self._seen = scene, now
+        if not current if fresh else now != before:
+            self._read_again(scene)
+        self._follow({path.parent for path in files})
+
+    def _read_again(self, scene: Scene) -> None:
+        def answer(_: str, values: tuple[Value, ...]) -> None:
+            address, state = values[:2]
+            if address in (SCENE, STYLE) and state in ("done", "armed", "refused"):
+                self._became(state != "refused")
+
+        self._readings += 1
+        source = Source(f"the file of {scene.name}, reading {self._readings}", answer=answer)
+        sheet = scene.sheet
+        if sheet is not None and sheet.style:
+            self._desk.receive(STYLE, [Path(sheet.style).stem, "bar"], source)
+            return
+        messages: list[tuple[str, list[object]]] = [(SCENE, [scene.name, "bar"])]
+        if sheet is not None and scene.seed != _seed(sheet.text):  # another was asked for
+            messages.append((SEED, [scene.seed, "bar"]))
+        self._desk.receive_all(messages, source)
+
+    def _follow(self, folders: Iterable[Path]) -> None:
+        """Be told of changes in these folders, not of those below them."""
+        there = frozenset(path.resolve() for path in folders if path.is_dir())
+        if there == self.folders:
+            return
+        self.folders = there
+        if self._stop is not None:
+            self._stop.set()
+        self._stop = threading.Event()
+        if there:
+            ways = (sorted(there), self._stop)
+            threading.Thread(target=self._listen, args=ways, name="watch", daemon=True).start()
+            self._changed.set()  # it may have changed before anybody listened
+
+    def _listen(self, folders: list[Path], stop: threading.Event) -> None:
+        """On a thread of its own: nothing of it touches the music but one call."""
+        changes = watch(
+            *folders,
+            watch_filter=None,
+            debounce=SETTLE,
+            step=STEP,
+            stop_event=stop,
+            rust_timeout=500,
+            recursive=False,
+            raise_interrupt=False,
+        )
+        try:
+            for _ in changes:
+                with suppress(RuntimeError):  # the loop has just closed
+                    self._loop.call_soon_threadsafe(self._changed.set)
+        except Exception as error:  # such as no more watches to be had from the system
+            text = f"the scene's files cannot be followed: {error}"
+            with suppress(RuntimeError):
+                enter = self._desk.player.journal.enter
+                self._loop.call_soon_threadsafe(enter, Troubled("watch", text))
+
+
+def _state(scene: Scene) -> tuple[frozenset[Path], bytes, bool]:
+    """A scene's files, what they say in short, and whether its own still says what was read."""
+    files, sheet, text = sources(scene), scene.sheet, ""
+    if sheet is not None and sheet.file:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (sheet.base / sheet.file).read_text(encoding="utf-8-sig")
+    current = sheet is None or sheet.text == text or not text
+    return files, digest(files), current
+
+
+def _seed(text: str) -> object:
+    """The seed that a text gives."""
+    try:
+        return parse(text).get("seed", USUAL_SEED)
+    except Mistake:
+        return None

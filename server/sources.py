@@ -1,0 +1,89 @@
+"""The files that a scene is made of, and whether any of them has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from engines.base import Mistake
+
+from .scene import Scene
+from .style import shipped
+from .table import parse
+
+KINDS = ("styles", "harmony", "moods")
+MOST = 1000  # files of one scene
+LONGEST = 255  # characters of a name
+LARGEST = 16 << 20  # bytes of a file that are looked at
+
+
+def sources(scene: Scene) -> frozenset[Path]:
+    """Every file that a scene may be made of: its own, and what its text, or the text of such a
+    file, names: styles, progressions, maps of moods, themes, tunes, models.
+
+    Law: what a scene reads is among them, when it is there; a word that happens to be the name of a
+    file may be, too.
+    """
+    sheet = scene.sheet
+    if sheet is None:
+        return frozenset()
+    bases = [sheet.base]
+    found = dict.fromkeys([sheet.base / sheet.file] if sheet.file else [])
+    waiting = [*_named(sheet.style, bases), *_in_text(sheet.text, bases)]
+    while waiting and len(found) < MOST:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found[path] = None
+        if path.suffix == ".toml":
+            with suppress(OSError, UnicodeDecodeError):
+                waiting += _in_text(path.read_text(encoding="utf-8-sig"), [*bases, path.parent])
+    return frozenset(found)
+
+
+def _in_text(text: str, bases: Iterable[Path]) -> Iterator[Path]:
+    try:
+        values = parse(text)
+    except Mistake:
+        return
+    for word in _strings(values):
+        yield from _named(word, bases)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
+
+
+def _named(word: str, bases: Iterable[Path]) -> Iterator[Path]:
+    """The files that a word may name."""
+    if not 0 < len(word) <= LONGEST or not word.isprintable():
+        return
+    for kind in KINDS:
+        if word in (there := shipped(kind)):
+            yield there[word]
+    for base in bases:
+        with suppress(OSError, ValueError, NotImplementedError):
+            if any(sign in word for sign in "*?[") and not Path(word).is_absolute():
+                yield from (path for path in islice(base.glob(word), MOST) if path.is_file())
+            else:
+                for path in (base / word, base / f"{word}.toml"):
+                    if path.is_file():
+                        yield path
+
+
+def digest(paths: Iterable[Path]) -> bytes:
+    """What stands in files, in short; one that cannot be read counts as empty."""
+    whole = sha256()
+    for path in sorted(paths):
+        whole.update(str(path).encode("utf-8", "replace") + b"\0")
+        with suppress(OSError), path.open("rb") as file:
+            whole.update(sha256(file.read(LARGEST)).digest())
+    return whole.digest()
