@@ -99,6 +99,7 @@ function heard(what) {
   if (what.COMMAND) survey();
   if (what.forget) {
     roll.forget(what.forget, link.now());
+    pulse.unsay(what.forget);
     if (sound.context) sound.forget(what.forget);
   }
   if (what.plan) plan(what.plan);
@@ -178,7 +179,7 @@ function plan(items) {
     if (item.event === "note") parts.played(item);
     else if (item.event === "say") {
       pulse.say(item);
-      if (item.address === "/beat") roll.beat({ at: item.at, bar: item.args[0], beat: item.args[1] });
+      if (item.address === "/beat") roll.beat(item);
     }
   }
   sound.plan(items);
@@ -225,13 +226,15 @@ let halted = false;
 
 function transport(playing) {
   const play = $("play");
-  if (pulse.playing && !playing) halted = true;
+  if (pulse.playing && !playing) {
+    halted = true;
+    pulse.forget();
+  }
   pulse.playing = playing;
   document.body.classList.toggle("plays", playing);
   play.setAttribute("aria-label", playing ? "Stop" : "Play");
   $("continue").hidden = playing || !halted;
   if (!playing) parts.hush();
-  if (playing && store.scene) pulse.forget();
 }
 
 function meter({ meter: text }) {
@@ -310,7 +313,8 @@ sound.changed = () => {
 async function listen() {
   if (sound.on) return sound.hush();
   await sound.listen();
-  link.send({ hear: HEAR }); // what sounds already is told once more
+  const now = link.now();
+  sound.plan([...roll.notes.values()].filter((note) => note.end > now));
 }
 
 $("listen").onclick = listen;

@@ -63,6 +63,9 @@ export class MoodPanel {
 
   /** A scene's words and points. */
   cast(scene) {
+    const places = JSON.stringify([scene.words, scene.points]);
+    if (places === this.known) return;
+    this.known = places;
     this.words.replaceChildren(
       ...Object.entries(scene.words ?? {}).map(([word, [v, a]]) =>
         h("button", {
@@ -78,10 +81,24 @@ export class MoodPanel {
         }),
       ),
     );
+    this.part();
     this.points = scene.points ?? [];
     this.fieldBox.hidden = !this.points.length;
     this.stands = null;
     this.map();
+  }
+
+  /** Words whose places are nearly the same make way, up or down. */
+  part() {
+    const set = [];
+    for (const word of this.words.children) {
+      const [x, y] = ["--x", "--y"].map((name) => word.style.getPropertyValue(name) * (this.size || 300));
+      const wide = 4 + word.textContent.length * 4;
+      const free = (aside) => set.every(([left, top, w]) => Math.abs(left - x) > wide + w || Math.abs(top - y - aside) > 19);
+      const aside = [0, 20, -20, 40, -40].find(free) ?? 0;
+      word.style.setProperty("--aside", aside);
+      set.push([x, y + aside, wide]);
+    }
   }
 
   moved(v, a) {
@@ -162,6 +179,7 @@ export class MoodPanel {
     this.size = this.pad.clientWidth;
     const ratio = Math.min(devicePixelRatio || 1, 2);
     this.canvas.width = this.canvas.height = Math.max(this.size * ratio, 1);
+    this.part();
     this.stale = true;
   }
 

@@ -32,6 +32,9 @@ export class Parts {
   }
 
   cast(scene) {
+    const parts = JSON.stringify([scene.name, scene.parts]);
+    if (parts === this.known) return; // what is under a finger stays there
+    this.known = parts;
     for (const stop of this.unwatch) stop();
     this.unwatch = [];
     this.strips.clear();
@@ -53,7 +56,7 @@ export class Parts {
       this.slider(address, "density", part, 1),
       h("div", { class: "more" }, this.octave(address, part), this.praise(part.name, 1), this.praise(part.name, -1), this.pen(part)),
     ); // prettier-ignore
-    this.strips.set(part.name, { lamp, symbol, sound, part, strip, until: 0, lit: false });
+    this.strips.set(part.name, { lamp, symbol, sound, part: { ...part }, coming: [], lit: false });
     return strip;
   }
 
@@ -144,17 +147,16 @@ export class Parts {
   played(note) {
     const strip = this.strips.get(note.part);
     if (!strip) return;
-    strip.coming = note;
-    strip.until = Math.max(strip.until, note.at);
+    strip.coming.push(note);
+    if (strip.coming.length > 32) strip.coming.shift();
   }
 
   draw(now) {
     for (const strip of this.strips.values()) {
-      const { coming } = strip;
-      if (coming && coming.at <= now) {
-        if (coming.symbol) write(strip.symbol, coming.symbol);
-        strip.over = Math.min(coming.end, coming.at + 4);
-        strip.coming = null;
+      while (strip.coming.length && strip.coming[0].at <= now) {
+        const note = strip.coming.shift();
+        if (note.symbol) write(strip.symbol, note.symbol);
+        strip.over = Math.min(note.end, note.at + 4);
       }
       const lit = strip.over > now;
       if (lit !== strip.lit) {
@@ -165,7 +167,10 @@ export class Parts {
   }
 
   hush() {
-    for (const strip of this.strips.values()) strip.over = 0;
+    for (const strip of this.strips.values()) {
+      strip.over = 0;
+      strip.coming = [];
+    }
   }
 }
 

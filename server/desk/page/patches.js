@@ -67,7 +67,7 @@ const organ = (harmonics, more = {}) => ({
   vib: [6.1, 5, 0],
   room: 0.22,
   chorus: 0.4,
-  gain: 0.15,
+  gain: 0.19,
   ...more,
 });
 const strings = (attack, base, more = {}) => ({
@@ -76,7 +76,7 @@ const strings = (attack, base, more = {}) => ({
   env: [attack, 0.5, 0.85, 0.32],
   room: 0.4,
   chorus: 0.6,
-  gain: 0.12,
+  gain: 0.17,
   ...more,
 });
 const bowed = (base) => ({
@@ -85,7 +85,7 @@ const bowed = (base) => ({
   env: [0.07, 0.3, 0.85, 0.14],
   vib: [5.4, 14, 0.25],
   room: 0.32,
-  gain: 0.15,
+  gain: 0.2,
 });
 const brass = (attack, base, octaves, kind = "sawtooth") => ({
   waves: pair(kind, 4),
@@ -93,7 +93,7 @@ const brass = (attack, base, octaves, kind = "sawtooth") => ({
   env: [attack, 0.25, 0.8, 0.1],
   vib: [5, 7, 0.4],
   room: 0.25,
-  gain: 0.17,
+  gain: 0.21,
 });
 const reed = (harmonics, base = 7, vibrato = 10) => ({
   waves: [wave(harmonics)],
@@ -119,7 +119,7 @@ const lead = (kind, base = 6, more = {}) => ({
   vib: [5.6, 9, 0.3],
   room: 0.22,
   chorus: 0.2,
-  gain: 0.14,
+  gain: 0.17,
   ...more,
 });
 const pad = (kind, base, attack = 0.45, more = {}) => ({
@@ -128,7 +128,7 @@ const pad = (kind, base, attack = 0.45, more = {}) => ({
   env: [attack, 0.8, 0.85, 0.7],
   room: 0.5,
   chorus: 0.7,
-  gain: 0.13,
+  gain: 0.15,
   ...more,
 });
 const bells = (ratio, index, decay) => ({

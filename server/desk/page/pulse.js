@@ -23,12 +23,19 @@ export class Pulse {
   }
 
   /** Something that is said in the plan. */
-  say({ at, address, args }) {
+  say({ id, at, address, args }) {
+    this.unsay([id]);
     if (address === "/beat") {
-      this.coming.push({ at, bar: args[0], beat: args[1], tempo: args[2] });
+      this.coming.push({ id, at, bar: args[0], beat: args[1], tempo: args[2] });
       if (this.coming.length > MOST) this.coming.shift();
-    } else this.words.push({ at, address, args });
+    } else this.words.push({ id, at, address, args });
     if (this.words.length > MOST) this.words.shift();
+  }
+
+  /** What is not to come after all. */
+  unsay(ids) {
+    if (this.coming.some((each) => ids.includes(each.id))) this.coming = this.coming.filter((each) => !ids.includes(each.id));
+    if (this.words.some((each) => ids.includes(each.id))) this.words = this.words.filter((each) => !ids.includes(each.id));
   }
 
   forget() {

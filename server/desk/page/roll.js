@@ -17,7 +17,7 @@ export class Roll {
     this.pen = this.canvas.getContext("2d");
     this.notes = new Map();
     this.marks = []; // { at, text, kind }
-    this.bars = []; // { at, bar }
+    this.bars = new Map(); // { at, bar } by id
     this.colours = new Map();
     this.low = 48;
     this.high = 84;
@@ -89,6 +89,7 @@ export class Roll {
 
   forget(ids, now) {
     for (const id of ids) {
+      this.bars.delete(id);
       const note = this.notes.get(id);
       if (!note) continue;
       if (now === null || note.at > now) this.notes.delete(id);
@@ -101,16 +102,16 @@ export class Roll {
     if (this.marks.length > 200) this.marks.splice(0, 50);
   }
 
-  beat({ at, bar, beat }) {
+  beat({ id, at, args: [bar, beat] }) {
     if (beat !== 1) return;
-    this.bars.push({ at, bar });
-    if (this.bars.length > 60) this.bars.shift();
+    this.bars.set(id, { at, bar });
+    if (this.bars.size > 60) this.bars.delete(this.bars.keys().next().value);
   }
 
   clear() {
     this.notes.clear();
     this.marks = [];
-    this.bars = [];
+    this.bars.clear();
   }
 
   // Drawing ------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ export class Roll {
     pen.textBaseline = "top";
     pen.font = `11px ${ink.sans}`;
     pen.lineWidth = 1;
-    for (const { at, bar } of this.bars) {
+    for (const { at, bar } of this.bars.values()) {
       const here = Math.round(x(at)) + 0.5;
       if (here < -40 || here > width) continue;
       pen.strokeStyle = ink.line;

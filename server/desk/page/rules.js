@@ -135,7 +135,9 @@ export class Rules {
     this.mark.dataset.line = line;
     this.mark.hidden = false;
     const before = this.text.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
-    this.text.focus();
+    const row = this.text.scrollHeight / (this.text.value.split("\n").length + 2);
+    this.text.scrollTop = Math.max((line + 1) * row - this.text.clientHeight / 2, 0);
+    this.text.focus({ preventScroll: true });
     this.text.setSelectionRange(before + Number(found[2] ?? 1) - 1, before + Number(found[2] ?? 1) - 1);
   }
 

@@ -7,8 +7,10 @@ import { kept } from "./ui.js";
 
 const VOICES = 56; // at a time; the oldest give way
 const LATE = 0.1; // s after which a note is better left out
-const SPARE = 0.006; // s that a note must come before it sounds
+const SPARE = 0.004; // s that a note must come before it sounds
 const PATIENT = 0.3; // s that all may sound later where the way is long
+const HEARD = 96; // notes by which the way is judged …
+const FEW = 0.04; // … of which so many may come too late, a little each
 const LIVE = 300; // s: a note that ends so much later is a key that is held
 const DRUMS = 10;
 
@@ -20,8 +22,7 @@ export class Sound {
     this.strips = new Map();
     this.parts = new Map();
     this.delay = 0;
-    this.least = Infinity;
-    this.eased = 0;
+    this.spares = []; // s that notes of late came before they were to sound, were there no delay
     this.scheduled = 0; // notes so far
     this.late = 0; // of them, those that came too late
     this.volume = Number(kept.get("volume", "0.8"));
@@ -76,7 +77,7 @@ export class Sound {
     kept.set("volume", String(volume));
     kept.set("muted", muted ? "yes" : "no");
     if (this.context) {
-      const wanted = muted ? 0 : volume ** 2 * 1.4;
+      const wanted = muted ? 0 : volume ** 2 * 2.2;
       this.loud.gain.setTargetAtTime(wanted, this.context.currentTime, 0.02);
     }
   }
@@ -144,7 +145,7 @@ export class Sound {
       else if (item.event === "control") this.control(item);
     }
     this.catching = false;
-    this.ease();
+    if (this.spares.length >= HEARD) this.adjust();
   }
 
   note(item) {
@@ -159,22 +160,17 @@ export class Sound {
       known.kill();
       this.voices.delete(item.id);
     }
-    let begin = this.time(item.at);
+    const wanted = this.time(item.at);
     const lives = item.end - item.at > LIVE;
     if (!lives) {
-      const spare = begin - now;
-      if (spare < -LATE) {
+      const spare = wanted - now;
+      if (spare < -LATE && !(this.catching && end > now + 0.4)) {
         if (!this.catching) this.late++;
         return;
       }
-      this.least = Math.min(this.least, spare);
-      if (spare < SPARE) {
-        const more = Math.min(SPARE - spare, PATIENT - this.delay);
-        this.delay += Math.max(more, 0);
-        begin += Math.max(more, 0);
-      }
+      if (!this.catching) this.spares.push(spare - this.delay);
     }
-    begin = Math.max(begin, now);
+    const begin = Math.max(wanted, now);
     this.makeRoom();
     const part = this.parts.get(item.part);
     const strip = this.strip(item.part);
@@ -245,15 +241,14 @@ export class Sound {
     }
   }
 
-  /** Come nearer again to the server's time where there has been time to spare. */
-  ease() {
-    const now = performance.now();
-    if (now - this.eased < 10_000) return;
-    if (this.delay > 0 && this.least > 0.03 && this.eased) {
-      this.delay = Math.max(this.delay - (this.least - 0.02) / 2, 0);
-    }
-    this.eased = now;
-    this.least = Infinity;
+  /** Have all sound later where too much comes too late, and in time again where it need not. */
+  adjust() {
+    const sorted = this.spares.sort((a, b) => a - b);
+    const needed = SPARE - sorted[Math.floor(sorted.length * FEW)];
+    const wanted = Math.min(Math.max(needed, 0), PATIENT);
+    this.delay += (wanted - this.delay) * (wanted > this.delay ? 1 : 0.5);
+    if (this.delay < 0.001) this.delay = 0;
+    this.spares = [];
   }
 }
 

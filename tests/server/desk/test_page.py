@@ -391,3 +391,34 @@ async def test_a_hidden_page_keeps_little_and_catches_up(page: Browser) -> None:
         " return componium.roll.notes.size; })()"
     )
     assert await page.ask(flood) <= 2501
+
+
+async def test_every_sound_and_drum_is_heard_and_none_is_too_loud(page: Browser) -> None:
+    render = """(async () => {
+        const { Voice } = await import("/page/voices.js");
+        const { patchOf } = await import("/page/patches.js");
+        const { Kit } = await import("/page/drums.js");
+        const loudness = async (make) => {
+            const context = new OfflineAudioContext(2, 13230, 22050);
+            make(context).out.connect(context.destination);
+            const sound = await context.startRendering();
+            const both = [...sound.getChannelData(0), ...sound.getChannelData(1)];
+            return Math.max(...both.map((each) => (Number.isFinite(each) ? Math.abs(each) : 99)));
+        };
+        const found = {};
+        for (let program = 0; program < 128; program++) {
+            found[`program ${program}`] = await loudness((context) => {
+                const voice = new Voice(context, patchOf(program), 55, 0.8, 0.01);
+                voice.release(0.3);
+                return voice;
+            });
+        }
+        for (let key = 35; key <= 82; key++) {
+            found[`drum ${key}`] = await loudness((context) => new Kit(context).hit(key, 0.8, 0.01));
+        }
+        return found;
+    })()"""
+    found = await page.ask(render)
+    assert len(found) == 128 + 48
+    assert {name: loud for name, loud in found.items() if not 0.01 < loud < 0.5} == {}
+    assert page.errors == []
