@@ -141,12 +141,17 @@ class Keyboard:
 
     def use(self, inputs: Mapping[str, InputSpec]) -> None:
         """Have these inputs and no others; what stays the same stays open."""
+        with self.player.still("inputs"):
+            self.player.note("inputs")
+            self._use(inputs)
+
+    def _use(self, inputs: Mapping[str, InputSpec]) -> None:
         wanted = dict(inputs)
         for number, one in list(self._inputs.items()):
             if wanted.get(one.spec.name) == one.spec:
                 del wanted[one.spec.name]
             else:
-                self.lost(number, "the scene has another input")
+                self._lose(one)
                 del self._inputs[number]
                 if self.ears is not None:
                     self.ears.shut(number)
@@ -157,6 +162,10 @@ class Keyboard:
                 title = spec.name if spec.port == "virtual" else "in"
                 settings = {"name": spec.port, "client": "Componium", "title": title}
                 self.ears.open({"port": number, "kind": "midi", **settings})
+
+    def number(self, name: str) -> int | None:
+        """The number under which an input is heard; None where there is none of that name."""
+        return next((n for n, one in self._inputs.items() if one.spec.name == name), None)
 
     def named(self, name: str = "") -> InputSpec:
         """An input by its name, or the first. Errors: Mistake."""
@@ -176,8 +185,12 @@ class Keyboard:
     def lost(self, number: int, why: str) -> None:
         """Whatever this input holds ends now."""
         one = self._inputs.get(number)
-        if one is None:
-            return
+        if one is not None:
+            with self.player.still("lost"):
+                self.player.note("lost", input=one.spec.name, why=why)
+                self._lose(one)
+
+    def _lose(self, one: _Input) -> None:
         now = self.player.clock.now()
         for channel, keys in one.keys.items():
             for release in keys.let_go(now):
@@ -186,7 +199,7 @@ class Keyboard:
             self._forward(one, bytes((0xE0 | channel, 0, 64)), now)
         one.bent.clear()
         one.keys.clear()
-        self.wake()
+        self._tell_due()
 
     def heard(self, arrived: Arrived) -> None:
         """A message has come in."""
@@ -200,6 +213,13 @@ class Keyboard:
         for claim in self.claims:
             if claim(one.spec.name, data):
                 return
+        with self.player.still("midi"):
+            name, heard = one.spec.name, data.hex()
+            self.player.note("midi", input=name, data=heard, stamp=arrived.stamp)
+            self._hear(one, arrived)
+
+    def _hear(self, one: _Input, arrived: Arrived) -> None:
+        data, channel = arrived.data, arrived.data[0] & 0x0F
         now = self.player.clock.now()
         kind = data[0] & 0xF0
         if one.deaf_until and not self._hears_again(one, now):
@@ -207,7 +227,7 @@ class Keyboard:
         if kind == 0x90 and data[2] and self._loops(one, data, now):
             return
         if kind == 0xB0 and data[1] in (120, 123):
-            self.lost(arrived.port, "all notes off")
+            self._lose(one)
         elif kind in (0x80, 0x90) or (kind == 0xB0 and data[1] == PEDAL):
             if kind == 0x90 and data[2] and now - arrived.stamp > STALE:
                 return
@@ -233,7 +253,7 @@ class Keyboard:
         one.echoes.clear()
         one.deaf_until = now + DEAF
         why = "it hears what it has just played: does an output lead back to it? Deaf for 2 s"
-        self.lost(one.number, why)
+        self._lose(one)
         self.state(one.number, "muted", why)
         return True
 
@@ -387,6 +407,11 @@ class Keyboard:
 
     def wake(self) -> None:
         """Tell of the phrases and chords that are whole by now; end a recording that is over."""
+        with self.player.still("alarm"):
+            self.player.note("alarm")
+            self._tell_due()
+
+    def _tell_due(self) -> None:
         now = self.player.clock.now()
         self._begin_due(now)
         for one in self._inputs.values():

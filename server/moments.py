@@ -9,7 +9,6 @@ from fractions import Fraction
 from engines.base import Mistake
 
 from .changes import MOST_WAITING, OF_SCENE, SCENE, Asked, Change, Receipt, Told
-from .clock import JumpClock
 from .journal import Troubled
 from .part import said
 from .stinger import grid_of
@@ -201,11 +200,12 @@ class Moments(Transport):
         if self._joint:
             yield
             return
-        clock, now = self.clock, self._look()
-        self._plan_ahead(now)
-        self.clock, self._joint = JumpClock(now), True
-        try:
-            yield
-        finally:
-            self.clock, self._joint = clock, False
-        self._plan_ahead(now)
+        with self.still("together"):
+            now = self._look()
+            self._plan_ahead(now)
+            self._joint = True
+            try:
+                yield
+            finally:
+                self._joint = False
+            self._plan_ahead(now)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from engines.base import LIVE, Engine, Mistake, Structured
 from engines.motif import QUOTES, Motif, in_meter
 
+from . import script
 from .conductor.conductor import UNCONDUCTED, ConductorSpec
 from .conductor.moodmap import ROLES
 from .direction import direction
@@ -30,6 +31,7 @@ from .music.timeline import FASTEST, SLOWEST
 from .music.value import parse_value
 from .part import PartSpec, Shade
 from .reading import Drum, Reading, Word
+from .script import Script
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
 from .table import Elsewhere, Place, Table, Text, in_file, plainly, read, shown
@@ -74,6 +76,7 @@ class Scene:
     themes: the seed's own, which another seed invents anew.  maps: what MIDI controls.
     programs: the scenes that program changes call for, from program 1 on.
     sheet: what it was read from; None for a scene that was put together otherwise.
+    script: where it was read; None where it is a text of nowhere.
     """
 
     name: str
@@ -96,11 +99,19 @@ class Scene:
     programs: tuple[str, ...] = ()
     tempo_asked: bool = False
     sheet: Sheet | None = None
+    script: Script | None = field(default=None, compare=False)
 
     @property
     def ensemble(self) -> tuple[PartSpec, ...]:
         """Everybody who may ever sound: the parts, then the stingers."""
         return (*self.parts, *(each.part for each in self.stingers))
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What a log says of it, so that it can be had again, and known if it has changed."""
+        script = self.script or Script("", "", "")
+        tempo = {"tempo": self.tempo} if self.tempo_asked else {}
+        return {"name": self.name, **script._asdict(), "seed": self.seed, **tempo}
 
     def with_seed(self, seed: int) -> Scene:
         """The same scene from another seed, its invented themes included."""
@@ -222,12 +233,22 @@ def load_scene(path: Path, style: str = "") -> Scene:
     A shipped style is a scene too: one that has nothing else.
     Errors: Mistakes, their places beginning with the name of the file that has them.
     """
+    with script.fingerprint() as digest:
+        scene = _loaded(path, style)
+    file = path.stem if playable().get(path.stem) == path else str(path.absolute())
+    if style and shipped("styles").get(Path(style).stem) == Path(style):
+        style = Path(style).stem
+    return replace(scene, script=Script(file, style, digest()))
+
+
+def _loaded(path: Path, style: str) -> Scene:
     if path.parent == folder("styles"):
         return parse_scene(f'style = "{path.stem}"', path.stem, path.parent, style, path.name)
     try:
         if path.stat().st_size > LARGEST:
             raise Mistake("", f"larger than {LARGEST} bytes")
         text = path.read_text(encoding="utf-8-sig")
+        script.read(text)
     except (OSError, UnicodeDecodeError) as error:
         raise in_file(path.name, Mistake("", f"cannot be read: {plainly(error)}")) from None
     except Mistake as mistake:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from engines.base import Mistake
 
+from . import script
 from .conductor.harmony import measured
 from .table import Text, in_file, parse, plainly
 
@@ -62,6 +63,7 @@ def load(path: Path, base: Path) -> Shared:
         if path.stat().st_size > LARGEST:
             raise Mistake("", f"larger than {LARGEST} bytes")
         text = path.read_text(encoding="utf-8-sig")
+        script.read(text)
         return Shared(name, text, parse(text))
     except (OSError, UnicodeDecodeError) as error:
         raise in_file(name, Mistake("", f"cannot be read: {plainly(error)}")) from None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
 from math import isclose
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engines.base import Mistake
 from engines.taste import Taste
@@ -22,7 +23,7 @@ from .cast import (
     PendingSting,
 )
 from .changes import Changes
-from .clock import Clock
+from .clock import Clock, JumpClock
 from .conductor.conductor import Conductor
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .music.line import Line
@@ -39,6 +40,7 @@ LEAD_IN = 60_000_000  # ns from play to the first beat
 MARGIN = 5_000_000  # ns that a boundary must be away to be caught
 STALLED = 200_000_000  # ns past a planned look after which the wires may have fallen silent
 ASLEEP = 60 * 10**9  # ns of absence after which we go on where we were, not where we would be
+NOTED = 10**9  # ns after which the log hears of us though nothing has happened
 SETTLED = 10**9  # ns after which nobody needs the ports of the scene before
 
 
@@ -51,6 +53,25 @@ class Base(NamedTuple):
     bpm: float
     arrives: Fraction
     asked: bool = False
+
+
+class Mark(NamedTuple):
+    """A moment, and what came before it of which nothing is noted.
+
+    at: ns.  looks: at which ns the transport has looked at the clock since the mark before; those
+    of commands that came to nothing are negative.  beat: of that moment; planned: the beat up to
+    which everything was.
+    """
+
+    at: int
+    looks: tuple[int, ...]
+    beat: Fraction
+    planned: Fraction
+
+
+#: Told of each thing that comes from outside, or at a time that the clock alone decides: at which
+#: mark, what it is, and what belongs to it.
+Noting = Callable[[Mark, str, dict[str, Any]], None]
 
 
 class Transport:
@@ -103,6 +124,11 @@ class Transport:
         self._after_sleep = after_sleep
         self._sweep_at = 0
         self._joint = False
+        #: For a log of all that what is heard depends on, besides scene and seed.
+        self.noting: Noting | None = None
+        self._mark: Mark | None = None  # of what is done just now
+        self._looks: list[int] = []
+        self._doing, self._noted, self._noted_at = "look", False, now
         #: How often each stinger, and each part by hand, was asked for since the piece began, and
         #: the beats that the plan has taken them in for.
         self.asked: Counter[str] = Counter()
@@ -122,10 +148,11 @@ class Transport:
 
     def wake(self) -> None:
         """Everything that is due: note what has sounded, plan what comes within the horizon."""
-        now = self._look()
-        self._expected = now + self.period
-        self._plan_ahead(now)
-        self._settle(now)
+        with self.still("look"):
+            now = self._look()
+            self._expected = now + self.period
+            self._plan_ahead(now)
+            self._settle(now)
 
     @property
     def ended(self) -> bool:
@@ -153,13 +180,51 @@ class Transport:
             return now
         self.rack.set_time(now, self._wall() - now)
         if self._slept(now):
-            self._wake_up()
+            self.wake_up()
         elif self.playing:
+            if now - self._noted_at >= NOTED and not self._noted:
+                self.note(self._doing)
             if now - self._expected > STALLED:
                 self._recover(now, now - self._expected)
             else:
                 self.ahead.commit(now, self._start_ns)
         return now
+
+    # What is noted ----------------------------------------------------------------------
+
+    @contextmanager
+    def still(self, doing: str) -> Iterator[None]:
+        """What is done within is done at one moment: no time passes.
+
+        doing: what that is, for the log.
+        """
+        if self._mark is not None:
+            yield
+            return
+        clock, self._mark = self.clock, self.mark
+        now = self._mark.at
+        self.clock, self._doing, self._noted = JumpClock(now), doing, False
+        try:
+            yield
+        finally:
+            if self.noting is not None and self.playing and not self._noted:
+                self._looks.append(now if doing == "look" else -now)
+            self.clock, self._mark, self._doing, self._noted = clock, None, "look", False
+
+    @property
+    def mark(self) -> Mark:
+        """Of this moment."""
+        return self._mark or Mark(self.clock.now(), (), self.now_beat, self._frontier)
+
+    def note(self, what: str, **data: Any) -> None:
+        """Have the log know what is done just now."""
+        if self.noting is not None:
+            mark = self.mark._replace(looks=tuple(self._looks))
+            self._looks.clear()
+            self._noted, self._noted_at = True, mark.at
+            self.noting(mark, what, data)
+
+    # Looking ----------------------------------------------------------------------------
 
     def _slept(self, now: int) -> bool:
         """Whether the machine was suspended since the last look."""
@@ -169,7 +234,9 @@ class Transport:
         grown, self._asleep = gap - self._asleep, gap
         return grown > 10**9
 
-    def _wake_up(self) -> None:
+    def wake_up(self) -> None:
+        """The machine has slept: everything that sounded is over."""
+        self.note("slept")
         was_playing = self.playing
         self.stop()
         self.rack.reopen()
@@ -598,14 +665,18 @@ class Transport:
     def wire_silenced(self, why: str) -> None:
         """A wire fell silent by itself; give it again what is still to come."""
         self._enter(Troubled("wire", why))
-        self._give_again()
+        with self.still("silenced"):
+            self.note("silenced")
+            self._give_again()
 
     def wire_restarted(self, why: str) -> None:
         """A wire died and a new one has taken its place; the owed offs are paid already."""
         self._enter(Troubled("wire", why))
         if self.cast is not None and not self.playing:
             self.ahead.give(self.cast.sounds(self.now_beat, self.clock.now()))
-        self._give_again()
+        with self.still("silenced"):
+            self.note("silenced")
+            self._give_again()
 
     def _give_again(self) -> None:
         now = self._look()

@@ -13,6 +13,8 @@ from typing import Any
 
 from engines.base import Fragment, Mistake, Sound
 
+from . import script
+
 LARGEST = 4 * 2**20  # bytes a file
 MOST_EVENTS = 1_000_000
 MOST_TRACKS = 256
@@ -41,6 +43,7 @@ def read_tunes(patterns: Sequence[str], base: Path, place: str) -> tuple[Fragmen
                 raise Mistake(place, f"{path.name} cannot be read: {error.strerror}") from None
             if size > LARGEST:
                 raise Mistake(place, f"{path.name} has {size} bytes; at most {LARGEST} are read")
+            script.read(data)
             try:
                 found = parse_tune(data)
             except ValueError as error:

@@ -15,6 +15,7 @@ import engines
 from engines.base import IN, Controls, Engine, Mistake, Reads, Symbol
 from engines.motif import Motif
 
+from . import script
 from .part import said
 from .table import Table, plainly, shown
 
@@ -150,7 +151,9 @@ def _json(value: Any, base: Path, place: str) -> Any:
             raise Mistake(place, f"{value!r} lies outside the scene's folder")
         if path.stat().st_size > LARGEST:
             raise Mistake(place, f"{value!r} is larger than {LARGEST >> 20} MiB")
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        script.read(text)
+        return json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, Mistake):
             raise

@@ -475,6 +475,7 @@ class Desk:
 
         Of values that one message after another gives the same control for now, the last is set.
         """
+        self._note(orders, scene)
         last = {order.node.address: order for order in orders if _at_once(order)}
         for order in orders:
             node, values = order.node, order.values
@@ -493,6 +494,29 @@ class Desk:
                 self._refuse(node.address, str(mistake), order.source)
             except Exception as error:
                 self._refuse(node.address, f"went wrong: {error!r}", order.source)
+
+    def _note(self, orders: list[_Order], scene: Scene | None) -> None:
+        """Have the log know."""
+        if self.player.noting is None:
+            return
+        asked = [[order.node.address, *order.values] for order in orders]
+        data: dict[str, object] = {"from": orders[0].source.name, "orders": asked}
+        if scene is not None:
+            data["scene"] = scene.recipe
+        self.player.note("do", **data)
+
+    def again(
+        self, asked: Iterable[tuple[str, tuple[Value, ...]]], scene: Scene | None, source: Source
+    ) -> None:
+        """Do what a log says was done. Errors: Mistake where there is no such address."""
+        orders = []
+        for address, values in asked:
+            node = self.tree.get(address)
+            if node is None:
+                raise Mistake(address, self.tree.lost(address))
+            orders.append(_Order(node, values, "", source))
+        with self.player.together():
+            self._carry_out(orders, scene)
 
     def _told(self, order: _Order) -> Told:
         def told(receipt: Receipt) -> None:

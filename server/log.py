@@ -1,0 +1,225 @@
+"""The control log: all that a performance depended on besides its scenes, so that it can be had
+again note for note.
+
+JSON lines. The first says what was played and how; each of the others is one thing that came from
+outside, or one look at the clock of which something came. `docs/takes.md` lists them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from engines.base import Mistake
+
+from .aside import Aside
+from .journal import Troubled
+from .transport import Mark
+
+FORMAT = "componium control log 1"
+LARGEST = 64 << 20  # bytes that a log may grow to
+WAITING = 4 << 20  # bytes kept while the disk takes none
+KEPT = 20  # logs of past performances
+SYNCED = 1.0  # seconds after which what is written is on the disk, power cuts included
+LONGEST_LINE = 32 << 20  # bytes, as of a head with all that was ever learnt
+
+
+class Entered(NamedTuple):
+    """One line. what: see `docs/takes.md`.  data: what belongs to it."""
+
+    mark: Mark
+    what: str
+    data: Mapping[str, Any]
+
+
+class Log(NamedTuple):
+    """A log that has been read. head: its first line.  whole: whether it has an end."""
+
+    head: Mapping[str, Any]
+    entries: tuple[Entered, ...]
+    whole: bool
+
+
+class LogWriter:
+    """Keeps a log on a thread of its own; to be a transport's `noting`.
+
+    told: called, on that thread, with what goes wrong.
+    Laws: what was noted a second ago can be read, whatever becomes of the process; a disk that is
+    full or slow holds nothing up, and nothing is left out in the midst: a log that cannot go on
+    ends.  Errors: OSError where the file cannot be made.
+    """
+
+    def __init__(
+        self, path: Path, head: Mapping[str, Any], told: Callable[[Troubled], None]
+    ) -> None:
+        self._path, self._told = path, told
+        self._file: BinaryIO | None = path.open("wb", buffering=0)
+        self._written, self._synced_at = 0, 0.0  # bytes that are good; when they were made safe
+        self._pending = bytearray(_line({"format": FORMAT, **head}))
+        self._origin = self._at = int(head.get("clock", 0))
+        self._wrong = ""
+        self._aside: Aside[Entered] = Aside(self._take, self._pause, self._pause)
+
+    def __call__(self, mark: Mark, what: str, data: dict[str, Any]) -> None:
+        self._aside.put(Entered(mark, what, data))
+
+    def close(self, patience: float = 2.0) -> bool:
+        """Write the last of it; False where the disk does not take it in time."""
+        done = self._aside.close(patience)
+        if done and self._file is not None:
+            self._file.close()
+        return done
+
+    def _take(self, entered: Entered) -> None:
+        if self._file is None:
+            return
+        mark = entered.mark
+        line = {
+            "what": entered.what,
+            "beat": str(mark.beat),
+            **entered.data,
+            "planned": str(mark.planned),
+            "at": mark.at - self._origin,
+            "looks": _steps(mark.looks, self._at),
+        }
+        self._at = mark.at
+        self._pending += _line(line)
+        if len(self._pending) > WAITING or self._aside.dropped:
+            self._end(self._wrong or "the disk is too slow")
+        elif self._written + len(self._pending) > LARGEST:
+            self._flush()
+            self._end(f"it has {LARGEST >> 20} MiB")
+
+    def _pause(self) -> None:
+        self._flush()
+        file, now = self._file, time.monotonic()
+        if file is not None and self._written and now - self._synced_at >= SYNCED:
+            self._synced_at = now
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                self._trouble(error.strerror or str(error))
+
+    def _flush(self) -> None:
+        file = self._file
+        if file is None or not self._pending:
+            return
+        try:
+            while self._pending:
+                took = file.write(bytes(self._pending[: 1 << 16])) or 0
+                self._written += took
+                del self._pending[:took]
+        except OSError as error:
+            self._trouble(error.strerror or str(error))
+        else:
+            self._wrong = ""
+
+    def _trouble(self, why: str) -> None:
+        if not self._wrong:
+            self._told(Troubled("log", f"{self._path.name} cannot be written: {why}; trying again"))
+        self._wrong = why
+
+    def _end(self, why: str) -> None:
+        self._told(Troubled("log", f"{self._path.name} ends here: {why}"))
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._pending.clear()
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def _steps(looks: Iterable[int], since: int) -> list[int]:
+    """Moments as the nanoseconds from each to the next; signs stay."""
+    steps = []
+    for look in looks:
+        steps.append((abs(look) - since) * (1 if look > 0 else -1))
+        since = abs(look)
+    return steps
+
+
+def _moments(steps: Iterable[int], since: int) -> tuple[int, ...]:
+    moments = []
+    for step in steps:
+        since += abs(step)
+        moments.append(since if step > 0 else -since)
+    return tuple(moments)
+
+
+def read_log(path: Path) -> Log:
+    """Read a log; a last line that is torn, as after a power cut, is left out.
+
+    Errors: Mistake where it is no log, or where a line is not right.
+    """
+    place = path.name
+    try:
+        if path.stat().st_size > LARGEST + LONGEST_LINE:
+            raise Mistake(place, f"larger than {LARGEST >> 20} MiB")
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise Mistake(place, f"cannot be read: {error.strerror}") from None
+    del lines[-1:]  # "" after the last line, or what is torn
+    head = _object(lines[0]) if lines else None
+    if head is None or head.get("format") != FORMAT:
+        raise Mistake(place, f"this is no control log; expected the format {FORMAT!r}")
+    origin = head.get("clock")
+    if not isinstance(origin, int):
+        raise Mistake(place, "its first line lacks its clock")
+    entries, at = [], origin
+    for number, line in enumerate(lines[1:], 2):
+        values = _object(line)
+        try:
+            if values is None:
+                raise ValueError("not a JSON object")
+            what = str(values.pop("what"))
+            before, at = at, int(values.pop("at")) + origin
+            looks = _moments(values.pop("looks"), before)
+            beat, planned = (Fraction(values.pop(key)) for key in ("beat", "planned"))
+            mark = Mark(at, looks, beat, planned)
+        except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+            raise Mistake(f"{place}:{number}", f"cannot be understood: {error}") from None
+        if max(before, *map(abs, looks), 0) > at:
+            raise Mistake(f"{place}:{number}", "comes before the line above it")
+        entries.append(Entered(mark, what, values))
+    return Log(head, tuple(entries), bool(entries) and entries[-1].what == "end")
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def log_folder() -> Path:
+    """Where logs of past performances lie, on whatever system this is."""
+    from platformdirs import user_state_path
+
+    return user_state_path("componium", appauthor=False) / "logs"
+
+
+def fresh_log(folder: Path, name: str) -> Path:
+    """A place for another log; of the older ones the newest stay. Errors: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in logs(folder)[: -KEPT + 1]:
+        old.unlink(missing_ok=True)
+    stamp = time.strftime("%Y-%m-%d %H.%M.%S")
+    path = folder / f"{stamp} {name}.log"
+    again = 2
+    while path.exists():
+        path, again = folder / f"{stamp} {name} {again}.log", again + 1
+    return path
+
+
+def logs(folder: Path) -> list[Path]:
+    """The logs there are, oldest first: their names begin with the time."""
+    return sorted(folder.glob("[0-9]*.log"))

@@ -1,0 +1,225 @@
+"""A control log becomes the performance that it was kept of: the same notes, to the last of them.
+
+Law: what is told to the journal is what was told live, troubles and ports aside: the same code
+looks at a clock that says the same, as often and at the same nanoseconds, and is asked the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from engines.base import Mistake
+
+from .clock import VirtualClock
+from .desk.desk import Desk, Source
+from .hands import Hands
+from .journal import Entry, Journal, Marked, Troubled
+from .keyboard import Keyboard
+from .log import Entered, Log
+from .player import Player
+from .rack import Rack, Wire
+from .recorder import Take
+from .scene import Scene, find_scene, load_scene, overheard, routed
+from .transport import HORIZON
+from .wire.protocol import Heard as Arrived
+
+SOURCE = Source("log", role="edit")
+
+
+class Deaf:
+    """A wire that sends nothing: it is there because a player counts on what its wires need."""
+
+    def open(self, settings: Mapping[str, Any]) -> None: ...
+    def shut(self, port: int) -> None: ...
+    def send(self, events: object) -> None: ...
+    def recall(self, part: int = 0) -> None: ...
+    def cut(self, part: int = 0) -> None: ...
+    def silence(self) -> None: ...
+    def panic(self) -> None: ...
+
+    heard = why = False
+
+
+class Replay:
+    """A log being played again in virtual time.
+
+    load: reads a scene by a file or shipped name, and a style or "".  wires: by kind, in place of
+    those that the log says were there, which then keep silent.
+    exact: whether all has been as it was so far.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        load: Callable[[str, str], Scene] | None = None,
+        wires: Mapping[str, Wire] | None = None,
+    ) -> None:
+        self.log, self.journal, self.exact = log, Journal(), True
+        head = log.head
+        self._load = load or (lambda file, style: loaded(head, file, style))
+        self.clock = VirtualClock(_whole(head, "clock"))
+        silent = {str(kind): Deaf() for kind in head.get("wires", ())}
+        horizon = _whole(head, "horizon", HORIZON)
+        self.player = Player(
+            self.clock,
+            lambda ids: Rack({**silent, **(wires or {})}, ids),
+            self.journal,
+            horizon,
+            after_sleep=str(head.get("after_sleep", "stop")),
+        )
+        self.keyboard = Keyboard(self.player)
+        self.desk = Desk(self.player, self._load, keyboard=self.keyboard)
+        if head.get("taste"):
+            Hands(self.player).load_tastes(head["taste"])
+
+    def __iter__(self) -> Iterator[int]:
+        """Play it, pausing at each nanosecond of its clock at which something is done next.
+
+        Errors: Mistake where the scene that it begins with cannot be loaded.
+        """
+        for entered in self.log.entries:
+            yield from self._come_to(entered)
+            try:
+                self._do(entered)
+            except (Mistake, KeyError, TypeError, ValueError) as error:
+                if entered.what == "cue":
+                    raise
+                self._depart(f"{entered.what}: {error}")
+        self.player.stop()
+
+    def run(self) -> None:
+        """Play it to its end, in no time."""
+        for _ in self:
+            pass
+
+    def _come_to(self, entered: Entered) -> Iterator[int]:
+        """Have the player look at the clock whenever it did before this was done."""
+        player, mark = self.player, entered.mark
+        for look in mark.looks:
+            yield self._reach(abs(look))
+            if look > 0:
+                player.wake()
+            else:
+                with player.together():
+                    pass
+        yield self._reach(mark.at)
+        if self.exact and player.mark[2:] != mark[2:]:
+            where = f"beat {float(player.now_beat):.3f}, where it was at {float(mark.beat):.3f}"
+            self._depart(f"the music departs from the log: it is at {where}")
+
+    def _depart(self, why: str) -> None:
+        """From here on the log is followed by the clock alone."""
+        self.exact = False
+        self.journal.enter(Troubled("replay", why))
+
+    def _reach(self, at: int) -> int:
+        self.clock.jump(max(at - self.clock.now(), 0))
+        return self.clock.now()
+
+    def _do(self, entered: Entered) -> None:
+        player, data = self.player, entered.data
+        match entered.what:
+            case "look":
+                player.wake()
+            case "together":
+                with player.together():
+                    pass
+            case "cue":
+                scene = self.scene(data["scene"])
+                if scene is not None:
+                    with player.still("cue"):
+                        player.cue(scene)
+            case "play":
+                with player.still("play"):
+                    player.play(_whole(data, "bars") or None)
+            case "end":
+                with player.still("stop"):
+                    player.stop()
+            case "slept":
+                with player.still("slept"):
+                    player.wake_up()
+            case "silenced":
+                player.wire_silenced("the log says so")
+            case "do":
+                asked = [(str(address), tuple(values)) for address, *values in data["orders"]]
+                self.desk.again(asked, self.scene(data.get("scene")), SOURCE)
+            case "midi":
+                number = self.keyboard.number(str(data["input"]))
+                if number is not None:
+                    arrived = Arrived(number, _whole(data, "stamp"), bytes.fromhex(data["data"]))
+                    self.keyboard.heard(arrived)
+            case "lost":
+                number = self.keyboard.number(str(data["input"]))
+                if number is not None:
+                    self.keyboard.lost(number, str(data.get("why", "")))
+            case "alarm":
+                self.keyboard.wake()
+            case "inputs":
+                scene = player.scene
+                self.keyboard.use(scene.inputs if scene is not None else {})
+            case other:
+                raise Mistake("replay", f"the log says {other!r}; this Componium knows no such")
+
+    def scene(self, recipe: Any) -> Scene | None:
+        """The scene that a line names; one that has changed since is played, with a word.
+
+        Errors: Mistake where it cannot be loaded.
+        """
+        if recipe is None:
+            return None
+        scene = self._load(str(recipe["file"]), str(recipe["style"]))
+        if scene.script is not None and scene.script.digest != recipe["digest"]:
+            self._depart(f"{recipe['name']} has changed since; what comes is not what was played")
+        if scene.seed != recipe["seed"]:
+            scene = scene.with_seed(int(recipe["seed"]))
+        if recipe.get("tempo") is not None:
+            scene = replace(scene, tempo=float(recipe["tempo"]), tempo_asked=True)
+        return scene
+
+
+def _whole(values: Mapping[str, Any], key: str, default: int = 0) -> int:
+    value = values.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Mistake("replay", f"{key}: expected a whole number, got {value!r}")
+    return value
+
+
+def loaded(head: Mapping[str, Any], file: str, style: str) -> Scene:
+    """A scene as the performance of this log had it. Errors: Mistake."""
+    route = head.get("route", {})
+    scene = routed(
+        load_scene(find_scene(file), style),
+        str(route.get("midi", "")),
+        tuple(map(str, route.get("osc", ()))),
+        bool(route.get("why", False)),
+        tuple(map(str, route.get("midi_in", ()))),
+    )
+    return overheard(scene) if "web" in head.get("wires", ()) else scene
+
+
+def retake(replay: Replay, version: str, listener: Callable[[Entry], None]) -> bytes:
+    """The MIDI file that a recorder would have kept of the performance of a log.
+
+    Errors: Mistake, as of `Replay`.
+    """
+    takes: list[Take] = []
+
+    def keep(entry: Entry) -> None:
+        scene = replay.player.scene
+        if not takes and scene is not None:
+            takes.append(Take(scene.seed, version))
+            takes[0].begin(scene.ensemble)
+        if isinstance(entry, Marked) and entry.kind == "scene" and scene is not None:
+            takes[0].begin(scene.ensemble)
+        if takes:
+            takes[0].add(entry)
+        listener(entry)
+
+    replay.journal.add(keep)
+    replay.run()
+    if not takes:
+        raise Mistake("replay", "nothing was played")
+    return takes[0].file()

@@ -1,0 +1,268 @@
+"""A control log and its replay: the same notes, whatever was asked for and whenever."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engines.base import Mistake
+from server.clock import VirtualClock
+from server.desk.desk import Desk, Source
+from server.journal import Entry, Moved, Played, Ported, Pressed, Troubled
+from server.keyboard import Keyboard
+from server.music.note import Note
+from server.log import Entered, Log, LogWriter, fresh_log, logs, read_log
+from server.player import Player
+from server.rack import Rack
+from server.replay import Deaf, Replay, retake
+from server.scene import Scene, load_scene
+from server.transport import HORIZON, Mark
+from server.wire.protocol import Heard as Arrived
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+SCENE = """
+tempo = 132
+[controls]
+danger = 0.2
+[inputs.keys]
+midi = "virtual"
+[outputs.game]
+osc = "127.0.0.1:9000"
+[mood]
+start = [0.1, 0.0]
+speed = 0.3
+[form]
+plan = "A B"
+[form.sections.A]
+bars = 4
+energy = [0.3, 0.6]
+repeats = true
+[form.sections.B]
+bars = 2
+energy = 0.9
+mode = "minor"
+[themes.call]
+notes = "1:1/4 3:1/4 5:1/2 | 4:1/4 2:1/4 1:1/2"
+[parts.lead]
+engine = "grammar"
+rules = "S -> (danger) Fast | (1 - danger) Slow\\nFast -> C 1/8 D 1/8 E 1/8 G 1/8\\nSlow -> C 1/4 E 1/4 | G 1/2"
+humanize = { time_ms = 12, velocity = 0.1 }
+[parts.bass]
+engine = "lsystem"
+axiom = "A"
+rules = "A -> AB\\nB -> A"
+reading = { A = "1 1/4", B = "5 1/4" }
+octave = 2
+[parts.hands]
+engine = "performer"
+[parts.echo]
+engine = "continuator"
+listens = ["keys"]
+[parts.solo]
+engine = "grammar"
+rules = "S -> Rest 1/1"
+input = "keys"
+[stingers.blow]
+notes = "c1:1/8 c5:1/8 c1':1/4"
+"""
+OTHER = SCENE.replace("132", "90").replace("C 1/8 D 1/8", "E 1/8 F 1/8")
+COMMANDS: list[tuple[str, tuple[object, ...]]] = [
+    ("tempo", (70,)),
+    ("tempo", (180, 6.0)),
+    ("tempo", (100, 0.0, "bar")),
+    ("section", ("B", "bar")),
+    ("section", ("A",)),
+    ("section", ("B", "section")),
+    ("part/lead/mute", (True,)),
+    ("part/lead/mute", (False, "in 2 beats")),
+    ("part/bass/density", (0.4,)),
+    ("part/lead/octave", (1, "beat")),
+    ("part/bass/level", (0.3, "phrase")),
+    ("control/danger", (0.9,)),
+    ("control/danger", (0.0, "bar")),
+    ("emotion", ("tense", 2.0)),
+    ("mood", (-0.7, 0.8)),
+    ("tension", (0.9, 1.0)),
+    ("key", ("F# minor", "bar")),
+    ("stinger", ("blow",)),
+    ("stinger", ("blow", "now")),
+    ("part/hands/gesture", (2.0, 0.6, 0.8)),
+    ("part/hands/hit", (0.5, 0.9)),
+    ("feedback", (1,)),
+    ("feedback", (-1, "lead")),
+    ("likeness", (0.2,)),
+    ("theme/record", ("call", 1)),
+    ("seed", (7,)),
+    ("seed", (8, "in 1 bar")),
+    ("scene", ("other",)),
+    ("scene", ("first", "phrase")),
+    ("scene", ("nowhere",)),
+    ("cancel", ()),
+    ("stop", ()),
+    ("continue", ()),
+    ("play", ()),
+    ("panic", ()),
+    ("part/nobody/mute", (True,)),
+]
+
+
+class Live:
+    """A performance in virtual time with a log, woken as unevenly as a machine does it."""
+
+    def __init__(self, folder: Path, horizon: int, rng: random.Random) -> None:
+        self.rng, self.clock = rng, VirtualClock(98_765_432_109_876)
+        wires = {"osc": Deaf(), "midi": Deaf()}
+        self.player = Player(
+            self.clock, lambda ids: Rack(wires, ids), horizon=horizon, wall=lambda: 0
+        )
+        self.entries: list[Entry] = []
+        self.player.journal.add(self.entries.append)
+        self.alarm: int | None = None
+        self.next = self.clock.now()  # when the player is woken next
+        self.keyboard = Keyboard(self.player, self._set_alarm)
+        self.desk = Desk(self.player, load, folder, keyboard=self.keyboard)
+        self.lines: list[Entered] = []
+        self.player.noting = lambda *line: self.lines.append(Entered(*line))
+        self.head = {"clock": self.clock.now(), "horizon": horizon, "wires": ["osc", "midi"]}
+        scene = load(str(folder / "first.toml"), "")
+        with self.player.still("cue"):
+            self.player.note("cue", scene=scene.recipe)
+            self.player.cue(scene)
+        self.keyboard.use(scene.inputs)
+        self.clock.jump(rng.randrange(100 * MS))
+        with self.player.still("play"):
+            self.player.note("play", bars=0)
+            self.player.play()
+
+    def _set_alarm(self, at: int) -> None:
+        self.alarm = at
+
+    def pass_time(self, ns: int) -> None:
+        end = self.clock.now() + ns
+        while True:
+            alarm = self.alarm
+            due = min(self.next, end if alarm is None else alarm)
+            if due >= end:
+                break
+            late = self.rng.choice((0, 50_000, 400_000, self.rng.randrange(40 * MS)))
+            self.clock.jump(max(due + late - self.clock.now(), 0))
+            if alarm is not None and alarm <= due:
+                self.alarm = None
+                self.keyboard.wake()
+            else:
+                self.next = self.clock.now() + self.player.period
+                self.player.wake()
+        self.clock.jump(max(end - self.clock.now(), 0))
+
+    def stall(self, ns: int) -> None:
+        self.clock.jump(ns)
+        self.player.wake()
+
+    def send(self, *messages: tuple[str, tuple[object, ...]]) -> None:
+        asked = [(f"/componium/{address}", list(args)) for address, args in messages]
+        self.desk.receive_all(asked, Source("test"))
+
+    def key(self, pitch: int, velocity: int) -> None:
+        number = self.keyboard.number("keys")
+        if number is not None:
+            data = bytes((0x90, pitch, velocity))
+            self.keyboard.heard(Arrived(number, self.clock.now() - 1_234_567, data))
+
+    def end(self) -> Log:
+        with self.player.still("end"):
+            self.player.note("end")
+            self.player.stop()
+        return Log(self.head, tuple(self.lines), True)
+
+
+def load(file: str, style: str) -> Scene:
+    return load_scene(Path(file), style)
+
+
+def heard(entries: list[Entry]) -> list[Any]:
+    """What anybody could hear or see of it, exactly; a symbol as it is told."""
+    return [
+        entry._replace(note=entry.note._replace(symbol=told(entry.note)))
+        if isinstance(entry, Played | Pressed)
+        else entry
+        for entry in entries
+        if not isinstance(entry, Troubled | Ported)
+    ]
+
+
+def told(note: Note) -> Any:
+    return note.symbol.name, note.symbol.args, str(note.symbol.origin)
+
+
+def again(log: Log) -> list[Entry]:
+    replay, entries = Replay(log, load), list[Entry]()
+    replay.journal.add(entries.append)
+    replay.run()
+    assert replay.exact, [entry for entry in entries if isinstance(entry, Troubled)]
+    return entries
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("scenes")
+    (place / "first.toml").write_text(SCENE)
+    (place / "other.toml").write_text(OTHER)
+    return place
+
+
+async def performed(
+    folder: Path, horizon: int, doings: list[tuple[int, str, Any]], seed: int
+) -> tuple[Live, Log]:
+    import asyncio
+
+    live = Live(folder, horizon, random.Random(seed))
+    for wait, what, data in doings:
+        live.pass_time(wait)
+        if what == "send":
+            live.send(*data)
+            while live.desk.loading:
+                await asyncio.sleep(0.001)
+                live.pass_time(3 * MS)
+        elif what == "key":
+            live.key(*data)
+        else:
+            live.stall(data)
+    live.pass_time(3 * SECOND)
+    return live, live.end()
+
+
+WAITS = st.integers(0, 2_500) | st.sampled_from([0, 1, 99, 100, 101])
+DOING = st.one_of(
+    st.tuples(
+        st.just("send"), st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=3)
+    ),
+    st.tuples(st.just("key"), st.tuples(st.integers(55, 75), st.sampled_from([0, 40, 100]))),
+    st.tuples(st.just("stall"), st.sampled_from([190 * MS, 230 * MS, 700 * MS, 70 * SECOND])),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    doings=st.lists(st.tuples(WAITS, DOING), min_size=1, max_size=14),
+    horizon=st.sampled_from([20 * MS, HORIZON, 400 * MS]),
+    seed=st.integers(0, 2**16),
+)
+def test_a_log_replays_to_the_identical_journal(
+    folder: Path, doings: list[Any], horizon: int, seed: int
+) -> None:
+    import asyncio
+
+    steps = [(wait * MS + seed, what, data) for wait, (what, data) in doings]
+    live, log = asyncio.run(performed(folder, horizon, steps, seed))
+    assert heard(again(log)) == heard(live.entries)
