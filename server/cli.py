@@ -194,6 +194,14 @@ def play(
     record: Annotated[
         Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
     ] = None,
+    log: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|none",
+            help="Where to keep the control log, for  componium replay.",
+            show_default="with the last 20, in your folder for state",
+        ),
+    ] = "",
     bars: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="End after so many bars.")
     ] = None,
@@ -266,7 +274,8 @@ def play(
 
     if seconds is not None and not isfinite(seconds):
         raise Mistake("--seconds", f"expected a number of seconds, got {seconds}")
-    beside = find_scene(scene).parent
+    found = find_scene(scene)
+    beside = found.parent
     wish = Wish(
         midi=midi,
         osc=tuple(osc or ()),
@@ -288,6 +297,9 @@ def play(
         mappings=mappings,
         mqtt=_broker(mqtt, context.obj or {}),
         watch=watch,
+        log=_log_file(log, found.stem),
+        log_insisted=bool(log),
+        version=version(),
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why, wish.midi_in)
     if why and not any(spec.why for spec in chosen.outputs.values()):
@@ -316,6 +328,22 @@ def _broker(where: str, settings: Mapping[str, Any]) -> Broker | None:
         ca=settings.get("ca_file"),
         notes=settings.get("notes", False),
     )
+
+
+def _log_file(asked: str, scene: str) -> Path | None:
+    """Where the control log goes. Errors: Mistake where one that was asked for cannot be made."""
+    from .log import fresh_log, log_folder
+    from .recorder import check_writable
+
+    if asked == "none":
+        return None
+    if asked:
+        check_writable(Path(asked), "--log", begins=b'{"format"')
+        return Path(asked)
+    try:
+        return fresh_log(log_folder(), scene)
+    except (OSError, ImportError):  # as in a home that cannot be written; nobody asked for it
+        return None
 
 
 def _drawable() -> bool:
@@ -456,6 +484,73 @@ def render(
 
         data = rendered(chosen, length, version(), listen)
     _write(out, data)
+
+
+@app.command()
+def replay(
+    log: Annotated[
+        Path | None,
+        typer.Argument(metavar="LOG", help="A control log.", show_default="of the last play"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="OUT.mid", help="Write it as a MIDI file.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each event as a line of JSON, at once.")
+    ] = False,
+    midi: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PORT|virtual|none",
+            help="Part of a MIDI port's name, new virtual ports, or no MIDI.",
+            show_default="as it was played",
+        ),
+    ] = None,
+) -> None:
+    """Play a performance again from its control log, to the identical notes."""
+    from .journal import Troubled
+    from .log import log_folder, logs, read_log
+    from .recorder import check_writable
+    from .replay import Replay, retake
+
+    if log is None:
+        kept = logs(log_folder())
+        if not kept:
+            raise Mistake("LOG", "there is none yet; play something first, or name one")
+        log = kept[-1]
+        _complain(f"this is {log}")
+    entries = read_log(log)
+    if midi is not None:
+        route = {**entries.head.get("route", {}), "midi": midi}
+        entries = entries._replace(head={**entries.head, "route": route})
+    if not entries.whole:
+        _complain(f"{log.name} breaks off; what it has is played")
+    if out is not None:
+        check_writable(out, "-o")
+    again = Replay(entries)
+
+    def warn(entry: Entry) -> None:
+        if isinstance(entry, Troubled):
+            _complain(f"{entry.source}: {entry.text}")
+
+    again.journal.add(warn)
+    printer = None
+    if json:
+        from .lines import Printer
+
+        printer = Printer(json_lines=True)
+        again.journal.add(printer)
+    if out is not None:
+        made = str(entries.head.get("version", version()))
+        _write(out, retake(again, made, lambda entry: None))
+    elif json:
+        again.run()
+    else:
+        from .stage import play_again
+
+        play_again(again)
+    if printer is not None:
+        printer.close()
 
 
 def _write(out: Path, data: bytes) -> None:

@@ -88,12 +88,14 @@ class LogWriter:
             "looks": _steps(mark.looks, self._at),
         }
         self._at = mark.at
-        self._pending += _line(line)
-        if len(self._pending) > WAITING or self._aside.dropped:
+        data = _line(line)
+        if len(self._pending) + len(data) > WAITING or self._aside.dropped:
             self._end(self._wrong or "the disk is too slow")
-        elif self._written + len(self._pending) > LARGEST:
+        elif self._written + len(self._pending) + len(data) > LARGEST:
             self._flush()
-            self._end(f"it has {LARGEST >> 20} MiB")
+            self._end("it is as long as one may be")
+        else:
+            self._pending += data
 
     def _pause(self) -> None:
         self._flush()
@@ -210,14 +212,13 @@ def log_folder() -> Path:
 def fresh_log(folder: Path, name: str) -> Path:
     """A place for another log; of the older ones the newest stay. Errors: OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in logs(folder)[: -KEPT + 1]:
+    there = logs(folder)
+    for old in there[: -KEPT + 1]:
         old.unlink(missing_ok=True)
     stamp = time.strftime("%Y-%m-%d %H.%M.%S")
-    path = folder / f"{stamp} {name}.log"
-    again = 2
-    while path.exists():
-        path, again = folder / f"{stamp} {name} {again}.log", again + 1
-    return path
+    same = [path.name[len(stamp) + 1 :] for path in there if path.name.startswith(f"{stamp}.")]
+    number = 1 + max((int(rest[:3]) for rest in same if rest[:3].isdecimal()), default=0)
+    return folder / f"{stamp}.{number:03d} {name}.log"
 
 
 def logs(folder: Path) -> list[Path]:

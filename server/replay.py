@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from engines.base import Mistake
@@ -106,7 +105,7 @@ class Replay:
                 with player.together():
                     pass
         yield self._reach(mark.at)
-        if self.exact and player.mark[2:] != mark[2:]:
+        if self.exact and (player.mark.beat, player.mark.planned) != (mark.beat, mark.planned):
             where = f"beat {float(player.now_beat):.3f}, where it was at {float(mark.beat):.3f}"
             self._depart(f"the music departs from the log: it is at {where}")
 

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +31,7 @@ from .hands import Hands
 from .health import Health
 from .journal import Entry, Journal, Marked, Troubled
 from .keyboard import Keyboard
+from .log import LogWriter
 from .player import Player
 from .prompter import Prompter
 from .rack import Rack
@@ -38,11 +39,13 @@ from .scene import Scene, find_scene, load_scene, overheard, routed
 from .transport import HORIZON
 from .wire.ears import Ears
 from .wire.link import Link
+from .wire.protocol import Event
 
 if TYPE_CHECKING:
     from .desk.broker import Broker
     from .desk.desk import Desk
     from .desk.feed import Feed
+    from .replay import Replay
 
 #: What `play` may wait for its ports to open before the first beat.
 OPENING = 0.5
@@ -69,6 +72,9 @@ class Wish:
     midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn has learnt.
     mqtt: the broker that hears of it all, and may command.  watch: whether the scene is read again
     when its files are saved.
+    mqtt: the broker that hears of it all, and may command.
+    log: the file of the control log; None for none.  log_insisted: likewise.
+    version: of Componium, for the log.
     """
 
     midi: str = ""
@@ -91,6 +97,9 @@ class Wish:
     mappings: Path | None = None
     mqtt: Broker | None = None
     watch: bool = True
+    log: Path | None = None
+    log_insisted: bool = False
+    version: str = ""
 
 
 class Stage:
@@ -152,7 +161,7 @@ class Stage:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # nohup wants us to outlive the terminal
             loop.add_signal_handler(number, self.leave, number)
-        closing = contextlib.AsyncExitStack()
+        closing, log = contextlib.AsyncExitStack(), None
         # Whenever the loop has let go of the interpreter, a scene that is being read keeps it
         # for so long; the usual 5 ms add up while messages come in.
         sys.setswitchinterval(SWITCH)
@@ -161,17 +170,24 @@ class Stage:
             await self._start_wires()
             self._recall_taste()
             mappings = Mappings(self.wish.mappings)
-            self.player.cue(self._scene)
+            log = self._open_log()
+            with self.player.still("cue"):
+                self.player.note("cue", scene=self._scene.recipe)
+                self.player.cue(self._scene)
             await self._open_desk(closing, loaded, mappings)
             await self._listen(self._scene)
             await self._ports_open()
             gc.collect()
             gc.freeze()
-            self.player.play(self.wish.bars or None)
+            with self.player.still("play"):
+                self.player.note("play", bars=self.wish.bars)
+                self.player.play(self.wish.bars or None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._until()):
                     await self.player.run(lambda: bool(self._left))
-            self.player.stop()
+            with self.player.still("end"):
+                self.player.note("end")
+                self.player.stop()
             if self.wish.taste is not None:
                 self._keep_at_last()
         finally:
@@ -180,7 +196,37 @@ class Stage:
             ends = [link.close() for link in self._links.values()]
             ends += [self._ears.close()] if self._ears is not None else []
             await asyncio.gather(closing.aclose(), *ends)
+            if log is not None:
+                log.close()
         return 128 + self._left if self._left else 0
+
+    def _open_log(self) -> LogWriter | None:
+        """Begin the control log. Errors: Mistake where it was asked for and cannot be kept."""
+        wish, player = self.wish, self.player
+        if wish.log is None:
+            return None
+        head = {
+            "version": wish.version,
+            "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "clock": player.clock.now(),
+            "horizon": player.horizon,
+            "wires": list(player.rack.wires),
+            "route": {
+                "midi": wish.midi,
+                "osc": list(wish.osc),
+                "why": wish.why,
+                "midi_in": list(wish.midi_in),
+            },
+            "taste": self._hands.tastes(),
+        }
+        try:
+            log = LogWriter(wish.log, head, self.trouble)
+        except OSError as error:
+            problem = f"{wish.log} cannot be written: {error.strerror}"
+            self._do_without("--log", f"{problem}; playing without a log", wish.log_insisted)
+            return None
+        player.noting = log
+        return log
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""
@@ -509,3 +555,39 @@ def run(stage: Stage) -> int:
     """Play to the end; the exit status."""
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(stage.play())
+
+
+class _Later:
+    """A wire that does all as much later as another clock is behind ours. wait: nanoseconds."""
+
+    def __init__(self, link: Link, wait: int) -> None:
+        self._wait = wait
+        self.open, self.shut, self.recall, self.cut = link.open, link.shut, link.recall, link.cut
+        self.silence, self.panic, self._send = link.silence, link.panic, link.send
+
+    def send(self, events: Iterable[Event]) -> None:
+        wait = self._wait
+        self._send(
+            event._replace(due=event.due + wait, end=event.end + wait if event.end else 0)
+            for event in events
+        )
+
+
+async def _play_again(replay: Replay) -> None:
+    player, clock = replay.player, RealClock()
+    links = {kind: Link() for kind in ("midi", "osc") if kind in player.rack.wires}
+    try:
+        for link in links.values():
+            await link.start()
+        wait = clock.now() + round(OPENING * 1e9) - replay.clock.now()
+        player.rack.wires.update({kind: _Later(link, wait) for kind, link in links.items()})
+        for at in replay:
+            await clock.sleep_until(at + wait)
+    finally:
+        await asyncio.gather(*(link.close() for link in links.values()))
+
+
+def play_again(replay: Replay) -> None:
+    """Play a log again through its ports, in time. Errors: Mistake; OSError without wires."""
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        runner.run(_play_again(replay))

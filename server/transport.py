@@ -201,9 +201,9 @@ class Transport:
         if self._mark is not None:
             yield
             return
-        clock, self._mark = self.clock, self.mark
-        now = self._mark.at
-        self.clock, self._doing, self._noted = JumpClock(now), doing, False
+        clock, now = self.clock, self.clock.now()
+        self.clock = JumpClock(now)
+        self._mark, self._doing, self._noted = self.mark, doing, False
         try:
             yield
         finally:

@@ -24,11 +24,13 @@ def need() -> Callable[[str, str], str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for settings in place of the user's own, whose token is none of our business."""
+    """A folder for settings and logs in place of the user's own, which are none of our business."""
     folder = tmp_path_factory.mktemp("settings")
-    before = os.environ.get("XDG_CONFIG_HOME")
-    os.environ["XDG_CONFIG_HOME"] = str(folder)
+    names = ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(folder)))
     yield folder
-    del os.environ["XDG_CONFIG_HOME"]
-    if before is not None:
-        os.environ["XDG_CONFIG_HOME"] = before
+    for name, value in before.items():
+        del os.environ[name]
+        if value is not None:
+            os.environ[name] = value

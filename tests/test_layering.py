@@ -26,9 +26,18 @@ MAY: dict[str, set[str]] = {
     "server.wire": {"server.wire", "rtmidi", "supriya_midi"},
     "server.clock": set(),
     "server.aside": set(),
+    "server.script": set(),
+    "server.log": {
+        *("engines.base", "server.aside", "server.journal", "server.transport", "platformdirs"),
+    },
+    "server.replay": {
+        *("engines.base", "server.clock", "server.desk", "server.hands", "server.journal"),
+        *("server.keyboard", "server.log", "server.player", "server.rack", "server.recorder"),
+        *("server.scene", "server.transport", "server.wire.protocol"),
+    },
     "server.health": set(),
     "server.journal": {"server.music"},
-    "server.tunes": {"engines.base", "mido"},
+    "server.tunes": {"engines.base", "server.script", "mido"},
     "server.reading": {"server.music", "engines.base", "engines.motif"},
     "server.part": {
         *("server.music", "server.conductor", "server.reading", "engines.base", "engines.taste"),
@@ -43,9 +52,11 @@ MAY: dict[str, set[str]] = {
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.prompter": {"server.wire.protocol"},
     "server.table": {"engines.base"},
-    "server.workshop": {"engines", "server.part", "server.table", "server.tunes"},
+    "server.workshop": {
+        *("engines", "server.part", "server.script", "server.table", "server.tunes"),
+    },
     "server.when": {"engines.base", "server.music", "server.part"},
-    "server.style": {"engines.base", "server.conductor", "server.table"},
+    "server.style": {"engines.base", "server.conductor", "server.script", "server.table"},
     "server.direction": {
         *("engines.base", "engines.motif", "server.music", "server.conductor"),
         *("server.table", "server.style"),
@@ -74,7 +85,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
         *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
         *("server.workshop", "server.stinger", "server.themes"),
-        *("server.inputs", "server.mapping"),
+        *("server.inputs", "server.mapping", "server.script"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
@@ -105,7 +116,7 @@ MAY: dict[str, set[str]] = {
         *("server.rack", "server.scene", "server.stinger"),
     },
     "server.moments": {
-        *("engines.base", "server.changes", "server.clock", "server.journal", "server.part"),
+        *("engines.base", "server.changes", "server.journal", "server.part"),
         *("server.stinger", "server.transport", "server.when"),
     },
     "server.player": {
@@ -173,6 +184,7 @@ MAY: dict[str, set[str]] = {
             "server.wire.ears",
         ),
         *("server.baton", "server.prompter", "server.aside", "server.transport"),
+        *("server.log", "server.replay", "server.wire.protocol"),
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -6,7 +6,7 @@ Every transport calls `Desk.receive`; nothing a message says reaches the player 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
@@ -501,7 +501,7 @@ class Desk:
             return
         asked = [[order.node.address, *order.values] for order in orders]
         data: dict[str, object] = {"from": orders[0].source.name, "orders": asked}
-        if scene is not None:
+        if scene is not None and scene.script is not None:
             data["scene"] = scene.recipe
         self.player.note("do", **data)
 
@@ -515,6 +515,8 @@ class Desk:
             if node is None:
                 raise Mistake(address, self.tree.lost(address))
             orders.append(_Order(node, values, "", source))
+            if node.loads == "rules":
+                scene = self._playable().rewritten(node.concerns[1], str(values[0]))
         with self.player.together():
             self._carry_out(orders, scene)
 

@@ -529,6 +529,37 @@ def test_a_take_of_what_was_played_is_what_render_writes(
 
 
 @pytest.mark.real
+def test_a_log_of_what_was_played_replays_to_the_same_take(
+    tune: Path, tmp_path: Path, componium: Command
+) -> None:
+    take, again, log = (tmp_path / name for name in ("take.mid", "again.mid", "tonight.log"))
+    asked = ("--midi", "none", "--control", "0", "--http", "0", "--quiet", "--bars", "2")
+    said = finished("play", tune, *asked, "--record", take, "--log", log)
+    assert said == Said(0, "", "")
+    assert componium("replay", log, "-o", again) == Said(0, "", "")
+    assert again.read_bytes() == take.read_bytes()
+    lines = [json.loads(line) for line in componium("replay", log, "--json").out.splitlines()]
+    assert sum(line["event"] == "note" for line in lines) > 8
+    assert lines[-1]["event"] == "transport"
+    assert finished("replay", log) == Said(0, "", "")
+    tune.write_text(TUNE.replace("240", "200"))
+    changed = componium("replay", log, "-o", again)
+    assert changed.status == 0 and "has changed since" in changed.err
+
+
+def test_a_replay_says_what_it_lacks(
+    componium: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert "play something first" in componium("replay").err
+    assert componium("replay", tmp_path / "no.log").status == 2
+    (tmp_path / "a.mid").write_bytes(b"MThd")
+    assert "no control log" in componium("replay", tmp_path / "a.mid").err
+    refused = componium("play", "--log", tmp_path / "a.mid", "--bars", "1")
+    assert refused.status == 2 and "another kind of file" in refused.err
+
+
+@pytest.mark.real
 def test_a_take_that_could_not_be_written_is_said_at_the_end(tune: Path, tmp_path: Path) -> None:
     take = tmp_path / "take.mid"
     process = started(

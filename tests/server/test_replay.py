@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
+import asyncio
 import random
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engines.base import Mistake
 from server.clock import VirtualClock
 from server.desk.desk import Desk, Source
-from server.journal import Entry, Moved, Played, Ported, Pressed, Troubled
+from server.journal import Entry, Marked, Moved, Played, Ported, Pressed, Troubled
 from server.keyboard import Keyboard
+from server.log import Entered, Log, LogWriter, read_log
 from server.music.note import Note
-from server.log import Entered, Log, LogWriter, fresh_log, logs, read_log
 from server.player import Player
 from server.rack import Rack
+from server.recorder import Take
 from server.replay import Deaf, Replay, retake
 from server.scene import Scene, load_scene
-from server.transport import HORIZON, Mark
+from server.transport import HORIZON
 from server.wire.protocol import Heard as Arrived
 
 MS = 1_000_000
@@ -56,7 +53,11 @@ mode = "minor"
 notes = "1:1/4 3:1/4 5:1/2 | 4:1/4 2:1/4 1:1/2"
 [parts.lead]
 engine = "grammar"
-rules = "S -> (danger) Fast | (1 - danger) Slow\\nFast -> C 1/8 D 1/8 E 1/8 G 1/8\\nSlow -> C 1/4 E 1/4 | G 1/2"
+rules = '''
+S -> (danger) Fast | (1 - danger) Slow
+Fast -> C 1/8 D 1/8 E 1/8 G 1/8
+Slow -> C 1/4 E 1/4 | G 1/2
+'''
 humanize = { time_ms = 12, velocity = 0.1 }
 [parts.bass]
 engine = "lsystem"
@@ -224,8 +225,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def performed(
     folder: Path, horizon: int, doings: list[tuple[int, str, Any]], seed: int
 ) -> tuple[Live, Log]:
-    import asyncio
-
     live = Live(folder, horizon, random.Random(seed))
     for wait, what, data in doings:
         live.pass_time(wait)
@@ -244,15 +243,13 @@ async def performed(
 
 WAITS = st.integers(0, 2_500) | st.sampled_from([0, 1, 99, 100, 101])
 DOING = st.one_of(
-    st.tuples(
-        st.just("send"), st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=3)
-    ),
+    st.tuples(st.just("send"), st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=3)),
     st.tuples(st.just("key"), st.tuples(st.integers(55, 75), st.sampled_from([0, 40, 100]))),
     st.tuples(st.just("stall"), st.sampled_from([190 * MS, 230 * MS, 700 * MS, 70 * SECOND])),
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     doings=st.lists(st.tuples(WAITS, DOING), min_size=1, max_size=14),
     horizon=st.sampled_from([20 * MS, HORIZON, 400 * MS]),
@@ -261,8 +258,87 @@ DOING = st.one_of(
 def test_a_log_replays_to_the_identical_journal(
     folder: Path, doings: list[Any], horizon: int, seed: int
 ) -> None:
-    import asyncio
-
     steps = [(wait * MS + seed, what, data) for wait, (what, data) in doings]
     live, log = asyncio.run(performed(folder, horizon, steps, seed))
+    assert heard(again(log)) == heard(live.entries)
+
+
+def log_of(folder: Path, *doings: tuple[int, str, Any]) -> tuple[Live, Log]:
+    return asyncio.run(performed(folder, HORIZON, list(doings), 5))
+
+
+DOINGS = (
+    (1200 * MS, "send", [("tempo", (150, 4.0)), ("section", ("B", "bar"))]),
+    (700 * MS, "key", (62, 90)),
+    (300 * MS, "key", (62, 0)),
+    (900 * MS, "send", [("scene", ("other", "bar"))]),
+    (2000 * MS, "stall", 700 * MS),
+)
+
+
+def test_what_was_recorded_is_rendered_again_to_the_byte(folder: Path) -> None:
+    live, log = log_of(folder, *DOINGS)
+    take = Take(1821, "1.0")
+    take.begin(load(str(folder / "first.toml"), "").ensemble)
+    for entry in live.entries:
+        if isinstance(entry, Marked) and entry.kind == "scene" and entry.name == "other":
+            take.begin(load(str(folder / "other.toml"), "").ensemble)
+        take.add(entry)
+    assert retake(Replay(log, load), "1.0", lambda entry: None) == take.file()
+
+
+def test_a_log_goes_through_its_file(folder: Path, tmp_path: Path) -> None:
+    live, log = log_of(folder, *DOINGS)
+    writer = LogWriter(tmp_path / "a.log", log.head, lambda trouble: None)
+    for entry in log.entries:
+        writer(entry.mark, entry.what, dict(entry.data))
+    assert writer.close()
+    assert heard(again(read_log(tmp_path / "a.log"))) == heard(live.entries)
+
+
+def test_another_scene_than_the_logs_is_said_and_played(folder: Path, tmp_path: Path) -> None:
+    _, log = log_of(folder, *DOINGS)
+    (tmp_path / "other.toml").write_text(OTHER.replace("tempo = 90", "tempo = 91"))
+    (tmp_path / "first.toml").write_text(SCENE)
+    replay = Replay(log, lambda file, style: load(str(tmp_path / Path(file).name), style))
+    entries: list[Entry] = []
+    replay.journal.add(entries.append)
+    replay.run()
+    said = [entry.text for entry in entries if isinstance(entry, Troubled)]
+    assert any("other has changed since" in text for text in said) and not replay.exact
+    assert any(entry.kind == "scene" and entry.name == "other" for entry in marks(entries))
+    assert isinstance(entries[-1], Moved) and entries[-1].state == "stopped"
+
+
+def test_a_log_that_is_not_of_its_music_says_where_it_departs(folder: Path) -> None:
+    _, log = log_of(folder, *DOINGS)
+    third = log.entries[3]
+    wrong = third._replace(mark=third.mark._replace(beat=third.mark.beat + 1))
+    entries = [wrong if entry is third else entry for entry in log.entries]
+    replay, said = Replay(log._replace(entries=tuple(entries)), load), list[str]()
+    replay.journal.add(lambda entry: said.append(getattr(entry, "text", "")))
+    replay.run()
+    assert not replay.exact and any("departs from the log" in text for text in said)
+
+
+def test_a_tampered_line_is_said_and_the_rest_is_played(folder: Path) -> None:
+    _, log = log_of(folder, *DOINGS)
+    entries = list(log.entries)
+    for nth, data in ((4, {"orders": [["/componium/no/such", 1]]}), (5, {"orders": 3}), (6, {})):
+        entries.insert(nth, Entered(entries[nth - 1].mark._replace(looks=()), "do", data))
+    replay = Replay(log._replace(entries=tuple(entries)), load)
+    replay.run()
+    assert not replay.exact
+
+
+def marks(entries: list[Entry]) -> list[Marked]:
+    return [entry for entry in entries if isinstance(entry, Marked)]
+
+
+def test_rules_written_while_it_plays_are_replayed(folder: Path) -> None:
+    rules = "S -> G 1/4 A 1/4"
+    live, log = log_of(
+        folder, (900 * MS, "send", [("part/lead/rules", (rules,))]), (3 * SECOND, "stall", MS)
+    )
+    assert any(note.pitch % 12 == 9 for note in (e.note for e in live.entries if type(e) is Played))
     assert heard(again(log)) == heard(live.entries)

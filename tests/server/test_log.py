@@ -1,0 +1,162 @@
+"""The file of a control log: what it survives, and what is refused."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from engines.base import Mistake
+from server import log as rooms
+from server.journal import Troubled
+from server.log import KEPT, LogWriter, fresh_log, logs, read_log
+from server.transport import Mark
+
+HEAD = {"clock": 5 * 10**9, "horizon": 10**8, "wires": []}
+
+
+def mark(nth: int) -> Mark:
+    at = 5 * 10**9 + nth * 1000
+    return Mark(at, (at - 700, -(at - 300)), Fraction(nth, 3), Fraction(nth, 3) + 1)
+
+
+def soon(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not there():
+        assert time.monotonic() < end, "nothing came of it"
+        time.sleep(0.01)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    told: list[Troubled] = []
+    writer = LogWriter(tmp_path / "a.log", HEAD, told.append)
+    for nth in range(1, 50):
+        writer(mark(nth), "do", {"from": "osc", "orders": [["/componium/tempo", 90.5, "now"]]})
+    writer(mark(50), "end", {})
+    assert writer.close()
+    read = read_log(tmp_path / "a.log")
+    assert not told and read.whole and read.head["horizon"] == 10**8
+    assert [entry.mark for entry in read.entries] == [mark(nth) for nth in range(1, 51)]
+    assert read.entries[0].data["orders"] == [["/componium/tempo", 90.5, "now"]]
+
+
+def test_a_torn_last_line_is_left_out_and_any_other_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    writer = LogWriter(path, HEAD, lambda trouble: None)
+    for nth in range(1, 9):
+        writer(mark(nth), "look", {})
+    writer.close()
+    whole = path.read_bytes()
+    for cut in range(1, 40):
+        path.write_bytes(whole[:-cut])
+        read = read_log(path)
+        assert len(read.entries) == 7 and not read.whole
+    lines = whole.split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:3], b'{"what":"look"}', *lines[4:]]))
+    with pytest.raises(Mistake, match=r"a\.log:4"):
+        read_log(path)
+    path.write_bytes(b"\n".join([*lines[:3], lines[5], *lines[3:]]))
+    with pytest.raises(Mistake, match=r"a\.log:5"):
+        read_log(path)
+    for junk in (b"", b"\n", b"{}\n", b"MThd", b"[" * 100_000):
+        path.write_bytes(junk)
+        with pytest.raises(Mistake, match="control log"):
+            read_log(path)
+    with pytest.raises(Mistake, match="cannot be read"):
+        read_log(tmp_path / "nowhere.log")
+
+
+def test_a_full_disk_holds_nothing_up_and_the_log_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    told: list[Troubled] = []
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = LogWriter(tmp_path / "a.log", HEAD, told.append)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+        for nth in range(1, 101):
+            writer(mark(nth), "look", {})
+        soon(lambda: bool(told))
+        assert "cannot be written" in told[0].text and len(told) == 1
+        assert len(read_log(tmp_path / "a.log").entries) < 100
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    writer(mark(101), "end", {})
+    assert writer.close()
+    read = read_log(tmp_path / "a.log")
+    assert [entry.mark for entry in read.entries] == [mark(nth) for nth in range(1, 102)]
+
+
+def test_a_disk_that_stays_full_ends_the_log_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "WAITING", 2000)
+    told: list[Troubled] = []
+    (tmp_path / "a.log").symlink_to("/dev/full")
+    writer = LogWriter(tmp_path / "a.log", HEAD, told.append)
+    for nth in range(1, 200):
+        writer(mark(nth), "look", {})
+    assert writer.close()
+    assert "ends here" in told[-1].text
+
+
+def test_a_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "LARGEST", 4000)
+    told: list[Troubled] = []
+    writer = LogWriter(tmp_path / "a.log", HEAD, told.append)
+    for nth in range(1, 200):
+        writer(mark(nth), "look", {})
+    assert writer.close()
+    assert (tmp_path / "a.log").stat().st_size <= 4000
+    assert "ends here" in told[-1].text and len(told) == 1
+    entries = read_log(tmp_path / "a.log").entries
+    assert [entry.mark for entry in entries] == [mark(nth) for nth in range(1, len(entries) + 1)]
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from server.log import LogWriter
+from tests.server.test_log import HEAD, mark
+writer = LogWriter(Path(sys.argv[1]), HEAD, lambda trouble: None)
+for nth in range(1, 10**6):
+    writer(mark(nth), "look", {})
+    if nth % 20 == 0:
+        print(nth, flush=True)
+        time.sleep(0.02)
+"""
+
+
+def test_a_killed_process_leaves_all_but_its_last_second(tmp_path: Path) -> None:
+    root = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a.log"), root]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        printed: list[tuple[float, int]] = []
+        while not printed or printed[-1][0] - printed[0][0] < 2:
+            printed.append((time.monotonic(), int(process.stdout.readline())))
+        process.kill()
+    safe = max(nth for when, nth in printed if when < printed[-1][0] - 1)
+    entries = read_log(tmp_path / "a.log").entries
+    assert len(entries) >= safe
+    assert [entry.mark for entry in entries] == [mark(nth) for nth in range(1, len(entries) + 1)]
+
+
+def test_of_past_performances_the_newest_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    first = fresh_log(folder, "level")
+    first.write_text("")
+    for nth in range(KEPT + 5):
+        path = fresh_log(folder, "level")
+        assert not path.exists()
+        path.write_text(str(nth))
+    assert len(logs(folder)) == KEPT and path.exists() and not first.exists()
