@@ -28,12 +28,13 @@ class Settings:
 
 def folders() -> dict[str, Path]:
     """Where this user's things lie, by what they are."""
-    from platformdirs import user_config_path
+    from platformdirs import user_config_path, user_state_path
 
     config = user_config_path("componium", appauthor=False)
     return {
         "settings": config_file(),
         "token": config / "token",
+        "logs": user_state_path("componium", appauthor=False) / "logs",
         "shipped": Path(__file__).resolve().parent.parent / "config",
     }
 

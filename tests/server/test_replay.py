@@ -172,7 +172,7 @@ class Live:
 
     def send(self, *messages: tuple[str, tuple[object, ...]]) -> None:
         asked = [(f"/componium/{address}", list(args)) for address, args in messages]
-        self.desk.receive_all(asked, Source("test"))
+        self.desk.receive_all(asked, Source("test", role="edit"))
 
     def key(self, pitch: int, velocity: int) -> None:
         number = self.keyboard.number("keys")
