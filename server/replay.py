@@ -21,7 +21,7 @@ from .log import Entered, Log
 from .player import Player
 from .rack import Rack, Wire
 from .recorder import Take
-from .scene import Scene, find_scene, load_scene, overheard, routed
+from .scene import Scene, cooked, overheard, routed
 from .transport import HORIZON
 from .wire.protocol import Heard as Arrived
 
@@ -45,7 +45,7 @@ class Deaf:
 class Replay:
     """A log being played again in virtual time.
 
-    load: reads a scene by a file or shipped name, and a style or "".  wires: by kind, in place of
+    load: has a scene from its recipe.  wires: by kind, in place of
     those that the log says were there, which then keep silent.
     exact: whether all has been as it was so far.
     """
@@ -53,12 +53,12 @@ class Replay:
     def __init__(
         self,
         log: Log,
-        load: Callable[[str, str], Scene] | None = None,
+        load: Callable[[Mapping[str, Any]], Scene] = cooked,
         wires: Mapping[str, Wire] | None = None,
     ) -> None:
         self.log, self.journal, self.exact = log, Journal(), True
         head = log.head
-        self._load = load or (lambda file, style: loaded(head, file, style))
+        self._load = load
         self.clock = VirtualClock(_whole(head, "clock"))
         silent = {str(kind): Deaf() for kind in head.get("wires", ())}
         horizon = _whole(head, "horizon", HORIZON)
@@ -70,7 +70,7 @@ class Replay:
             after_sleep=str(head.get("after_sleep", "stop")),
         )
         self.keyboard = Keyboard(self.player)
-        self.desk = Desk(self.player, self._load, keyboard=self.keyboard)
+        self.desk = Desk(self.player, _nothing_loaded, keyboard=self.keyboard)
         if head.get("taste"):
             Hands(self.player).load_tastes(head["taste"])
 
@@ -169,7 +169,7 @@ class Replay:
         """
         if recipe is None:
             return None
-        scene = self._load(str(recipe["file"]), str(recipe["style"]))
+        scene = routed_as(self.log.head, self._load(recipe))
         if scene.script is not None and scene.script.digest != recipe["digest"]:
             self._depart(f"{recipe['name']} has changed since; what comes is not what was played")
         if scene.seed != recipe["seed"]:
@@ -186,11 +186,17 @@ def _whole(values: Mapping[str, Any], key: str, default: int = 0) -> int:
     return value
 
 
-def loaded(head: Mapping[str, Any], file: str, style: str) -> Scene:
-    """A scene as the performance of this log had it. Errors: Mistake."""
-    route = head.get("route", {})
+def _nothing_loaded(path: str, style: str) -> Scene:
+    raise Mistake("replay", "scenes come from the log")
+
+
+def routed_as(head: Mapping[str, Any], scene: Scene) -> Scene:
+    """A scene with the outputs that it had in the performance of this log. Errors: Mistake."""
+    route = head.get("route")
+    if route is None:
+        return scene
     scene = routed(
-        load_scene(find_scene(file), style),
+        scene,
         str(route.get("midi", "")),
         tuple(map(str, route.get("osc", ()))),
         bool(route.get("why", False)),

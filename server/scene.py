@@ -108,10 +108,15 @@ class Scene:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What a log says of it, so that it can be had again, and known if it has changed."""
+        """What a log says of it, so that `cooked` has it again, and whether it has changed.
+
+        A scene that is not shipped comes with its text; what that names does not.
+        """
         script = self.script or Script("", "", "")
-        tempo = {"tempo": self.tempo} if self.tempo_asked else {}
-        return {"name": self.name, **script._asdict(), "seed": self.seed, **tempo}
+        more: dict[str, Any] = {"tempo": self.tempo} if self.tempo_asked else {}
+        if self.sheet is not None and script.file not in playable():
+            more |= {"text": self.sheet.text, "base": str(self.sheet.base.absolute())}
+        return {"name": self.name, **script._asdict(), "seed": self.seed, **more}
 
     def with_seed(self, seed: int) -> Scene:
         """The same scene from another seed, its invented themes included."""
@@ -239,6 +244,17 @@ def load_scene(path: Path, style: str = "") -> Scene:
     if style and shipped("styles").get(Path(style).stem) == Path(style):
         style = Path(style).stem
     return replace(scene, script=Script(file, style, digest()))
+
+
+def cooked(recipe: Mapping[str, Any]) -> Scene:
+    """A scene from its recipe, but for its seed and tempo. Errors: Mistakes, as of `load_scene`."""
+    name, file, style = (str(recipe[key]) for key in ("name", "file", "style"))
+    if "text" not in recipe:
+        return load_scene(find_scene(file), style)
+    with script.fingerprint() as digest:
+        script.read(text := str(recipe["text"]))
+        made = parse_scene(text, name, Path(recipe["base"]), style, Path(file).name)
+    return replace(made, script=Script(file, style, digest()))
 
 
 def _loaded(path: Path, style: str) -> Scene:

@@ -542,9 +542,10 @@ def test_a_log_of_what_was_played_replays_to_the_same_take(
     assert sum(line["event"] == "note" for line in lines) > 8
     assert lines[-1]["event"] == "transport"
     assert finished("replay", log) == Said(0, "", "")
-    tune.write_text(TUNE.replace("240", "200"))
-    changed = componium("replay", log, "-o", again)
-    assert changed.status == 0 and "has changed since" in changed.err
+    tune.unlink()  # the log has its text
+    again.unlink()
+    assert componium("replay", log, "-o", again) == Said(0, "", "")
+    assert again.read_bytes() == take.read_bytes()
 
 
 def test_a_replay_says_what_it_lacks(

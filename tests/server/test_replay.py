@@ -207,7 +207,7 @@ def told(note: Note) -> Any:
 
 
 def again(log: Log) -> list[Entry]:
-    replay, entries = Replay(log, load), list[Entry]()
+    replay, entries = Replay(log), list[Entry]()
     replay.journal.add(entries.append)
     replay.run()
     assert replay.exact, [entry for entry in entries if isinstance(entry, Troubled)]
@@ -284,7 +284,7 @@ def test_what_was_recorded_is_rendered_again_to_the_byte(folder: Path) -> None:
         if isinstance(entry, Marked) and entry.kind == "scene" and entry.name == "other":
             take.begin(load(str(folder / "other.toml"), "").ensemble)
         take.add(entry)
-    assert retake(Replay(log, load), "1.0", lambda entry: None) == take.file()
+    assert retake(Replay(log), "1.0", lambda entry: None) == take.file()
 
 
 def test_a_log_goes_through_its_file(folder: Path, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_another_scene_than_the_logs_is_said_and_played(folder: Path, tmp_path: 
     _, log = log_of(folder, *DOINGS)
     (tmp_path / "other.toml").write_text(OTHER.replace("tempo = 90", "tempo = 91"))
     (tmp_path / "first.toml").write_text(SCENE)
-    replay = Replay(log, lambda file, style: load(str(tmp_path / Path(file).name), style))
+    replay = Replay(log, lambda recipe: load(str(tmp_path / Path(recipe["file"]).name), ""))
     entries: list[Entry] = []
     replay.journal.add(entries.append)
     replay.run()
@@ -315,7 +315,7 @@ def test_a_log_that_is_not_of_its_music_says_where_it_departs(folder: Path) -> N
     third = log.entries[3]
     wrong = third._replace(mark=third.mark._replace(beat=third.mark.beat + 1))
     entries = [wrong if entry is third else entry for entry in log.entries]
-    replay, said = Replay(log._replace(entries=tuple(entries)), load), list[str]()
+    replay, said = Replay(log._replace(entries=tuple(entries))), list[str]()
     replay.journal.add(lambda entry: said.append(getattr(entry, "text", "")))
     replay.run()
     assert not replay.exact and any("departs from the log" in text for text in said)
@@ -326,7 +326,7 @@ def test_a_tampered_line_is_said_and_the_rest_is_played(folder: Path) -> None:
     entries = list(log.entries)
     for nth, data in ((4, {"orders": [["/componium/no/such", 1]]}), (5, {"orders": 3}), (6, {})):
         entries.insert(nth, Entered(entries[nth - 1].mark._replace(looks=()), "do", data))
-    replay = Replay(log._replace(entries=tuple(entries)), load)
+    replay = Replay(log._replace(entries=tuple(entries)))
     replay.run()
     assert not replay.exact
 
@@ -342,3 +342,16 @@ def test_rules_written_while_it_plays_are_replayed(folder: Path) -> None:
     )
     assert any(note.pitch % 12 == 9 for note in (e.note for e in live.entries if type(e) is Played))
     assert heard(again(log)) == heard(live.entries)
+
+
+def test_a_log_has_its_scenes_texts_with_it(folder: Path) -> None:
+    live, log = log_of(folder, *DOINGS)
+    files = [folder / "first.toml", folder / "other.toml"]
+    texts = [file.read_text() for file in files]
+    try:
+        for file in files:
+            file.unlink()
+        assert heard(again(log)) == heard(live.entries)
+    finally:
+        for file, text in zip(files, texts, strict=True):
+            file.write_text(text)
