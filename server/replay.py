@@ -123,9 +123,6 @@ class Replay:
         match entered.what:
             case "look":
                 player.wake()
-            case "together":
-                with player.together():
-                    pass
             case "cue":
                 scene = self.scene(data["scene"])
                 if scene is not None:

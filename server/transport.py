@@ -182,8 +182,8 @@ class Transport:
         if self._slept(now):
             self.wake_up()
         elif self.playing:
-            if now - self._noted_at >= NOTED and not self._noted:
-                self.note(self._doing)
+            if now - self._noted_at >= NOTED and self._doing == "look" and not self._noted:
+                self.note("look")
             if now - self._expected > STALLED:
                 self._recover(now, now - self._expected)
             else:
