@@ -21,6 +21,7 @@ await unlock();
 
 const store = new Store();
 let learning = null;
+let learnt = ""; // the address that waits for a knob
 let lost = null;
 let role = "view";
 
@@ -76,10 +77,8 @@ document.addEventListener(
     const address = target.dataset.learn;
     const button = learning;
     learn(button);
-    notice(`Move a knob or press a pad for ${address}.`);
-    order(button, "/componium/learn", [address], ({ state, reason }) => {
-      if (state !== "armed") notice(state === "done" ? `${address} ${reason || "is learnt"}` : reason, 6000);
-    });
+    learnt = address;
+    order(button, "/componium/learn", [address]);
   },
   true,
 );
@@ -103,6 +102,7 @@ function heard(what) {
     if (sound.context) sound.forget(what.forget);
   }
   if (what.plan) plan(what.plan);
+  if (what.receipt === "/componium/learn" && learnt) notice(`${learnt}: ${what.reason}`, 30_000); // twice: asked, learnt
   if (what.health) rig.tellHealth(what.health, sound);
   if (what.event) happen(what);
   if (what.error) rig.tell(what.error, "bad");
@@ -244,7 +244,9 @@ function meter({ meter: text }) {
 
 function pace() {
   const bpm = store.get("/componium/tempo");
-  write($("pace"), bpm === undefined ? "" : `${bpm.toFixed(bpm % 1 ? 1 : 0)} bpm  ${pulse.signature ?? ""}`);
+  const [source, state] = ["sync", "sync/state"].map((each) => store.get(`/componium/${each}`, ""));
+  const led = source && source !== "internal" ? `  ${source} ${state}` : "";
+  write($("pace"), bpm === undefined ? "" : `${bpm.toFixed(bpm % 1 ? 1 : 0)} bpm  ${pulse.signature ?? ""}${led}`);
 }
 
 const chord = (name) => write($("chord"), engraved(name));
@@ -254,7 +256,7 @@ const nextChord = (name) => {
   write($("chord-next"), name ? `then ${engraved(name)}` : "");
 };
 
-store.watch("/componium/tempo", pace);
+for (const address of ["tempo", "sync", "sync/state"]) store.watch(`/componium/${address}`, pace);
 store.watch("/componium/play", (playing) => transport(playing));
 for (const address of ["/componium/key", "/componium/style", "/componium/seed"]) store.watch(address, about);
 

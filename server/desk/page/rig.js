@@ -48,6 +48,10 @@ export class Rig {
     number.addEventListener("change", () => send(Number(number.value)));
     let taps = [];
     tap.addEventListener("pointerdown", () => {
+      if (this.store.nodes.has("/componium/tap")) {
+        this.order(tap, "/componium/tap", []);
+        return;
+      }
       const now = performance.now();
       if (taps.length && now - taps.at(-1) > 2000) taps = [];
       taps = [...taps, now].slice(-6);
@@ -110,9 +114,10 @@ export class Rig {
     );
     const names = node.RANGE?.[0]?.VALS;
     const row = h("div", { class: "row", title: node.DESCRIPTION ?? "", data: { place: "" } }, h("span", { class: "label", text: name }), out);
-    if (node.ACCESS === 1) return row;
+    if (node.ACCESS === 1 || node.TAGS?.includes("view")) return row;
     if (names) {
-      const select = h("select", { "aria-label": name }, ...names.map((each) => h("option", { text: each })));
+      const select = h("select", { "aria-label": name }, ...names.map((each) => h("option", { text: each, value: each })));
+      this.unwatch.push(this.store.watch(address, (value) => (select.value = value)));
       select.addEventListener("change", () => this.order(select, address, [select.value]));
       row.append(select);
     } else if (node.TYPE[0] === "T" || node.TYPE === "I") {

@@ -164,7 +164,12 @@ async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
     await page.size(width, 844, mobile=width < 800)
     for tab in ("mood", "launch", "parts", "rules", "rig"):
         await page.ask(f"document.querySelector('[data-to={tab}]').click()")
-        assert await page.ask("document.documentElement.scrollWidth <= innerWidth"), tab
+        beyond = (
+            "[...document.querySelectorAll('body *')].filter(e => e.offsetWidth && !e.closest("
+            f"'.editor, .unseen, .skip') && e.getBoundingClientRect().right > {width} + 0.5)"
+            ".map(e => e.outerHTML.slice(0, 120))"
+        )
+        assert await page.ask(beyond) == [], tab
         small = await page.ask(
             "[...document.querySelectorAll('button, select, input')].filter(e => e.offsetWidth)"
             ".filter(e => { const b = e.getBoundingClientRect(); return b.height < 43.5; })"
@@ -422,3 +427,23 @@ async def test_every_sound_and_drum_is_heard_and_none_is_too_loud(page: Browser)
     assert len(found) == 128 + 48
     assert {name: loud for name, loud in found.items() if not 0.01 < loud < 0.5} == {}
     assert page.errors == []
+
+
+async def test_a_control_that_is_touched_is_learnt_and_not_moved(page: Browser) -> None:
+    await page.ask("document.querySelector('[data-to=rig]').click()")
+    await page.click(".learning")
+    assert await page.ask("document.body.classList.contains('learns')")
+    await page.ask("document.querySelector('[data-to=parts]').click()")
+    await page.click(strip("tune", ".buttons .mute"))
+    said = await page.until(f"{text('#notice')}.includes('within') && {text('#notice')}")
+    assert said.startswith("/componium/part/tune/mute: move a knob or press a pad within")
+    assert not await page.ask("document.body.classList.contains('learns')")
+    await page.until("document.querySelector('.learning').dataset.state === 'done'")
+    assert await page.ask("componium.store.get('/componium/part/tune/mute')") is False
+
+
+async def test_what_has_just_sounded_can_be_praised(page: Browser) -> None:
+    await page.until("componium.roll.seen?.length > 8")
+    good = f'document.querySelector("{strip("tune", ".more [aria-label^=Good]")}")'
+    await page.ask(f"{good}.click()")
+    await page.until(f"{good}.dataset.state === 'done'")
