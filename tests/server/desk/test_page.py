@@ -419,7 +419,7 @@ async def test_every_sound_and_drum_is_heard_and_none_is_too_loud(page: Browser)
             });
         }
         for (let key = 35; key <= 82; key++) {
-            found[`drum ${key}`] = await loudness((context) => new Kit(context).hit(key, 0.8, 0.01));
+            found[`drum ${key}`] = await loudness((it) => new Kit(it).hit(key, 0.8, 0.01));
         }
         return found;
     })()"""
