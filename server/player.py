@@ -234,7 +234,8 @@ class Player(Moments):
             cast = self.cast_at(beat)
             if cast.scene.name != scene.name or cast.scene.style != scene.style:
                 raise Mistake("rules", f"by then {cast.scene.name} plays; these are {scene.name}'s")
-            cast.renew(cast.scene.having(name, scene), beat)
+            # What has halted goes on with what it had planned.
+            cast.renew(cast.scene.having(name, scene), beat if self.playing else None)
 
         return self.at(when, ("part", name, "rules"), apply, told, unplanned=True)
 

@@ -447,3 +447,26 @@ async def test_what_has_just_sounded_can_be_praised(page: Browser) -> None:
     good = f'document.querySelector("{strip("tune", ".more [aria-label^=Good]")}")'
     await page.ask(f"{good}.click()")
     await page.until(f"{good}.dataset.state === 'done'")
+
+
+async def test_looks_and_loudness_are_remembered(page: Browser, play: Play) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = await page.ask(paper)
+    await page.click("#theme")
+    light = await page.until(f"{paper} !== {json.dumps(dark)} && {paper}")
+    await page.click("#listen")
+    await page.until("componium.sound.on")
+    await page.ask(
+        "(() => { const v = document.querySelector('#volume'); v.value = 0.3;"
+        " v.dispatchEvent(new Event('input')); })()"
+    )
+    await page.ask("document.querySelector('#mute').click()")
+    await page.open(f"{play.url}/")
+    await page.until("window.componium?.sound.volume === 0.3 && componium.pulse.last && 1")
+    assert await page.ask("componium.sound.muted")
+    assert await page.ask(paper) == light
+    assert not await page.ask("componium.sound.on"), "browsers want a touch first"
+    await page.click("#title")
+    await page.until("componium.sound.on")
+    await page.click(strip("tune", ".buttons .mute"))  # the cookie is still there
+    await page.until(f"document.querySelector(\"{strip('tune', '.mute')}\").ariaPressed === 'true'")

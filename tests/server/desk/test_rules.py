@@ -149,6 +149,33 @@ async def test_two_parts_can_wait_for_one_bar_and_a_third_way_is_called_off(tmp_
     assert again.rules("tune") == "S -> E", "what was written before is still there"
 
 
+async def test_rules_written_in_a_halt_play_on_and_from_the_beginning(tmp_path: Path) -> None:
+    stage = Writer(tmp_path)
+    await stage.pass_time(1260 * MS)
+    stage.send("/stop")
+    assert (await stage.write("tune", "S -> E F"))[-1] == ("done", "")
+    stage.journal.clear()
+    stage.send("/continue")
+    await stage.pass_time(2 * SECOND)
+    assert all(beat.denominator == 1 for beat, _ in stage.played("tune"))
+    assert [name for _, name in stage.played("tune")][-3:] in (["E", "F", "E"], ["F", "E", "F"])
+    beats = [beat for beat, _ in stage.played("tune")]
+    assert len(set(beats)) == len(beats), "nothing sounds twice"
+    stage.send("/stop")
+    stage.journal.clear()
+    stage.send("/play")
+    await stage.pass_time(2 * SECOND)
+    assert [name for _, name in stage.played("tune")][:2] == ["E", "F"]
+
+
+@pytest.mark.parametrize("text", ["S -> S", "S -> S S", "S -> T\nT -> S", "S -> ", "# nothing"])
+async def test_rules_that_lead_nowhere_are_refused_in_time(tmp_path: Path, text: str) -> None:
+    stage = Writer(tmp_path)
+    [(state, reason)] = await stage.write("tune", text)
+    assert state == "refused" and reason
+    assert await stage.write("tune", "S -> E") == [("armed", "")]
+
+
 async def test_another_scene_is_not_written_into(tmp_path: Path) -> None:
     stage = Writer(tmp_path)
     (tmp_path / "second.toml").write_text(SCENE)
