@@ -27,6 +27,7 @@ from .mood import word as nearest_word
 from .moodmap import Cues, MoodMap, plain_map
 
 LEEWAY = 0.06  # of energy, past the ends of its layer, before a part that plays falls silent
+MOST_MOVES = 2  # layers that come or go at a bar line within a section
 JUMP = 0.2  # of energy, from one bar to the next, that layers follow without waiting for a phrase
 CLOSING = 2  # bars of the last cadence and of the final ritard
 HALT, BEND = 0.6, 2.0  # of the tempo that is left at the end; how late it falls
@@ -107,7 +108,7 @@ class Bar(NamedTuple):
     pause: quarter notes of silence at its end.  last: the piece ends with it.  held: its chord is
     held to its end, for the piece or its section closes.  wanted: who would play if no texture
     gave way to another.  toward: the key that the bridge leads into.  shades: of parts with
-    several programs, which.
+    several programs, which.  aim: who would play if layers came and went all at once.
     """
 
     number: int
@@ -131,6 +132,7 @@ class Bar(NamedTuple):
     wanted: frozenset[str] = frozenset()
     toward: Key | None = None
     shades: Mapping[str, int] = MappingProxyType({})
+    aim: frozenset[str] = frozenset()
 
     @property
     def section_bar(self) -> int:
@@ -293,7 +295,7 @@ class Conductor:
         cues = self._map.cues(mood, self._home(beat))
         raw = self._energy(section, number, turns)
         energy = drawn(raw, cues.ensemble)
-        wanted = self._playing(raw, energy, mood, section, before, phrase_bar == 1, turns)
+        aim, wanted = self._playing(raw, energy, mood, section, before, phrase_bar == 1, turns)
         values = {
             "valence": mood.valence,
             "arousal": mood.arousal,
@@ -322,7 +324,7 @@ class Conductor:
             self._thinned(wanted, number, section, turns), values,
             pace=(self._pace(number, section, turns, 0), self._pace(number, section, turns, 1)),
             pause=min(max(pauses, default=Fraction(0)), end - beat),
-            last=last, held=last or self._closes(number, section) == 1, wanted=wanted,
+            last=last, held=last or self._closes(number, section) == 1, wanted=wanted, aim=aim,
             shades=self._shades(mood, before, phrase_bar == 1),
         )  # fmt: skip
         chords, toward = self._bridge(bar, turns)
@@ -436,15 +438,20 @@ class Conductor:
         before: Bar | None,
         may_turn: bool,
         turns: list[Turn],
-    ) -> frozenset[str]:
-        """Layers come and go with energy, at phrases or when it jumps; somebody always plays."""
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Whom the energy calls in, and who of them plays; somebody always does.
+
+        Layers come and go at phrases or when energy jumps and, but where a section begins or
+        is built up to, a few at each bar line.
+        """
         only = section.spec.only
         seats = [seat for seat in self.seats if not only or seat.name in only] or [*self.seats]
-        builds = any(turn.rule.build for turn in turns)
-        if before is not None and not may_turn and not builds:
-            new = before.section.number != section.number
-            if not new and abs(energy - before.energy) < JUMP:
-                return before.wanted
+        free = before is None or before.section.number != section.number
+        free = free or any(turn.rule.build for turn in turns)
+        if before is not None and not (may_turn or free):
+            jumps = abs(energy - before.energy) >= JUMP
+            if before.aim == before.wanted and not jumps:
+                return before.aim, before.wanted
         was = before.wanted if before is not None else frozenset()
 
         def distance(seat: Seat) -> float:
@@ -452,11 +459,18 @@ class Conductor:
             here = drawn(raw, self._map.for_role("ensemble", seat.role, mood))
             return max(seat.low - leeway - here, here - seat.high - leeway, 0.0)
 
-        playing = frozenset(seat.name for seat in seats if not distance(seat))
-        if playing or not seats:
-            return playing
-        nearest = min(distance(seat) for seat in seats)
-        return frozenset(seat.name for seat in seats if distance(seat) == nearest)
+        aim = frozenset(seat.name for seat in seats if not distance(seat))
+        if not aim and seats:
+            nearest = min(distance(seat) for seat in seats)
+            aim = frozenset(seat.name for seat in seats if distance(seat) == nearest)
+        return aim, aim if free else self._nearer(was, aim)
+
+    def _nearer(self, was: frozenset[str], aim: frozenset[str]) -> frozenset[str]:
+        """Layers on the way to others: of high energy they leave first, of low they enter first."""
+        order = [seat.name for seat in self._by_layer]
+        entering = [name for name in order if name in aim - was][:MOST_MOVES]
+        leaving = [name for name in reversed(order) if name in was - aim]
+        return (was | {*entering}) - {*leaving[: MOST_MOVES - len(entering)]}
 
     def _thinned(
         self, wanted: frozenset[str], number: int, section: Section, turns: list[Turn]

@@ -230,3 +230,23 @@ def test_names_that_are_not_there_are_refused() -> None:
         made.go("X", F(8))
     with pytest.raises(Mistake, match="no theme has this name"):
         made.state("X", F(8))
+
+
+def test_a_leap_of_mood_brings_layers_and_takes_them_a_few_at_each_bar_line() -> None:
+    seats = [Seat(f"p{n}", "arp", n / 12, 1) for n in range(12)]
+    spec = ConductorSpec(mood=Mood(0, -1), map=load_map(find_map("default")))
+    made = Conductor(spec, 7, parse_key("C major"), parse_meters("4/4"), seats=seats)
+
+    def sizes(first: int) -> list[int]:
+        return [len(made.bar(number).playing) for number in range(first, first + 9)]
+
+    assert len(made.bar(2).playing) < 5
+    made.head_for(Mood(0, 1), F(8))
+    rising = sizes(2)
+    assert rising[-1] > 8
+    assert all(0 <= after - before <= 2 for before, after in pairwise(rising))
+    made.heed(F(40))
+    made.head_for(Mood(0, -1), F(44))
+    falling = sizes(11)
+    assert falling[-1] < 5
+    assert all(0 <= before - after <= 2 for before, after in pairwise(falling))
