@@ -24,8 +24,8 @@ export class Rules {
     $("rules").append(
       h("header", { class: "head" }, h("h2", { text: "Rules" }), this.said),
       this.picker,
-      h("div", { class: "editor" }, this.gutter, h("div", { class: "page" }, this.mark, this.text)),
       this.wrong,
+      h("div", { class: "editor" }, this.gutter, h("div", { class: "page" }, this.mark, this.text)),
       h("div", { class: "row", data: { place: "" } }, this.swap, this.back, this.save),
       h("p", { class: "hint", text: "The other parts play on. A mistake changes nothing: it is told here, and the old rules play. No file is changed." }),
     ); // prettier-ignore
@@ -138,6 +138,7 @@ export class Rules {
     const row = this.text.scrollHeight / (this.text.value.split("\n").length + 2);
     this.text.scrollTop = Math.max((line + 1) * row - this.text.clientHeight / 2, 0);
     this.text.focus({ preventScroll: true });
+    this.wrong.scrollIntoView({ block: "nearest" });
     this.text.setSelectionRange(before + Number(found[2] ?? 1) - 1, before + Number(found[2] ?? 1) - 1);
   }
 
