@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from .lines import Printer
     from .recorder import Recorder
     from .scene import Scene
+    from .service import Diary
     from .settings import Settings
     from .stage import Wish
 
 DEFAULT_SCENE = "default"
+UNWELL = 1  # exit status of `doctor` where something must be mended
 WRONG = 2  # exit status for mistakes in arguments or files
 INTERRUPTED = 130
 UNREAD = 141  # as of any program whose lines nobody reads any more: 128 + SIGPIPE
@@ -49,6 +51,10 @@ SeedOption = Annotated[
 ]
 
 
+class Unwell(Exception):  # noqa: N818
+    """Something must be mended."""
+
+
 def main() -> None:
     """Run a command; the process's exit status says how it went."""
     try:
@@ -71,6 +77,8 @@ def _run() -> int:
         for each in _each(mistake):
             _complain(str(each))
         return WRONG
+    except Unwell:
+        return UNWELL
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as ended:  # 1 is how typer and rich say that a pipe is broken
@@ -124,6 +132,12 @@ def _settings(context: typer.Context, config: Path | None) -> Settings:
     """What the file of settings says for `play`. Errors: Mistake."""
     from .settings import CONFIG, config_file, read_settings
 
+    asked = config is not None or bool(os.environ.get(CONFIG))
+    return read_settings(config or config_file(), _options(context), asked)
+
+
+def _options(context: typer.Context) -> dict[str, Callable[[Any], Any]]:
+    """The options of `play`, each with what reads a value of it as the command line would."""
     play = cast(Any, context.command).commands["play"]
     inner = type(context)(play, parent=context)
 
@@ -144,9 +158,7 @@ def _settings(context: typer.Context, config: Path | None) -> Settings:
 
         return read
 
-    known = {option.name: reads(option) for option in play.params}
-    asked = config is not None or bool(os.environ.get(CONFIG))
-    return read_settings(config or config_file(), known, asked)
+    return {option.name: reads(option) for option in play.params}
 
 
 # play ---------------------------------------------------------------------------------------
@@ -263,6 +275,12 @@ def play(
         bool,
         typer.Option("--watch/--no-watch", help="Read the scene again when its file is saved."),
     ] = True,
+    diary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write down ports, scenes and troubles; 50 MB at most, in all."
+        ),
+    ] = None,
     horizon_ms: Annotated[
         int, typer.Option(metavar="MS", min=20, max=2000, help="How far to plan ahead.")
     ] = 100,
@@ -305,7 +323,7 @@ def play(
     if why and not any(spec.why for spec in chosen.outputs.values()):
         raise Mistake("--why", "no OSC target is there to be told; add --osc HOST:PORT")
     form = "json" if json else "quiet" if quiet else "view" if _drawable() else "lines"
-    raise typer.Exit(_perform(chosen, wish, record, form))
+    raise typer.Exit(_perform(chosen, wish, record, form, diary))
 
 
 def _broker(where: str, settings: Mapping[str, Any]) -> Broker | None:
@@ -374,7 +392,9 @@ def _chosen(
     return scene
 
 
-def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
+def _perform(
+    scene: Scene, wish: Wish, record: Path | None, form: str, diary: Path | None = None
+) -> int:
     """Play with the listeners asked for; the exit status."""
     from .health import Health
     from .journal import Journal
@@ -383,6 +403,12 @@ def _perform(scene: Scene, wish: Wish, record: Path | None, form: str) -> int:
     journal, health = Journal(), Health()
     stage = Stage(scene, wish, journal, health)
     closing: list[Callable[[], bool]] = []
+    if diary is not None:
+        from .service import Diary
+
+        written = Diary(diary)
+        journal.add(written)
+        closing.append(lambda: _written_down(written))
     if record is not None:
         from .recorder import Recorder, check_writable
 
@@ -425,6 +451,13 @@ def _kept(recorder: Recorder) -> bool:
     whole = recorder.close()
     if not whole:
         _complain(f"--record: {recorder.trouble}")
+    return whole
+
+
+def _written_down(diary: Diary) -> bool:
+    whole = diary.close()
+    if diary.trouble:
+        _complain(f"--diary: {diary.trouble}")
     return whole
 
 
@@ -858,11 +891,33 @@ def _answer(command: bytes, port: int) -> tuple[str, str, float, str] | None:
 
 
 @app.command()
+def doctor(
+    context: typer.Context,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each finding as a line of JSON.")
+    ] = False,
+) -> None:
+    """Say what this machine has and lacks, and what mends it; status 1 where something must be."""
+    import json as notation
+
+    from .doctor import as_line, examine
+    from .stage import CONTROL_PORT, PAGE_PORT
+
+    missing = False
+    for finding in examine(_options(cast(typer.Context, context.parent)), CONTROL_PORT, PAGE_PORT):
+        missing |= finding.state == "missing"
+        print(notation.dumps(finding._asdict()) if json else as_line(finding), flush=True)
+    if missing:
+        raise Unwell
+
+
+@app.command()
 def paths() -> None:
     """The files and folders that Componium keeps things in."""
+    from .log import log_folder
     from .settings import folders
 
-    for name, path in folders().items():
+    for name, path in {**folders(), "logs": log_folder()}.items():
         print(f"{name:<10} {path}")
 
 

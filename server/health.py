@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+MUTE = 2 * 10**9  # ns without a word after which a wire is not well
+
 
 @dataclass
 class Health:
     """stats: what each kind of wire says of itself, see `server.wire.machine`.
 
     control: where control by OSC is heard, "" where it is not.  page: where the page is, likewise.
+    restarts: how often a wire of each kind has died.  heard: the ns at which each was heard last.
+    mqtt: whether a broker is there.
     reload_ok: whether the scene was right when its files were last read again; None before that.
     """
 
@@ -19,6 +23,13 @@ class Health:
     control: str = ""
     page: str = ""
     reload_ok: bool | None = None
+    mqtt: bool = False
+    restarts: dict[str, int] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
+
+    def unwell(self, now: int) -> list[str]:
+        """The wires that have said nothing for 2 s. now: monotonic ns."""
+        return [wire for wire, at in self.heard.items() if now - at > MUTE]
 
     def told(self) -> dict[str, dict[str, Any]]:
         """How each wire that has sent anything is: how much, and how late in milliseconds."""

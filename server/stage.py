@@ -32,10 +32,12 @@ from .health import Health
 from .journal import Entry, Journal, Marked, Troubled
 from .keyboard import Keyboard
 from .log import LogWriter
+from .metrics import FORMAT, Tally, metrics
 from .player import Player
 from .prompter import Prompter
 from .rack import Rack
 from .scene import Scene, find_scene, load_scene, overheard, routed
+from .service import keep_alive, notify
 from .transport import HORIZON
 from .wire.ears import Ears
 from .wire.link import Link
@@ -74,7 +76,7 @@ class Wish:
     when its files are saved.
     mqtt: the broker that hears of it all, and may command.
     log: the file of the control log; None for none.  log_insisted: likewise.
-    version: of Componium, for the log.
+    version: of Componium, for the log and for metrics.
     """
 
     midi: str = ""
@@ -182,9 +184,13 @@ class Stage:
             with self.player.still("play"):
                 self.player.note("play", bars=self.wish.bars)
                 self.player.play(self.wish.bars or None)
+            notify("READY=1")
+            awake = self._loop.create_task(keep_alive(lambda: not self._unwell()))
+            closing.callback(awake.cancel)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._until()):
                     await self.player.run(lambda: bool(self._left))
+            notify("STOPPING=1")
             with self.player.still("end"):
                 self.player.note("end")
                 self.player.stop()
@@ -227,6 +233,31 @@ class Stage:
             return None
         player.noting = log
         return log
+
+    def _unwell(self) -> list[str]:
+        return self.health.unwell(self.player.clock.now())
+
+    def _pages(self, feed: Feed) -> dict[str, Callable[[], tuple[int, str, str]]]:
+        """What machines that watch may read: status, kind and text."""
+        tally, now = Tally(), self.player.clock.now
+        self.journal.add(tally)
+        gauges: dict[str, Callable[[], float]] = {"listeners": lambda: len(feed.listeners)}
+        if self.wish.mqtt is not None:
+            gauges["mqtt_connected"] = lambda: self.health.mqtt
+
+        def measured() -> tuple[int, str, str]:
+            text = metrics(
+                self.health, tally, now(), self.player.playing, gauges, self.wish.version
+            )
+            return 200, FORMAT, text
+
+        def well() -> tuple[int, str, str]:
+            mute = self._unwell()
+            if mute:
+                return 503, "text/plain", f"mute: {', '.join(mute)}\n"
+            return 200, "text/plain", "well\n"
+
+        return {"/metrics": measured, "/healthz": well}
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""
@@ -291,18 +322,24 @@ class Stage:
 
     def _link(self, kind: str) -> Link:
         player, stats = self.player, self.health.stats
+        self.health.restarts[kind] = 0
 
         def state(port: int, what: str, why: str) -> None:
             self._answers.add((kind, port))
             self._answered.set()
             player.port_state(kind, port, what, why)
 
+        def heard(news: dict[str, Any]) -> None:
+            stats[kind] = news
+            self.health.heard[kind] = player.clock.now()
+
         def restarted() -> None:
+            self.health.restarts[kind] = self.health.restarts.get(kind, 0) + 1
             player.wire_restarted(f"the {kind} wire died; another has taken its place")
 
         return Link(
             on_state=state,
-            on_stats=lambda news: stats.__setitem__(kind, news),
+            on_stats=heard,
             on_silenced=lambda why: player.wire_silenced(f"the {kind} wire fell silent: {why}"),
             on_restart=restarted,
         )
@@ -430,6 +467,11 @@ class Stage:
             line = Mqtt(feed, broker, not self.health.page, tell)
         except OSError as error:  # ssl's own among them
             raise Mistake("mqtt", f"{broker.ca}: no certificates to trust: {error}") from None
+
+        def connected(stands: bool) -> None:
+            self.health.mqtt = stands
+
+        line.became = connected
         line.open()
         closing.push_async_callback(line.close)
 
@@ -439,7 +481,8 @@ class Stage:
 
         wish = self.wish
         names = (socket.gethostname(), f"{socket.gethostname()}.local") if wish.lan else ()
-        door = Web(feed, Keys(token), Manners(names, wish.origins, wish.lan))
+        manners = Manners(names, wish.origins, wish.lan)
+        door = Web(feed, Keys(token), manners, pages=self._pages(feed))
         try:
             await serve(door, wish.http, wish.lan)
         except Mistake as mistake:

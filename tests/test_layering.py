@@ -166,6 +166,9 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.desk", "server.journal", "server.scene", "server.sources"),
         *("server.table", "watchfiles"),
     },
+    "server.doctor": {"engines.base", "server.settings", "server.survey"},
+    "server.metrics": {"server.health", "server.journal"},
+    "server.service": {"engines.base", "server.aside", "server.journal"},
     "server.settings": {"engines.base", "server.table", "platformdirs"},
     "server.desk.announce": {"engines.base", "zeroconf"},
     "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
@@ -185,6 +188,7 @@ MAY: dict[str, set[str]] = {
         ),
         *("server.baton", "server.prompter", "server.aside", "server.transport"),
         *("server.log", "server.replay", "server.wire.protocol"),
+        *("server.metrics", "server.service"),
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

@@ -42,7 +42,8 @@ class Mqtt:
     """A connection to one broker, made again whenever it is lost, until `close`.
 
     looks: whether it has to look for changes of state by itself, as nobody else does.
-    tell: says what became of the connection.  connected: whether it stands and commands are heard.
+    tell: says what became of the connection.  connected: whether it stands and commands are heard;
+    `became` is told when that changes.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Mqtt:
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._lost = self._leaving = False
+        self.became: Callable[[bool], None] = lambda stands: None
         self.connected = False
 
     def open(self) -> None:
@@ -133,6 +135,7 @@ class Mqtt:
         feed.hear(listener, (*HEARS, "notes") if self._broker.notes else HEARS, "control")
         self.box.begin(self._readable())
         self._client, self.connected = client, True
+        self.became(True)
         if self._lost:
             self._lost = False
             self._say(f"{self._broker.shown} is there again")
@@ -151,6 +154,7 @@ class Mqtt:
 
     def _part(self, error: BaseException) -> None:
         self.connected = False
+        self.became(False)
         if not self._lost:
             self._lost = True
             self._say(f"{self._broker.shown}: {error}; trying again, the music does not wait")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -299,6 +300,7 @@ class Web:
     """The door on one port. `open` it once; `close` it at the end.
 
     now: monotonic nanoseconds.  most_connections, most_clients: where not the usual ones.
+    pages: what else there is to read, by path: its status, kind and text.
     """
 
     def __init__(
@@ -309,7 +311,9 @@ class Web:
         most_connections: int = 0,
         most_clients: int = 0,
         now: Callable[[], int] = time.monotonic_ns,
+        pages: Mapping[str, Callable[[], tuple[int, str, str]]] = MappingProxyType({}),
     ) -> None:
+        self._pages = pages
         self.feed, self.desk, self.keys, self.now = feed, feed.desk, keys, now
         self._manners = manners or Manners()
         self.most_connections = most_connections or CONNECTIONS
@@ -440,6 +444,8 @@ class Web:
     async def _show(self, request: web.BaseRequest, role: Role) -> web.Response:
         path, asks = request.path, request.query_string
         html = "text/html" in request.headers.get("Accept", "")
+        if path in self._pages:
+            return self._more(*self._pages[path]())
         if path == "/" and not asks and html:
             return await self._file(request, "index.html")
         if path.startswith("/page/") or path == "/favicon.ico":
@@ -464,6 +470,11 @@ class Web:
         response = web.Response(body=data, content_type=kind)
         _make_safe(response)
         response.headers["Content-Disposition"] = f'attachment; filename="{path[1:]}"'
+        return response
+
+    def _more(self, status: int, kind: str, text: str) -> web.Response:
+        response = _text(status, text)
+        response.headers["Content-Type"] = f"{kind}; charset=utf-8"
         return response
 
     async def _file(self, request: web.BaseRequest, name: str) -> web.Response:

@@ -49,7 +49,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[Wish, float]:
     """What a command line would play: its wish, and the scene's tempo."""
     found = []
 
-    def perform(scene, wish, record, form) -> int:  # type: ignore[no-untyped-def]
+    def perform(scene, wish, *rest) -> int:  # type: ignore[no-untyped-def]
         found.append((wish, scene.tempo))
         return 0
 

@@ -24,7 +24,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 class House(Stage):
     """A stage with a door to the web. timers: what the feed wants done later, by nanoseconds."""
 
-    def __init__(self, folder: Path | None = None, cued: bool = True, **limits: int) -> None:
+    def __init__(self, folder: Path | None = None, cued: bool = True, **limits: Any) -> None:
         super().__init__(folder, cued=False)
         self.timers: list[tuple[int, Callable[[], None]]] = []
         self.prompter = Prompter(self.clock.now, asyncio.get_running_loop().call_soon)
