@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from engines.base import Mistake
 
+from .agenda import Agenda
 from .conductor.conductor import Bar, Conductor, Seat
 from .conductor.form import Rule, Section
 from .conductor.harmony import tension
@@ -32,10 +33,11 @@ from .music.line import Begun, Line
 from .music.note import Note, Step, Turn
 from .music.scale import Key
 from .music.timeline import Timeline
-from .part import Agenda, Part, PartSpec, Setting, Shade, Trouble
+from .part import Part, PartSpec, Shade, Trouble
 from .perform import perform
 from .rack import Rack, Sent
 from .scene import Scene
+from .setting import Setting
 from .stinger import Sting, StingerSpec
 
 SHORTEST = 1_000_000  # ns that any note sounds

@@ -21,6 +21,7 @@ from engines.grammar import Grammar
 from engines.motif import Quote, words
 from engines.performer import Playable
 
+from .agenda import Agenda
 from .cast import setting_of
 from .clock import JumpClock
 from .conductor.conductor import UNCONDUCTED
@@ -28,7 +29,7 @@ from .conductor.form import FormSpec
 from .conductor.moodmap import CUES
 from .direction import Row, read_map
 from .journal import Entry, Played, Said, Troubled, Turned
-from .part import Agenda, Part, PartSpec
+from .part import Part, PartSpec
 from .player import Player
 from .recorder import Take
 from .scene import Scene, find_scene, load_scene, parse_scene

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -26,12 +26,11 @@ from engines.base import (
 )
 from engines.taste import Teachable
 
-from .conductor.conductor import Bar, Conductor, ConductorSpec
+from .conductor.conductor import Bar
 from .music.chord import Chord, approach, chord_tone, colours, redressed, roman, voice
-from .music.counterpoint import Move, Voice, other, parallel, place
+from .music.counterpoint import place
 from .music.groove import Groove, noise
-from .music.line import Begun, Line
-from .music.meter import MeterMap, Place
+from .music.line import Begun
 from .music.note import Say, Step, Tone, Turn
 from .music.scale import Degree, Key
 from .reading import (
@@ -48,13 +47,13 @@ from .reading import (
     Reader,
     Reading,
 )
+from .setting import Setting
 
 SILENT_SYMBOLS = 10_000  # symbols without a meaning that a part swallows at one beat
 CROWD = 10_000  # symbols and tones within one quarter note; an engine with more has run wild
 MOST_SOUNDS = 20_000  # of fragments, planned and still to come
 MOST_TONES = 1024  # in one step
 FAILURES, FAILURE_BEATS = 5, 64  # so many errors within so many beats silence a part
-GROUNDS = 512  # beats that a setting remembers
 UNHEARD = 1024  # steps of other parts that wait to be told to an engine
 _BENT = 2.5  # semitones that a fitted note may be further away to keep the line's direction
 _APART = 5  # semitones that the voices of a pad need each to be led by short ways
@@ -155,105 +154,6 @@ class Trouble(NamedTuple):
     part: str
     beat: Fraction
     text: str
-
-
-class Ground(NamedTuple):
-    """A beat seen from its scene.
-
-    since: quarter notes since its bar 1.  at: the beat of the bar, from 1, as a number.
-    weight: of the metre, see `Meter.weight`.
-    """
-
-    place: Place
-    since: Fraction
-    at: float
-    weight: float
-
-
-@dataclass
-class Setting:
-    """What all parts of a scene share: the ground they are read against.
-
-    begin: the beat at which bar 1 begins, or would have.  first: the bar with which this music
-    begins, another than 1 where it goes on in another's place.  phrase: bars.  harmonies: the
-    chords that the leading part hands out.  values: live controls by name, as engines see them.
-    conductor: who decides what each bar is like; by itself one who leaves everything as it is.
-    """
-
-    seed: int
-    key: Key
-    meters: MeterMap
-    begin: Fraction = Fraction(0)
-    phrase: int = 4
-    harmonies: Line[Chord] = field(default_factory=Line)
-    values: dict[str, float] = field(default_factory=dict)
-    conductor: Conductor = None  # type: ignore[assignment]
-    leader: Part | None = None
-    first: int = 1
-    _grounds: dict[tuple[int, int], Ground] = field(default_factory=dict, repr=False)
-    _bar: tuple[Fraction, tuple[int, int], Place] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.conductor is None:
-            self.conductor = Conductor(
-                ConductorSpec(), self.seed, self.key, self.meters, self.begin, self.phrase
-            )
-
-    @property
-    def entry(self) -> Fraction:
-        """The beat with which this music begins."""
-        return self.beat_of_bar(self.first)
-
-    def chord_to(self, beat: Fraction, onward: Fraction) -> Chord | None:
-        """The chord that a note at a beat goes on to: the next one where that begins by `onward`.
-
-        It is the same whether the part that leads has come to it yet or not.
-        """
-        coming = self.harmonies.after(beat)
-        if coming is None and self.leader is not None:
-            coming = self.leader.next_chord()
-        if coming is not None and coming.beat <= onward:
-            return coming.value
-        return self.harmonies.at(beat)
-
-    def bar(self, beat: Fraction) -> Bar:
-        """What is decided for the bar of a beat."""
-        return self.conductor.bar(self.ground(beat).place.bar)
-
-    def ground(self, beat: Fraction) -> Ground:
-        """Where a beat of the timeline is in this music; remembered, for many ask for the same."""
-        key = beat.as_integer_ratio()
-        ground = self._grounds.get(key)
-        if ground is None:
-            if len(self._grounds) >= GROUNDS:
-                self._grounds.clear()
-            since = beat - self.begin if self.begin else beat
-            place = self._placed(since)
-            _, position, meter = place
-            at = 1 + position.numerator / position.denominator * meter.unit / 4
-            ground = self._grounds[key] = Ground(place, since, at, meter.weight(position))
-        return ground
-
-    def _placed(self, since: Fraction) -> Place:
-        """`meters.bar_at`, with a look at the bar that was asked for last."""
-        if self._bar is not None:
-            line, length, (bar, _, meter) = self._bar
-            position = since - line
-            # Whole numbers: comparing fractions costs more than the rest of this.
-            above, below = position.as_integer_ratio()
-            if above >= 0 and above * length[1] < length[0] * below:
-                return Place(bar, position, meter)
-        place = self.meters.bar_at(since)
-        self._bar = since - place.position, place.meter.length.as_integer_ratio(), place
-        return place
-
-    def place(self, beat: Fraction) -> Place:
-        """The bar, the position in it and its metre, at a beat of the timeline."""
-        return self.ground(beat).place
-
-    def beat_of_bar(self, bar: int) -> Fraction:
-        """Where a bar of this music begins on the timeline."""
-        return self.begin + self.meters.beat_of_bar(bar)
 
 
 class _Onset(NamedTuple):
@@ -1109,143 +1009,3 @@ def beneath(low: int, high: int, fall: int, room: int = 12) -> tuple[int, int]:
     fall = max(fall, min(low, _DEEP) + width - high)
     high += min(fall, 0)
     return min(low, high - width), high
-
-
-class _Outer:
-    """Has melodies that fit (`fit`) take another tone rather than go in parallel with the bass.
-
-    Each note is judged by what was begun before it and at its beat, of parts that are asked in
-    its own round or an earlier one, so nothing depends on how far ahead anything is planned. A
-    part that its layer or section leaves out is not heard; one that is muted is, for its fader
-    may come up at any time. The bass is whoever has that role or, where nobody who has it plays,
-    the lowest of those who accompany.
-    """
-
-    def __init__(self, rounds: Sequence[Sequence[Part]]) -> None:
-        parts = [part for together in rounds for part in together]
-        self._bass = [Voice() for _ in rounds]  # as far as each round knows it
-        self._basses = frozenset(part.spec.name for part in parts if part.spec.role == "bass")
-        self._high = {part.spec.name: Voice() for part in parts if part.spec.role in MELODIC}
-        # Of tune and solo the one on top is the melody, wherever it came from.
-        self._tops: list[list[Voice]] = []
-        known: list[Voice] = []
-        for together in rounds:
-            tops = [part.spec.name for part in together if part.spec.role in TOPMOST]
-            known = [*known, *(self._high[name] for name in tops)]
-            self._tops.append(known)
-
-    def lead(self, laid: list[tuple[Part, list[Step]]], turn: int) -> None:
-        """Hear the next steps of a round, all up to the same beat, and change those that must."""
-        if not self._high:
-            return
-        low: list[tuple[int, int, int]] = []
-        high: list[tuple[int, int, int]] = []
-        for nth, (part, steps) in enumerate(laid):
-            role = part.spec.role
-            bass, tune = role == "bass", role in MELODIC
-            if not bass and not tune and role not in ACCOMPANYING:
-                continue
-            for index, step in enumerate(steps):
-                if not step.tones or not part.called(step.beat):
-                    continue
-                at = place(step.beat)
-                if tune:
-                    high.append((at, nth, index))
-                elif bass or not self._basses & part.setting.bar(step.beat).playing:
-                    pitch = min([tone.pitch for tone in step.tones])
-                    low.append((at, pitch, at + place(step.length)))
-        for at, pitch, until in sorted(low):
-            for bass in self._bass[turn:]:
-                bass.deepen(at, pitch, until)
-        for at, nth, index in sorted(high):
-            self._rise(*laid[nth], index, at, turn)
-
-    def _rise(self, part: Part, steps: list[Step], index: int, at: int, turn: int) -> None:
-        """Follow a melody by a step, with another pitch where it must have one."""
-        step, voice = steps[index], self._high[part.spec.name]
-        pitches = [tone.pitch for tone in step.tones]
-        pitch = max(pitches)
-        if part.spec.fit:
-            changed = self._changed(part, voice, at, step.beat, pitch, turn)
-            if changed != pitch:
-                steps[index] = part.retuned(step, pitches.index(pitch), changed)
-                pitch = changed
-        voice.begin(at, pitch)
-
-    def _changed(
-        self, part: Part, voice: Voice, at: int, beat: Fraction, pitch: int, turn: int
-    ) -> int:
-        """The pitch that a melody has instead, or the same."""
-        bass = self._bass[turn]
-        before, after = bass.before(at), bass.begun(at)
-        here = before if after is None else after
-        if here is None:
-            return pitch
-        lowest, raised = here + 1, pitch
-        if pitch < lowest:
-            raised += 12 * -((pitch - lowest) // 12)
-        low = Move(before, after) if before is not None and after is not None else None
-        if raised == pitch and (low is None or low.before == low.after):
-            return pitch
-        own = voice.before(at)
-        befores = [] if own is None else [own]
-        if part.spec.role in TOPMOST:
-            others = (each.before(at) for each in self._tops[turn] if each is not voice)
-            befores += [last for last in others if last is not None]
-        if raised == pitch and not (
-            low and any(parallel(Move(each, pitch), low) for each in befores)
-        ):
-            return pitch
-        found = other(raised, befores, low, part.fitting(beat, raised), lowest)
-        return pitch if found is None else found
-
-
-class Agenda:
-    """The parts of a scene and how far they are planned: what falls before this beat?
-
-    The part that leads the harmony is asked first, so that the others know its chords, and a
-    part that listens after those it listens to. Melodies that fit make way for the bass.
-    Law: the steps do not depend on how the asking is divided.
-    """
-
-    def __init__(self, parts: list[Part], begin: Fraction = Fraction(0)) -> None:
-        leader = next((part for part in parts if part.has_chords), None)
-        if leader is not None:
-            leader.leads = True
-            leader.setting.leader = leader
-        waiting = sorted(parts, key=lambda part: part is not leader)
-        self._rounds: list[list[Part]] = []
-        while waiting:
-            there = {part.spec.name for part in waiting}
-            free = [part for part in waiting if not there.intersection(part.spec.listens)]
-            self._rounds.append(free or waiting[:1])  # parts in a ring hear each other late
-            waiting = [part for part in waiting if part not in self._rounds[-1]]
-        self.parts = [part for together in self._rounds for part in together]
-        self._outer = _Outer(self._rounds)
-        self._listeners = {
-            part.spec.name: [other for other in parts if part.spec.name in other.spec.listens]
-            for part in parts
-        }
-        self.frontier = begin
-
-    def plan(self, until: Fraction) -> tuple[list[tuple[Part, Step]], list[Trouble]]:
-        """Every step that begins before `until` and was not handed out before, part by part."""
-        planned: list[tuple[Part, Step]] = []
-        troubles: list[Trouble] = []
-        for turn, together in enumerate(self._rounds):
-            laid = []
-            for part in together:
-                steps, wrong = part.plan(until)
-                laid.append((part, steps))
-                troubles += wrong
-            self._outer.lead(laid, turn)
-            for part, steps in laid:
-                planned += [(part, step) for step in steps]
-                for listener in self._listeners[part.spec.name]:
-                    listener.hear(steps)
-        self.frontier = max(self.frontier, until)
-        return planned, troubles
-
-    @property
-    def finished(self) -> bool:
-        return all(part.finished for part in self.parts)

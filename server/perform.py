@@ -9,7 +9,8 @@ from .mixer import Strip
 from .music.groove import humanize, noise, swing
 from .music.meter import Place
 from .music.note import Note, Step
-from .part import PartSpec, Setting
+from .part import PartSpec
+from .setting import Setting
 
 STRAIGHT = 0.5
 #: Roles of which a lower density takes notes away; a tune that lost some would be another tune.

@@ -19,7 +19,8 @@ from engines.motif import Motif
 
 from .music.note import Step
 from .music.value import parse_value
-from .part import Part, PartSpec, Setting, Trouble
+from .part import Part, PartSpec, Trouble
+from .setting import Setting
 from .table import Table, shown
 from .when import parse_when
 

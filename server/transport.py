@@ -28,10 +28,10 @@ from .conductor.conductor import Conductor
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .music.line import Line
 from .music.timeline import Timeline
-from .part import Setting
 from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
+from .setting import Setting
 from .stinger import Sting
 
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock

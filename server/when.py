@@ -18,7 +18,7 @@ from typing import NamedTuple
 from engines.base import Mistake
 
 from .music.meter import MeterMap
-from .part import Setting
+from .setting import Setting
 
 UNITS = ("beat", "bar", "phrase", "section")
 FARTHEST = 1024  # of any unit

@@ -39,11 +39,14 @@ MAY: dict[str, set[str]] = {
     "server.journal": {"server.music"},
     "server.tunes": {"engines.base", "server.script", "mido"},
     "server.reading": {"server.music", "engines.base", "engines.motif"},
+    "server.setting": {"server.conductor", "server.music"},
     "server.part": {
         *("server.music", "server.conductor", "server.reading", "engines.base", "engines.taste"),
+        "server.setting",
     },
+    "server.agenda": {"server.music", "server.part"},
     "server.mixer": {"server.part"},
-    "server.perform": {"server.music", "server.part", "server.mixer"},
+    "server.perform": {"server.music", "server.part", "server.mixer", "server.setting"},
     "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
     "server.instrument": {
         *("server.conductor", "server.encode", "server.music", "server.part"),
@@ -55,7 +58,7 @@ MAY: dict[str, set[str]] = {
     "server.workshop": {
         *("engines", "server.part", "server.script", "server.table", "server.tunes"),
     },
-    "server.when": {"engines.base", "server.music", "server.part"},
+    "server.when": {"engines.base", "server.music", "server.setting"},
     "server.style": {"engines.base", "server.conductor", "server.script", "server.table"},
     "server.direction": {
         *("engines.base", "engines.motif", "server.music", "server.conductor"),
@@ -68,6 +71,7 @@ MAY: dict[str, set[str]] = {
     "server.stinger": {
         *("engines.base", "engines.motif", "server.music", "server.part", "server.table"),
         "server.when",
+        *("server.setting",),
     },
     "server.hands": {
         *("engines.base", "engines.performer", "engines.taste", "server.cast", "server.music"),
@@ -94,6 +98,10 @@ MAY: dict[str, set[str]] = {
         *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
         *("server.rack", "server.scene", "server.journal", "server.instrument"),
         *("server.conductor", "server.stinger", "engines.base"),
+        *(
+            "server.agenda",
+            "server.setting",
+        ),
     },
     "server.baton": {
         *("engines.base", "server.conductor", "server.music", "server.player", "server.when"),
@@ -112,8 +120,9 @@ MAY: dict[str, set[str]] = {
             "server.changes",
             "server.clock",
         ),
-        *("server.conductor", "server.journal", "server.music", "server.part", "server.pulses"),
+        *("server.conductor", "server.journal", "server.music", "server.pulses"),
         *("server.rack", "server.scene", "server.stinger"),
+        *("server.setting",),
     },
     "server.moments": {
         *("engines.base", "server.changes", "server.journal", "server.part"),
@@ -146,19 +155,22 @@ MAY: dict[str, set[str]] = {
         ),
         *("server.part", "server.player", "server.recorder", "server.scene"),
         *("server.conductor", "server.direction", "server.style", "server.stinger"),
+        *("server.agenda",),
     },
     "server.desk": {
         *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
         *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
         *("engines.performer", "server.keyboard", "server.mapping", "server.changes"),
+        *("server.agenda",),
     },
     "server.desk.taping": {
         *("server.desk", "server.journal", "server.lines", "server.player", "server.recorder"),
     },
     "server.desk.feed": {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
-        *("server.part", "server.prompter", "server.scene", "server.wire.protocol"),
+        *("server.prompter", "server.scene", "server.wire.protocol"),
+        *("server.setting",),
     },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},

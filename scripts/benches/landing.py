@@ -37,8 +37,8 @@ from server.hands import Hands
 from server.journal import Marked, Troubled
 from server.music.scale import Degree, Key, parse_key
 from server.music.value import parse_value
-from server.part import Setting
 from server.scene import Scene, parse_scene
+from server.setting import Setting
 from tests.server.model import Stage
 
 MS = 1_000_000

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from engines.base import Mistake
 from engines.performer import Playable
+from server.agenda import Agenda
 from server.cast import setting_of
 from server.changes import SCENE, SEED, Receipt
 from server.encode import osc_name
 from server.journal import Troubled
 from server.keyboard import Keyboard
 from server.mixer import Strip
-from server.part import Agenda, Part
+from server.part import Part
 from server.player import Player
 from server.scene import Scene, playable
 from server.stinger import Sting

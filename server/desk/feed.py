@@ -29,10 +29,10 @@ from server.journal import (
     Turned,
 )
 from server.lines import Spelling, fields
-from server.part import Setting
 from server.player import Player
 from server.prompter import Prompter
 from server.scene import Scene
+from server.setting import Setting
 from server.wire.protocol import Event
 
 from .desk import PREFIX, Desk

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Fragment, Sound, Symbol
 from engines.markov import Markov
+from server.agenda import Agenda
 from server.conductor.conductor import Conductor, ConductorSpec
 from server.conductor.mood import Mood
 from server.conductor.moodmap import find_map, load_map
@@ -26,14 +27,13 @@ from server.part import (
     LONGEST_STEP,
     MOST_SOUNDS,
     MOST_TONES,
-    Agenda,
     Part,
     PartSpec,
-    Setting,
     Trouble,
     beneath,
     folded,
 )
+from server.setting import Setting
 from tests.server.model import Row, part, row
 
 F = Fraction

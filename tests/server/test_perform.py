@@ -12,8 +12,8 @@ from server.music.groove import parse_groove
 from server.music.meter import parse_meters
 from server.music.note import Note, Step, Tone
 from server.music.scale import parse_key
-from server.part import Setting
 from server.perform import perform
+from server.setting import Setting
 from tests.server.model import row
 
 F = Fraction

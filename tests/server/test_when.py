@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engines.base import Mistake
 from server.music.meter import parse_meters
 from server.music.scale import parse_key
-from server.part import Setting
+from server.setting import Setting
 from server.when import beat_of, parse_when
 
 METERS = (
