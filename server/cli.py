@@ -41,6 +41,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _ends(*examples: str, more: str = "") -> str:
+    """What a command's help ends with: examples, and its exit status."""
+    status = (
+        f"Exit status: 0 done, {f'{more}, ' if more else ''}2 for a mistake in arguments or files."
+    )
+    return "\n\n".join(["Examples:", *(f"componium {each}" for each in examples), status])
+
+
 SceneArgument = Annotated[
     str,
     typer.Argument(metavar="SCENE", help="A scene file, or the name of a shipped scene or style."),
@@ -164,7 +173,14 @@ def _options(context: typer.Context) -> dict[str, Callable[[Any], Any]]:
 # play ---------------------------------------------------------------------------------------
 
 
-@app.command()
+@app.command(
+    epilog=_ends(
+        "play",
+        "play house --tempo 122 --midi IAC",
+        "play my-set.toml --record tonight.mid --seconds 600",
+        more="130 after Ctrl-C, 128 and the signal's number after another",
+    )
+)
 def play(
     context: typer.Context,
     scene: Annotated[
@@ -474,7 +490,7 @@ def _complain(line: str) -> None:
 # what needs no waiting ----------------------------------------------------------------------
 
 
-@app.command()
+@app.command(epilog=_ends("render house -o house.mid --bars 64"))
 def render(
     scene: SceneArgument,
     out: Annotated[
@@ -519,7 +535,7 @@ def render(
     _write(out, data)
 
 
-@app.command()
+@app.command(epilog=_ends("replay -o again.mid"))
 def replay(
     log: Annotated[
         Path | None,
@@ -620,7 +636,7 @@ def _progress(bars: int) -> Iterator[Callable[[Entry], None]]:
         yield advance
 
 
-@app.command()
+@app.command(epilog=_ends("symbols blues -n 16 --why", "symbols algae:leaf --set arousal=0.8"))
 def symbols(
     scene: Annotated[
         str,
@@ -663,7 +679,7 @@ def symbols(
         print(f"{line}\t{symbol.origin}{quotes(spec, symbol)}" if why else line)
 
 
-@app.command()
+@app.command(epilog=_ends("themes level", "themes level -o level.mid"))
 def themes(
     scene: SceneArgument,
     out: Annotated[
@@ -700,7 +716,9 @@ def themes(
             raise mistake.within("-o") from None
 
 
-@app.command()
+@app.command(
+    epilog=_ends("layout touchosc level -o level.tosc", "layout openstage level -o level.json")
+)
 def layout(
     program: Annotated[
         str, typer.Argument(metavar="touchosc|openstage", help="What is to show the surface.")
@@ -734,7 +752,7 @@ def layout(
     print(f"{out}: {len(page.widgets)} widgets for {len(chosen.ensemble)} parts")
 
 
-@app.command()
+@app.command(epilog=_ends("learn tunes/*.mid -o mine.json"))
 def learn(
     tunes: Annotated[
         list[str],
@@ -763,7 +781,7 @@ def learn(
     print(f"{out}: {len(model.alphabet() or ())} different symbols")
 
 
-@app.command()
+@app.command(epilog=_ends("check my-set.toml", "check config/scenes"))
 def check(
     paths: Annotated[
         list[str],
@@ -829,7 +847,11 @@ def _check(path: str) -> bool:
     return not troubles
 
 
-@app.command(context_settings={"ignore_unknown_options": True})  # such as -0.5
+# Unknown options are values, such as -0.5.
+@app.command(
+    epilog=_ends("tell /tempo 132 16", "tell /part/bass/mute 1 bar"),
+    context_settings={"ignore_unknown_options": True},
+)
 def tell(
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="Such as /emotion or /componium/emotion.")
@@ -890,7 +912,7 @@ def _answer(command: bytes, port: int) -> tuple[str, str, float, str] | None:
     return str(about), str(state), float(bar), str(reason)
 
 
-@app.command()
+@app.command(epilog=_ends("doctor", "doctor --json", more="1 where something must be mended"))
 def doctor(
     context: typer.Context,
     json: Annotated[
@@ -911,7 +933,7 @@ def doctor(
         raise Unwell
 
 
-@app.command()
+@app.command(epilog=_ends("paths"))
 def paths() -> None:
     """The files and folders that Componium keeps things in."""
     from .log import log_folder
@@ -921,7 +943,7 @@ def paths() -> None:
         print(f"{name:<10} {path}")
 
 
-@app.command()
+@app.command(epilog=_ends("token", "token --new"))
 def token(
     new: Annotated[
         bool, typer.Option("--new", help="Make another; the old one is of no use any more.")
@@ -935,7 +957,7 @@ def token(
     print(path)
 
 
-@app.command()
+@app.command(epilog=_ends("engines"))
 def engines() -> None:
     """The engines there are, with a line each."""
     import engines as rooms
@@ -944,7 +966,7 @@ def engines() -> None:
         print(f"{name:<10} {line}")
 
 
-@app.command()
+@app.command(epilog=_ends("ports"))
 def ports() -> None:
     """The MIDI ports there are, or why there are none."""
     from .survey import survey
@@ -954,25 +976,25 @@ def ports() -> None:
     print(f"{'OSC':<10} always there; --osc HOST:PORT sends everything there too")
 
 
-@app.command()
+@app.command(epilog=_ends("scenes"))
 def scenes() -> None:
     """The scenes that come with Componium, with a line each."""
     _list("scenes")
 
 
-@app.command()
+@app.command(epilog=_ends("styles"))
 def styles() -> None:
     """The styles there are: to play by name, or for a scene's  style = "NAME"."""
     _list("styles")
 
 
-@app.command()
+@app.command(epilog=_ends("harmony"))
 def harmony() -> None:
     """The ready progressions there are, for a part's  harmony = "NAME"."""
     _list("harmony")
 
 
-@app.command()
+@app.command(epilog=_ends("moods"))
 def moods() -> None:
     """The words for moods, and the maps from mood to music for a scene's  map = "NAME"."""
     from .conductor.mood import WORDS

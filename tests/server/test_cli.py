@@ -20,6 +20,7 @@ from urllib.request import urlopen
 
 import mido
 import pytest
+import typer
 
 from server import cli
 from server.desk.desk import RECEIPT
@@ -888,3 +889,20 @@ def test_every_part_is_a_port_and_a_hung_server_hangs_nobody(tune: Path, tmp_pat
             jack.thaw()
         finally:
             process.kill()
+
+
+# Help -------------------------------------------------------------------------------------------
+
+
+def test_every_command_s_help_ends_with_examples_that_it_takes_and_its_status() -> None:
+    group: Any = typer.main.get_command(cli.app)
+    for name, command in group.commands.items():
+        *lines, status = command.epilog.split("\n\n")
+        assert status.startswith("Exit status: 0 done")
+        assert lines[0] == "Examples:" and lines[1:]
+        for line in lines[1:]:
+            program, first, *words = line.split()
+            assert (program, first) == ("componium", name)
+            found = command.make_context(name, words).params
+            scene = str(found.get("scene") or "default").partition(":")[0]
+            assert scene in shipped_scenes() or scene.startswith("my-"), line
