@@ -430,7 +430,7 @@ async def test_a_part_that_fails_in_rehearsal_is_refused(
     def fails(self: object, until: object) -> object:
         raise ZeroDivisionError("in rehearsal")
 
-    monkeypatch.setattr("server.part.Agenda.plan", fails)
+    monkeypatch.setattr("server.agenda.Agenda.plan", fails)
     scene: Scene | None = stage.player.scene
     stage.send("/scene", "other", "now")
     await stage.loaded()
