@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .service import Diary
     from .settings import Settings
     from .stage import Wish
+    from .takes import Keeper
 
 DEFAULT_SCENE = "default"
 UNWELL = 1  # exit status of `doctor` where something must be mended
@@ -57,6 +58,16 @@ SceneArgument = Annotated[
 SeedOption = Annotated[
     int | None,
     typer.Option("--seed", metavar="N", min=0, help="Another seed: other music, same style."),
+]
+
+
+PartOption = Annotated[
+    list[str] | None,
+    typer.Option("--part", metavar="NAME", help="This part alone, or these; repeatable."),
+]
+FontOption = Annotated[
+    Path | None,
+    typer.Option("--font", metavar="FILE.sf2", help="The sound font of a sound file."),
 ]
 
 
@@ -494,7 +505,13 @@ def _complain(line: str) -> None:
 def render(
     scene: SceneArgument,
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT.mid", help="The MIDI file to write.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="The file to write: .mid, .musicxml, .abc, .wav, .svg or .png.",
+        ),
     ],
     bars: Annotated[
         int | None,
@@ -507,19 +524,23 @@ def render(
         ),
     ] = None,
     seed: SeedOption = None,
+    part: PartOption = None,
+    font: FontOption = None,
     tight: Annotated[
         bool,
         typer.Option("--tight", help="Every note on the grid: no swing, groove or straying."),
     ] = False,
 ) -> None:
-    """Write a scene as a MIDI file, as fast as the computer can."""
-    from .errands import render as rendered
-    from .errands import tightened
+    """Write a scene as MIDI, score, sound or picture, as fast as the computer can."""
+    from .errands import hear, tightened
     from .journal import Troubled
-    from .recorder import check_writable
 
-    check_writable(out, "-o")
+    keep = _keeper(out, part, font)
     chosen = _chosen(scene, seed, midi="none")
+    unknown = [each for each in part or () if each not in {p.name for p in chosen.ensemble}]
+    if unknown:
+        there = ", ".join(each.name for each in chosen.ensemble)
+        raise Mistake("--part", f"the scene has no part {unknown[0]!r}; there are: {there}")
     if tight:
         chosen = tightened(chosen)
     length = bars or chosen.bars
@@ -527,12 +548,24 @@ def render(
     with _progress(length) as advance:
 
         def listen(entry: Entry) -> None:
+            keep(entry)
             advance(entry)
             if isinstance(entry, Troubled):
                 _complain(f"{entry.source}: {entry.text}")
 
-        data = rendered(chosen, length, version(), listen)
-    _write(out, data)
+        keep.begin(chosen)
+        hear(chosen, length, listen)
+    _write(out, keep.file())
+
+
+def _keeper(out: Path, parts: list[str] | None, font: Path | None, made: str = "") -> Keeper:
+    """Who keeps a file of that name. made: by which version. Errors: Mistake."""
+    from .recorder import check_writable
+    from .takes import BEGINS, keeper
+
+    keep = keeper(out, made or version(), parts or None, font)
+    check_writable(out, "-o", BEGINS[out.suffix.lower()])
+    return keep
 
 
 @app.command(epilog=_ends("replay -o again.mid"))
@@ -542,8 +575,13 @@ def replay(
         typer.Argument(metavar="LOG", help="A control log.", show_default="of the last play"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="OUT.mid", help="Write it as a MIDI file.")
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="Write it, as render does: .mid, .musicxml, .wav …"
+        ),
     ] = None,
+    part: PartOption = None,
+    font: FontOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print each event as a line of JSON, at once.")
     ] = False,
@@ -559,7 +597,6 @@ def replay(
     """Play a performance again from its control log, to the identical notes."""
     from .journal import Troubled
     from .log import log_folder, logs, read_log
-    from .recorder import check_writable
     from .replay import Replay, retake
 
     if log is None:
@@ -574,8 +611,9 @@ def replay(
         entries = entries._replace(head={**entries.head, "route": route})
     if not entries.whole:
         _complain(f"{log.name} breaks off; what it has is played")
+    keep = None
     if out is not None:
-        check_writable(out, "-o")
+        keep = _keeper(out, part, font, str(entries.head.get("version", "")))
     again = Replay(entries)
 
     def warn(entry: Entry) -> None:
@@ -589,9 +627,8 @@ def replay(
 
         printer = Printer(json_lines=True)
         again.journal.add(printer)
-    if out is not None:
-        made = str(entries.head.get("version", version()))
-        _write(out, retake(again, made, lambda entry: None))
+    if out is not None and keep is not None:
+        _write(out, retake(again, keep))
     elif json:
         again.run()
     else:

@@ -20,8 +20,8 @@ from .keyboard import Keyboard
 from .log import Entered, Log
 from .player import Player
 from .rack import Rack, Wire
-from .recorder import Take
 from .scene import Scene, cooked, overheard, routed
+from .takes import Keeper
 from .transport import HORIZON
 from .wire.protocol import Heard as Arrived
 
@@ -202,26 +202,24 @@ def routed_as(head: Mapping[str, Any], scene: Scene) -> Scene:
     return overheard(scene) if "web" in head.get("wires", ()) else scene
 
 
-def retake(replay: Replay, version: str, listener: Callable[[Entry], None]) -> bytes:
-    """The MIDI file that a recorder would have kept of the performance of a log.
+def retake(replay: Replay, keep: Keeper) -> bytes:
+    """A file of the performance of a log: of MIDI the one that a recorder would have kept.
 
-    Errors: Mistake, as of `Replay`.
+    Errors: Mistake, as of `Replay` and `Keeper`.
     """
-    takes: list[Take] = []
+    begun = False
 
-    def keep(entry: Entry) -> None:
+    def listen(entry: Entry) -> None:
+        nonlocal begun
         scene = replay.player.scene
-        if not takes and scene is not None:
-            takes.append(Take(scene.seed, version))
-            takes[0].begin(scene.ensemble)
-        if isinstance(entry, Marked) and entry.kind == "scene" and scene is not None:
-            takes[0].begin(scene.ensemble)
-        if takes:
-            takes[0].add(entry)
-        listener(entry)
+        anew = not begun or (isinstance(entry, Marked) and entry.kind == "scene")
+        if scene is not None and anew:
+            begun = True
+            keep.begin(scene)
+        keep(entry)
 
-    replay.journal.add(keep)
+    replay.journal.add(listen)
     replay.run()
-    if not takes:
+    if not begun:
         raise Mistake("replay", "nothing was played")
-    return takes[0].file()
+    return keep.file()

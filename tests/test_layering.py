@@ -32,8 +32,8 @@ MAY: dict[str, set[str]] = {
     },
     "server.replay": {
         *("engines.base", "server.clock", "server.desk", "server.hands", "server.journal"),
-        *("server.keyboard", "server.log", "server.player", "server.rack", "server.recorder"),
-        *("server.scene", "server.transport", "server.wire.protocol"),
+        *("server.keyboard", "server.log", "server.player", "server.rack", "server.scene"),
+        *("server.takes", "server.transport", "server.wire.protocol"),
     },
     "server.health": set(),
     "server.journal": {"server.music"},
@@ -137,6 +137,14 @@ MAY: dict[str, set[str]] = {
     "server.recorder": {
         *("engines.base", "server.music", "server.aside", "server.journal"),
         *("server.part", "server.scene", "mido"),
+    },
+    "server.notation": {"server.journal", "server.lines", "server.music", "server.part"},
+    "server.musicxml": {"server.music", "server.notation", "server.recorder"},
+    "server.abc": {"server.music", "server.musicxml", "server.notation", "server.recorder"},
+    "server.roll": {"server.lines", "server.music", "server.notation", "server.part"},
+    "server.takes": {
+        *("engines.base", "server.abc", "server.journal", "server.musicxml", "server.notation"),
+        *("server.part", "server.recorder", "server.roll", "server.scene"),
     },
     "server.lines": {"server.music", "server.aside", "server.journal"},
     "server.view": {

@@ -29,7 +29,6 @@ from scripts.listening.figures import (
     spearman,
 )
 from scripts.listening.recall import Recall, recalled, statements
-from scripts.listening.roll import draw
 from scripts.listening.score import (
     LADDER,
     ChordSpan,
@@ -45,6 +44,7 @@ from scripts.listening.score import (
 )
 from server.music.meter import parse_meter
 from server.music.scale import parse_key
+from server.roll import draw
 from server.scene import find_scene, load_scene, parse_scene
 
 Row = tuple[str, float, float, int, float]

@@ -12,9 +12,9 @@ from pathlib import Path
 from engines.base import Mistake
 from scripts.listening import report, scenes
 from scripts.listening.recall import recall_report
-from scripts.listening.roll import draw
 from scripts.listening.score import Score, read_midi, score_of
 from scripts.listening.walk import REST, walk_report
+from server.roll import draw
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -430,7 +430,7 @@ def test_where_nobody_plays_nothing_is_told(componium: Command) -> None:
         (["play", "default", "--midi", "none", "--why"], "--osc"),
         (["play", "x" * 300], "cannot be read"),
         (["play", "config"], "a folder"),
-        (["render", "default", "-o", "pyproject.toml"], "another kind of file"),
+        (["render", "default", "-o", "pyproject.toml"], "a name that ends with .mid"),
         (["render", "nonesuch", "-o", "x.mid"], "no scene has this name"),
         (["render", "default"], "out"),
         (["symbols"], "SCENE"),

@@ -22,6 +22,7 @@ from server.rack import Rack
 from server.recorder import Take
 from server.replay import Deaf, Replay, retake
 from server.scene import Scene, load_scene
+from server.takes import keeper
 from server.transport import HORIZON
 from server.wire.protocol import Heard as Arrived
 
@@ -284,7 +285,7 @@ def test_what_was_recorded_is_rendered_again_to_the_byte(folder: Path) -> None:
         if isinstance(entry, Marked) and entry.kind == "scene" and entry.name == "other":
             take.begin(load(str(folder / "other.toml"), "").ensemble)
         take.add(entry)
-    assert retake(Replay(log), "1.0", lambda entry: None) == take.file()
+    assert retake(Replay(log), keeper(Path("a.mid"), "1.0")) == take.file()
 
 
 def test_a_log_goes_through_its_file(folder: Path, tmp_path: Path) -> None:

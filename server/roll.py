@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import NamedTuple, Protocol
 
-from scripts.listening.score import Score
+from .lines import DRUMS
+from .music.meter import Meter
+from .notation import Copyist
+from .part import PartSpec
 
 ROW = 16  # bars
 WIDTH, LEFT, TOP = 1560, 44, 34
@@ -15,7 +20,122 @@ COLOURS = (
 )
 
 
-def draw(score: Score, bars_in_row: int = ROW) -> str:
+class Lane(Protocol):
+    """A note: onset, length in quarter notes; velocity 0 to 1."""
+
+    @property
+    def part(self) -> str: ...
+    @property
+    def onset(self) -> float: ...
+    @property
+    def length(self) -> float: ...
+    @property
+    def pitch(self) -> int: ...
+    @property
+    def velocity(self) -> float: ...
+
+
+class Begun(Protocol):
+    """A bar, with its metre. begin: quarter notes."""
+
+    @property
+    def begin(self) -> float: ...
+    @property
+    def meter(self) -> Meter: ...
+
+
+class Named(Protocol):
+    """A chord, key or section. begin: quarter notes."""
+
+    @property
+    def begin(self) -> float: ...
+    @property
+    def name(self) -> str: ...
+
+
+class Drawn(Protocol):
+    """What is drawn. pitched: the notes that are no drums.  phrase: bars."""
+
+    @property
+    def parts(self) -> Mapping[str, object]: ...
+    @property
+    def roles(self) -> Mapping[str, str]: ...
+    @property
+    def notes(self) -> Sequence[Lane]: ...
+    @property
+    def pitched(self) -> Sequence[Lane]: ...
+    @property
+    def bars(self) -> Sequence[Begun]: ...
+    @property
+    def chords(self) -> Sequence[Named]: ...
+    @property
+    def keys(self) -> Sequence[Named]: ...
+    @property
+    def sections(self) -> Sequence[Named]: ...
+    @property
+    def phrase(self) -> int: ...
+    @property
+    def title(self) -> str: ...
+
+
+class _Lane(NamedTuple):
+    part: str
+    onset: float
+    length: float
+    pitch: int
+    velocity: float
+
+
+class _Begun(NamedTuple):
+    begin: float
+    meter: Meter
+
+
+class _Named(NamedTuple):
+    begin: float
+    name: str
+
+
+class Picture(NamedTuple):
+    """What a copyist has kept, to be drawn."""
+
+    parts: Mapping[str, object]
+    roles: Mapping[str, str]
+    notes: Sequence[_Lane]
+    pitched: Sequence[_Lane]
+    bars: Sequence[_Begun]
+    chords: Sequence[_Named]
+    keys: Sequence[_Named]
+    sections: Sequence[_Named]
+    phrase: int
+    title: str
+
+    @classmethod
+    def of(cls, copy: Copyist, title: str, parts: Iterable[PartSpec], phrase: int) -> Picture:
+        """A picture of a piece; of its parts those that have sounded."""
+        specs = {spec.name: spec for spec in parts if spec.name in copy.notes}
+        notes = sorted(
+            _Lane(name, float(n.beat), float(n.end - n.start), n.pitch, n.velocity)
+            for name in specs
+            for n, _ in copy.notes[name]
+        )
+        bars = [_Begun(float(bar.begin), bar.meter) for bar in copy.bars]
+        keys = [_Named(float(bar.begin), bar.key) for bar in copy.bars]
+        return cls(
+            specs,
+            {name: spec.role or name for name, spec in specs.items()},
+            notes,
+            [note for note in notes if specs[note.part].channel != DRUMS],
+            bars,
+            [_Named(float(chord.beat), chord.name) for chord in copy.chords],
+            [key for nth, key in enumerate(keys) if not nth or keys[nth - 1].name != key.name],
+            [_Named(float(bar.begin), bar.section) for bar in copy.bars if bar.section],
+            phrase,
+            title,
+        )
+
+
+def draw(score: Drawn, bars_in_row: int = ROW) -> str:
     """An SVG picture of a whole score, so many bars to a row.
 
     Pitched notes lie on a scale with a line at each C, darker the louder; drums have a lane for
