@@ -226,6 +226,14 @@ def play(
             help="Hear this instead of the scene's own MIDI input; repeatable.",
         ),
     ] = None,
+    sync: Annotated[
+        str,
+        typer.Option(
+            metavar="internal|midi[:PORT]|link",
+            help="Who leads the tempo; midi:PORT is part of a MIDI input's name.",
+            show_default="as the scene says",
+        ),
+    ] = "",
     mappings: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="Keep there what MIDI learn has learnt."),
@@ -345,6 +353,7 @@ def play(
         log=_log_file(log, found.stem),
         log_insisted=bool(log),
         version=version(),
+        sync=sync,
     )
     chosen = _chosen(scene, seed, tempo, wish.midi, wish.osc, why, wish.midi_in)
     if why and not any(spec.why for spec in chosen.outputs.values()):

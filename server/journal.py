@@ -106,6 +106,21 @@ class Moved(NamedTuple):
     state: str
 
 
+class Synced(NamedTuple):
+    """Who leads the tempo, or how he is, has changed.
+
+    source: internal, midi or link.  state: leading; waiting, locking, locked, free, lost; joining,
+    alone, linked.  tempo: quarter notes a minute.  peers: others in the session.  error: ms by
+    which we are later than he is.
+    """
+
+    source: str
+    state: str
+    tempo: float
+    peers: int
+    error: float
+
+
 class Troubled(NamedTuple):
     """Something is wrong and the music goes on. source: a part, an output, the clock."""
 
@@ -141,6 +156,7 @@ Entry = (
     | Marked
     | Felt
     | Moved
+    | Synced
     | Troubled
     | Ported
 )

@@ -20,6 +20,7 @@ from .journal import (
     Pressed,
     Programmed,
     Said,
+    Synced,
     Ticked,
     Troubled,
     Turned,
@@ -157,6 +158,8 @@ def fields(entry: Entry, spelling: Spelling) -> dict[str, Any]:
             "state": entry.state,
             "why": entry.why,
         }
+    if isinstance(entry, Synced):
+        return {"event": "sync", **entry._asdict()}
     return {"event": "trouble", "source": entry.source, "text": entry.text}
 
 
@@ -175,6 +178,8 @@ def in_words(entry: Entry, spelling: Spelling) -> str:
         return f"{entry.moment.bar:4d}:{entry.moment.position:<5.4g} {entry.kind}: {entry.name}"
     if isinstance(entry, Moved):
         return f"{entry.moment.bar:4d}:{entry.moment.position:<5.4g} {entry.state}"
+    if isinstance(entry, Synced):
+        return f"           sync: {entry.source} {entry.state}, {entry.tempo:g} bpm"
     return ""
 
 

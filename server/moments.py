@@ -9,14 +9,15 @@ from fractions import Fraction
 from engines.base import Mistake
 
 from .changes import MOST_WAITING, OF_SCENE, SCENE, Asked, Change, Receipt, Told
+from .following import Following
 from .journal import Troubled
 from .part import said
 from .stinger import grid_of
-from .transport import HORIZON, MARGIN, Transport
+from .transport import HORIZON, MARGIN
 from .when import beat_of, of_form, parse_when
 
 
-class Moments(Transport):
+class Moments(Following):
     """A transport that changes can be asked of, each for a musical moment."""
 
     def boundary(self, when: str, unplanned: bool = False) -> Fraction:

@@ -37,11 +37,22 @@ class Player(Moments):
         when: str = "now",
         told: Told = None,
     ) -> Receipt:
-        """A new tempo (20 to 999), reached after `over` quarter notes; no beat jumps."""
+        """A new tempo (20 to 999), reached after `over` quarter notes; no beat jumps.
+
+        Where another leads he is asked for it, and may refuse.
+        """
         if not isfinite(bpm):
             raise Mistake("tempo", f"expected a number from 20 to 999, got {bpm}")
+        if self._leader is not None and (why := self._leader.fixed):
+            raise Mistake("tempo", why)
+        if self._leader is not None and over > 0:
+            raise Mistake("tempo", "others follow it too, so it takes no ramp; ask without one")
 
         def apply(beat: Fraction) -> None:
+            if self._leader is not None:
+                self._leader.tempo(bpm, self.timeline.ns_at(beat) - self.nudged)
+                self._heed(self.clock.now())
+                return
             now = self.clock.now()
             factor = self.setting.conductor.tempo_at(beat + over) if self.setting else 1.0
             if self.playing:
@@ -267,7 +278,7 @@ class Player(Moments):
 
         def ramp(begin: Fraction) -> None:
             base = self._bases.at(begin)
-            if base is None or not rule.ramp or begin >= beat:
+            if base is None or not rule.ramp or begin >= beat or self._leader is not None:
                 return
             tempo = self._tempo_in(scene, cast, keep, base)
             if tempo is None and base.asked:
@@ -371,7 +382,8 @@ class Player(Moments):
                 change.taken = False
         self.rack.set_time(now, self._wall() - now)
         if tempo is not None:
-            self.timeline = self.timeline.with_tempo(tempo, beat)
+            if self._leader is None:
+                self.timeline = self.timeline.with_tempo(tempo, beat)
             self._bases.begin(beat, Base(tempo, beat))
         elif base is not None and base.asked:  # what was asked for is what is heard
             at = max(beat, base.arrives)

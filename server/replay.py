@@ -1,13 +1,16 @@
 """A control log becomes the performance that it was kept of: the same notes, to the last of them.
 
-Law: what is told to the journal is what was told live, troubles and ports aside: the same code
-looks at a clock that says the same, as often and at the same nanoseconds, and is asked the same.
+Law: what is told to the journal is what was told live, troubles, ports and sources aside: the same
+code looks at a clock that says the same, as often and at the same nanoseconds, and is asked the
+same.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from engines.base import Mistake
@@ -18,11 +21,13 @@ from .hands import Hands
 from .journal import Entry, Journal, Marked, Troubled
 from .keyboard import Keyboard
 from .log import Entered, Log
+from .music.timeline import Course
 from .player import Player
 from .rack import Rack, Wire
 from .scene import Scene, cooked, overheard, routed
+from .sync.source import Sync
 from .takes import Keeper
-from .transport import HORIZON
+from .transport import HORIZON, Mark
 from .wire.protocol import Heard as Arrived
 
 SOURCE = Source("log", role="edit")
@@ -40,6 +45,20 @@ class Deaf:
     def panic(self) -> None: ...
 
     heard = why = False
+
+
+class Elsewhere:
+    """A place in a Link session that is over: what it said is in the log."""
+
+    def session(self) -> None:
+        return None
+
+    def begin(self, beat: Fraction, earliest: int) -> int:
+        return earliest
+
+    def tempo(self, bpm: float, ns: int) -> None: ...
+    def play(self, playing: bool, ns: int) -> None: ...
+    def leave(self) -> None: ...
 
 
 class Replay:
@@ -70,7 +89,9 @@ class Replay:
             after_sleep=str(head.get("after_sleep", "stop")),
         )
         self.keyboard = Keyboard(self.player)
-        self.desk = Desk(self.player, _nothing_loaded, keyboard=self.keyboard)
+        self.sync = Sync(self.player, join=lambda *wish: Elsewhere())
+        self.desk = Desk(self.player, _nothing_loaded, keyboard=self.keyboard, sync=self.sync)
+        self._before: Mark | None = None
         if head.get("taste"):
             Hands(self.player).load_tastes(head["taste"])
 
@@ -79,6 +100,11 @@ class Replay:
 
         Errors: Mistake where the scene that it begins with cannot be loaded.
         """
+        self.player.entries = deque(
+            (_whole(each.data, "ns"), float(each.data["bpm"]))
+            for each in self.log.entries
+            if each.what == "entry"
+        )
         for entered in self.log.entries:
             yield from self._come_to(entered)
             try:
@@ -97,6 +123,7 @@ class Replay:
     def _come_to(self, entered: Entered) -> Iterator[int]:
         """Have the player look at the clock whenever it did before this was done."""
         player, mark = self.player, entered.mark
+        before, self._before = self._before, mark
         for look in mark.looks:
             yield self._reach(abs(look))
             if look > 0:
@@ -105,6 +132,8 @@ class Replay:
                 with player.together():
                     pass
         yield self._reach(mark.at)
+        if before is not None and not mark.looks and before[::2] == mark[::2]:
+            return  # one thing that is more than one line
         if self.exact and (player.mark.beat, player.mark.planned) != (mark.beat, mark.planned):
             where = f"beat {float(player.now_beat):.3f}, where it was at {float(mark.beat):.3f}"
             self._depart(f"the music departs from the log: it is at {where}")
@@ -137,6 +166,17 @@ class Replay:
             case "slept":
                 with player.still("slept"):
                     player.wake_up()
+            case "lead":
+                with player.still("play"):
+                    player.end_after(_whole(data, "bars"))
+                    self.sync.use(str(data["source"]))
+            case "led":
+                to = data.get("to")
+                self.sync.have(str(data["do"]), None if to is None else Fraction(to))
+            case "bend":
+                player.bend(Course(Fraction(data["to"]), _whole(data, "ns"), float(data["bpm"])))
+            case "entry":
+                pass  # the player has it already
             case "silenced":
                 player.wire_silenced("the log says so")
             case "do":

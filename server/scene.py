@@ -34,6 +34,7 @@ from .reading import Drum, Reading, Word
 from .script import Script
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
+from .sync.spec import SyncSpec, read_sync
 from .table import Elsewhere, Place, Table, Text, in_file, plainly, read, shown
 from .themes import NO_THEMES, Themes
 from .workshop import UNMADE, check_live, engine_class, make_engine, theme_fields
@@ -100,6 +101,7 @@ class Scene:
     tempo_asked: bool = False
     sheet: Sheet | None = None
     script: Script | None = field(default=None, compare=False)
+    sync: SyncSpec = field(default_factory=SyncSpec)
 
     @property
     def ensemble(self) -> tuple[PartSpec, ...]:
@@ -309,6 +311,7 @@ def _scene(top: Table, name: str, base: Path, other: str, instead: Mapping[Place
     controls = _controls(top.table("controls"))
     outputs = _outputs(top.table("outputs"))
     inputs = read_inputs(top.table("inputs"))
+    sync = read_sync(top.table("sync"))
     maps = read_maps(top.table("map"))
     programs = _names(top, "programs", "a scene's", ())
     feel = _feel(top)
@@ -326,6 +329,7 @@ def _scene(top: Table, name: str, base: Path, other: str, instead: Mapping[Place
     return Scene(
         *(name, title, tempo, meters, key, seed, phrase, controls, tuple(parts), outputs, bars),
         *(conductor, style, themes, tuple(stingers), inputs, maps, programs),
+        sync=sync,
     )
 
 

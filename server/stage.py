@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,10 +38,12 @@ from .prompter import Prompter
 from .rack import Rack
 from .scene import Scene, find_scene, load_scene, overheard, routed
 from .service import keep_alive, notify
+from .sync.source import INPUT, Sync
+from .sync.spec import asked
 from .transport import HORIZON
 from .wire.ears import Ears
 from .wire.link import Link
-from .wire.protocol import Event
+from .wire.protocol import Event, Heard
 
 if TYPE_CHECKING:
     from .desk.broker import Broker
@@ -71,12 +73,12 @@ class Wish:
     http: TCP port for page, OSCQuery and WebSocket; 0 for none.  http_insisted: likewise.
     lan: whether both listen to other machines too.  origins: web pages elsewhere that may ask.
     announce: whether the network is told of it.
-    midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn has learnt.
     mqtt: the broker that hears of it all, and may command.  watch: whether the scene is read again
     when its files are saved.
-    mqtt: the broker that hears of it all, and may command.
     log: the file of the control log; None for none.  log_insisted: likewise.
     version: of Componium, for the log and for metrics.
+    sync: as in `asked`.  midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn
+    has learnt.
     """
 
     midi: str = ""
@@ -102,6 +104,7 @@ class Wish:
     log: Path | None = None
     log_insisted: bool = False
     version: str = ""
+    sync: str = ""
 
 
 class Stage:
@@ -127,6 +130,7 @@ class Stage:
         )
         self._hands = Hands(self.player)
         self.keyboard = Keyboard(self.player, self._set_alarm)
+        self.sync = Sync(self.player, asked(scene.sync, wish.sync), self._listen_to_clock)
         self._ears: Ears | None = None
         self._alarm: asyncio.TimerHandle | None = None
         journal.add(self._follow_inputs)
@@ -181,9 +185,7 @@ class Stage:
             await self._ports_open()
             gc.collect()
             gc.freeze()
-            with self.player.still("play"):
-                self.player.note("play", bars=self.wish.bars)
-                self.player.play(self.wish.bars or None)
+            self.sync.open(self.wish.bars)
             notify("READY=1")
             awake = self._loop.create_task(keep_alive(lambda: not self._unwell()))
             closing.callback(awake.cancel)
@@ -199,6 +201,7 @@ class Stage:
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
+            self.sync.close()
             ends = [link.close() for link in self._links.values()]
             ends += [self._ears.close()] if self._ears is not None else []
             await asyncio.gather(closing.aclose(), *ends)
@@ -361,7 +364,7 @@ class Stage:
         keep = self._save_taste if wish.taste is not None else None
         baton = Baton(self.player)
         keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
-        ways = (keep, keep_theme, self.keyboard, mappings)
+        ways = (keep, keep_theme, self.keyboard, mappings, self.sync)
         desk = Desk(self.player, self.load, wish.folder, *ways)
         desk.midi.later = asyncio.get_running_loop().call_soon
         self.keyboard.claims.append(desk.midi.claim)
@@ -520,25 +523,56 @@ class Stage:
     # MIDI inputs ------------------------------------------------------------------------
 
     async def _listen(self, scene: Scene) -> None:
-        """Hear the scene's inputs; the process that does is started when the first is wanted."""
-        if scene.inputs and self._ears is None:
-            keyboard = self.keyboard
-            ears = self._ears = Ears(keyboard.heard, keyboard.state, keyboard.lost)
-            try:
-                await ears.start()
-            except OSError as error:
-                self.journal.enter(Troubled("midi in", f"cannot be heard: {error}"))
-                return
-            keyboard.ears = ears
+        """Hear the scene's inputs."""
+        if scene.inputs:
+            await self._hear()
         self.keyboard.use(scene.inputs)
+
+    async def _hear(self) -> None:
+        """Start the process that hears, when the first input is wanted."""
+        if self._ears is not None:
+            return
+        keyboard = self.keyboard
+        ears = self._ears = Ears(self._heard, self._input_state, keyboard.lost)
+        try:
+            await ears.start()
+        except OSError as error:
+            self.journal.enter(Troubled("midi in", f"cannot be heard: {error}"))
+            return
+        keyboard.ears = ears
+
+    def _heard(self, heard: Heard) -> None:
+        if not self.sync.heard(heard):
+            self.keyboard.heard(heard)
+
+    def _input_state(self, number: int, state: str, why: str) -> None:
+        if not self.sync.port_state(number, state, why):
+            self.keyboard.state(number, state, why)
+
+    def _listen_to_clock(self, port: str) -> None:
+        """Open the input of a MIDI clock, or shut it."""
+
+        async def listen() -> None:
+            await self._hear()
+            if self._ears is not None and self.sync.source == "midi":
+                settings = {"name": port, "client": "Componium", "title": "clock"}
+                self._ears.open({"port": INPUT, "kind": "midi", **settings})
+
+        if port:
+            self._own(listen())
+        elif self._ears is not None:
+            self._ears.shut(INPUT)
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _follow_inputs(self, entry: Entry) -> None:
         """Have the inputs of a scene that takes over."""
         scene = self.player.scene
         if isinstance(entry, Marked) and entry.kind == "scene" and scene is not None:
-            task = asyncio.get_running_loop().create_task(self._listen(scene))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._own(self._listen(scene))
 
     def _set_alarm(self, at: int) -> None:
         """Have the keyboard called at that time; an earlier call is asked for anew by itself."""

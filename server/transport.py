@@ -151,6 +151,9 @@ class Transport:
         with self.still("look"):
             now = self._look()
             self._expected = now + self.period
+            self._heed(now)
+            if self.playing and now - self._noted_at >= NOTED and not self._noted:
+                self.note("look")
             self._plan_ahead(now)
             self._settle(now)
 
@@ -182,8 +185,6 @@ class Transport:
         if self._slept(now):
             self.wake_up()
         elif self.playing:
-            if now - self._noted_at >= NOTED and self._doing == "look" and not self._noted:
-                self.note("look")
             if now - self._expected > STALLED:
                 self._recover(now, now - self._expected)
             else:
@@ -223,6 +224,9 @@ class Transport:
             self._looks.clear()
             self._noted, self._noted_at = True, mark.at
             self.noting(mark, what, data)
+
+    def _heed(self, now: int) -> None:
+        """A place for who leads the tempo; here nobody does."""
 
     # Looking ----------------------------------------------------------------------------
 
@@ -511,10 +515,11 @@ class Transport:
         """For a part on the wires; used again after so many that nobody remembers."""
         return TRANSPORT + 1 + next(self._numbers) % 65_000
 
-    def play(self, end_bar: int | None = None) -> None:
+    def play(self, end_bar: int | None = None, at: int | None = None) -> None:
         """From the beginning, with the scene's seed and the faders as they are.
 
-        end_bar: the last bar to play, this time and whenever none is given.
+        end_bar: the last bar to play, this time and whenever none is given.  at: when beat 0 is to
+        be, and that of whoever leads; else it is as soon as may be.
         Errors: Mistake where no scene is there.
         """
         cast = self.cast
@@ -525,32 +530,50 @@ class Transport:
         now = self.clock.now()
         self._stage(cast.scene, cast, now)
         cast = self._casts[0]
-        begin = now + LEAD_IN + self._reach - self.horizon
-        begin += round(float(cast.early_beats) * 60e9 / self._tempo)
+        begin, led = self._entry(now, Fraction(0), at)
+        bpm = led or self._tempo
+        begin += round(float(cast.early_beats) * 60e9 / bpm) if at is None else 0
         self._start_ns = begin
-        self.timeline = Timeline.starting(self._tempo, ns=begin)
+        self.timeline = Timeline.starting(bpm, ns=begin)
         self._bases = Line()
         asked = self._tempo != cast.scene.tempo
         self._bases.begin(Fraction(0), Base(self._tempo, Fraction(0), asked))
         self._tempo = cast.scene.tempo
         self._end_bar = end_bar or self._end_bar
-        if self._end_bar:
-            self._end = cast.setting.meters.beat_of_bar(self._end_bar + 1)
+        self._set_end()
         self._pulses.begin(self.timeline, now)
         self._pulses.start(self.timeline)
         self._begin(now, Fraction(0))
 
-    def resume(self) -> None:
-        """Go on from where `stop` halted, on the next sixteenth; from the beginning if nowhere."""
+    def end_after(self, bar: int) -> None:
+        """The last bar to play, whenever `play` names none; 0 for no last one."""
+        self._end_bar = bar
+
+    def _set_end(self) -> None:
+        if self._end_bar:
+            self._end = self._casts[0].setting.meters.beat_of_bar(self._end_bar + 1)
+
+    def _entry(self, now: int, beat: Fraction, at: int | None) -> tuple[int, float | None]:
+        """When the transport starts with a beat, asked to be at `at`; the tempo if one leads."""
+        return now + LEAD_IN + self._reach - self.horizon if at is None else at, None
+
+    def resume(self, beat: Fraction | None = None, at: int | None = None) -> None:
+        """Go on from where `stop` halted, on the next sixteenth; from the beginning if nowhere.
+
+        beat: go on from there instead, if it is not behind.  at: when that is to be, for us and for
+        whoever leads.
+        """
         if self.playing or not self._casts:
             return
-        if self._frontier == 0:
-            self.play()
+        if self._frontier == 0 and self._stopped_at == 0:
+            self.play(at=at)
             return
         now = self.clock.now()
-        beat = next_sixteenth(self._stopped_at)
-        delay = now + LEAD_IN + self._reach - self.horizon - self._halted.ns_at(beat)
-        self.timeline = self._halted.shifted(delay)
+        beat = max(next_sixteenth(self._stopped_at), beat or Fraction(0))
+        begin, led = self._entry(now, beat, at)
+        delay = begin - self._halted.ns_at(beat)
+        halted = self._halted.shifted(delay)
+        self.timeline = halted if led is None else Timeline.starting(led, beat, begin)
         self._start_ns += delay
         self._plan(beat, silent=True)
         self.ahead.drop(lambda pending: pending.beat < beat)
@@ -638,6 +661,10 @@ class Transport:
         self.rack.everywhere("panic")
 
     # The wires --------------------------------------------------------------------------
+
+    def announce(self, address: str, *args: int | float | str) -> None:
+        """Say something to every output at once."""
+        self._tell(address, args, self.clock.now())
 
     def _tell(self, address: str, args: tuple[int | float | str, ...], due: int) -> None:
         """Say something to every output."""

@@ -29,6 +29,7 @@ from .journal import (
     Moved,
     Played,
     Ported,
+    Synced,
     Ticked,
     Troubled,
 )
@@ -99,6 +100,7 @@ class View:
         self._state, self._chord, self._key = "", "", scene.key.name
         self._tick: tuple[Ticked, float] | None = None
         self._section = self._mood = ""
+        self._sync: Synced | None = None
         self._ports: dict[str, tuple[str, str]] = {}
         self._troubles: deque[tuple[str, str]] = deque(maxlen=KEPT)
         self._cpu = (time.process_time(), clock())
@@ -138,6 +140,8 @@ class View:
             self._mood = entry.word
         elif isinstance(entry, Moved):
             self._state = entry.state
+        elif isinstance(entry, Synced):
+            self._sync = entry
         elif isinstance(entry, Ported):
             self._ports[entry.port] = entry.state, entry.why
         elif isinstance(entry, Troubled):
@@ -230,7 +234,17 @@ class View:
             for beat in range(1, beats + 1)
         ]
         where: Line = [(f" {moment.bar:>4}", BOLD), (f":{now} ", BOLD), *dots]
-        return [*where, (f"  {tick.tempo:g} bpm  {tick.meter}   ", DIM), (self._chord, CHORD)]
+        tempo = (f"  {tick.tempo:.5g} bpm  {tick.meter}   ", DIM)
+        return [*where, tempo, *self._leadline(), (self._chord, CHORD)]
+
+    def _leadline(self) -> Line:
+        """Who leads the tempo where it is not us."""
+        sync = self._sync
+        if sync is None or sync.source == "internal":
+            return []
+        peers = f" {sync.peers}" if sync.peers else ""
+        style = GOOD if sync.state in ("locked", "linked", "alone") else WARN
+        return [(f"{sync.source} {sync.state}{peers}   ", style)]
 
     def _partlines(self, width: int, height: int, airy: int) -> list[Line]:
         """Up to `height` lines; more than one a part only if they fit into `airy`."""

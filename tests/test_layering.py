@@ -34,6 +34,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "server.clock", "server.desk", "server.hands", "server.journal"),
         *("server.keyboard", "server.log", "server.player", "server.rack", "server.scene"),
         *("server.takes", "server.transport", "server.wire.protocol"),
+        *("server.music", "server.sync.source"),
     },
     "server.health": set(),
     "server.journal": {"server.music"},
@@ -51,6 +52,15 @@ MAY: dict[str, set[str]] = {
     "server.instrument": {
         *("server.conductor", "server.encode", "server.music", "server.part"),
         "server.rack",
+    },
+    "server.sync": set(),
+    "server.sync.spec": {"engines.base", "server.table"},
+    "server.sync.tap": {"server.music"},
+    "server.sync.follower": {"server.music"},
+    "server.sync.link": {"engines.base", "server.music", "link"},
+    "server.sync.source": {
+        *("engines.base", "server.journal", "server.music", "server.player", "server.pulses"),
+        *("server.wire.protocol", "server.sync"),
     },
     "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
     "server.prompter": {"server.wire.protocol"},
@@ -89,7 +99,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
         *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
         *("server.workshop", "server.stinger", "server.themes"),
-        *("server.inputs", "server.mapping", "server.script"),
+        *("server.inputs", "server.mapping", "server.script", "server.sync.spec"),
     },
     "server.pulses": {
         *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
@@ -124,9 +134,10 @@ MAY: dict[str, set[str]] = {
         *("server.rack", "server.scene", "server.stinger"),
         *("server.setting",),
     },
+    "server.following": {"server.cast", "server.music", "server.scene", "server.transport"},
     "server.moments": {
         *("engines.base", "server.changes", "server.journal", "server.part"),
-        *("server.stinger", "server.transport", "server.when"),
+        *("server.following", "server.stinger", "server.transport", "server.when"),
     },
     "server.player": {
         *("engines.base", "server.cast", "server.changes", "server.conductor", "server.journal"),
@@ -171,6 +182,7 @@ MAY: dict[str, set[str]] = {
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
         *("engines.performer", "server.keyboard", "server.mapping", "server.changes"),
         *("server.agenda",),
+        "server.sync",
     },
     "server.desk.taping": {
         *("server.desk", "server.journal", "server.lines", "server.player", "server.recorder"),
@@ -209,6 +221,7 @@ MAY: dict[str, set[str]] = {
         *("server.baton", "server.prompter", "server.aside", "server.transport"),
         *("server.log", "server.replay", "server.wire.protocol"),
         *("server.metrics", "server.service"),
+        "server.sync",
     },
     "server.cli": {"engines", "server", "typer", "rich"},
 }

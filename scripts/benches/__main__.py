@@ -11,6 +11,7 @@ BENCHES = {
     "timing": ("timing", "OSC error on the grid, quiet and busy; --peers for the others too"),
     "midi": ("midi", "MIDI error through JACK's dummy driver"),
     "keys": ("keys", "from a key of a MIDI input to its sound"),
+    "sync": ("sync", "following: a MIDI clock that strays, a Link session"),
     "drift": ("drift", "drift over ten minutes, and over a thousand simulated hours"),
     "control": ("control", "from a control message to the first affected event"),
     "load": ("load", "sustained notes a second; processor time of a plain scene"),

@@ -27,12 +27,14 @@ from server.player import Player
 from server.scene import Scene, playable
 from server.stinger import Sting
 from server.style import shipped
+from server.sync.source import Sync
 from server.when import parse_when
 
 from .conducting import conducting_nodes
 from .midi import Mappings, MidiControl, midi_nodes
 from .playing import part_by_hand, playing_nodes
 from .sent import is_echo, is_sent
+from .syncing import sync_nodes
 from .taping import Taping
 from .tree import (
     LONGEST,
@@ -165,7 +167,7 @@ class Desk:
     scenes may be asked for by name, besides the shipped ones.  keep: saves what feedback has
     taught, and calls back with "done" and where, or "refused" and why; None where it is not to be
     saved.  keep_theme: adds a theme by its name, or all for "", to a file.
-    keyboard: the MIDI inputs.  mappings: what was learnt of them.
+    keyboard: the MIDI inputs.  mappings: what was learnt of them.  sync: who leads the tempo.
     """
 
     def __init__(
@@ -177,12 +179,14 @@ class Desk:
         keep_theme: Callable[[str], str] | None = None,
         keyboard: Keyboard | None = None,
         mappings: Mappings | None = None,
+        sync: Sync | None = None,
     ) -> None:
         self._saving, self._saving_theme = keep, keep_theme
         self.answers = 0  # receipts so far: while that stands, nobody has changed anything
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self.keyboard = keyboard or Keyboard(player)
+        self.sync = sync or Sync(player)
         self.midi = MidiControl(self, Source, mappings)
         self.taping = Taping(player)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
@@ -305,6 +309,7 @@ class Desk:
         yield from playing_nodes(player, self._keep)
         yield from midi_nodes(self.midi, self.keyboard)
         yield from self.taping.nodes()
+        yield from sync_nodes(self.sync)
 
     def part_nodes(self, name: str) -> Iterator[Node]:
         """The strip of one part."""

@@ -24,6 +24,7 @@ from server.journal import (
     Ported,
     Programmed,
     Said,
+    Synced,
     Ticked,
     Troubled,
     Turned,
@@ -62,6 +63,7 @@ _KINDS: dict[type, tuple[str, int]] = {
     Marked: ("marks", MARKS),
     Felt: ("marks", MARKS),
     Moved: ("marks", MARKS),
+    Synced: ("marks", MARKS),
     Ported: ("log", MARKS),
     Troubled: ("log", MARKS),
 }

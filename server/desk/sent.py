@@ -45,6 +45,11 @@ SENT = (
     Sent("/cue", "s name, i bar", "when a place is passed that the scene's author has named"),
     Sent("/mood", "f valence, f arousal, s nearest word", "on change, at most once a beat"),
     Sent("/stinger", "s name, s began or ended, i bar", "when a stinger begins and ends"),
+    Sent(
+        "/sync",
+        "s source, s state, f tempo of the source, i peers",
+        "on change; of the tempo alone at most twice a second",
+    ),
     Sent("/transport", "s playing or stopped", "on change"),
     Sent(
         "/receipt",
@@ -69,6 +74,8 @@ def is_echo(address: str, args: Sequence[object], words: Collection[str]) -> boo
     kinds = "".join("s" if isinstance(arg, str) else "n" for arg in args)
     if address == "/componium/mood":
         return kinds == "nns" and args[2] in words
+    if address == "/componium/sync":
+        return kinds == "ssnn"
     return (address, kinds) in (("/componium/section", "sn"), ("/componium/stinger", "ssn"))
 
 

@@ -14,6 +14,9 @@ SLOWEST, FASTEST = 20.0, 999.0  # quarter notes per minute
 # rounded once, stay far inside a nanosecond of the truth.
 _FINE = 1 << 16
 _KEPT = 16  # segments remembered behind a change; nobody asks for an older past
+#: How much faster or slower than its goal a line runs that is to meet it, and how many quarter
+#: notes it takes at least.
+LEAN, SOONEST = 0.2, Fraction(1, 4)
 
 
 def _beats_between(early: Fraction, late: Fraction) -> float:
@@ -68,6 +71,31 @@ class Segment(NamedTuple):
         return self.beat + Fraction(round(beats * 2**20), 2**20)
 
 
+class Course(NamedTuple):
+    """A straight line that somebody else keeps: at `ns` he is at `beat`, with this tempo.
+
+    beat: quarter notes, in his own count.  ns: monotonic.  bpm: quarter notes a minute.
+    """
+
+    beat: Fraction
+    ns: int
+    bpm: float
+
+    def ns_at(self, beat: Fraction) -> int:
+        return self.ns + round(_beats_between(self.beat, beat) * (MINUTE / self.bpm))
+
+    def beat_at(self, ns: int) -> Fraction:
+        return self.beat + Fraction(round((ns - self.ns) / MINUTE * self.bpm * 2**20), 2**20)
+
+    def counted(self, more: Fraction) -> Course:
+        """The same line where every beat has another number, by so many more."""
+        return self._replace(beat=self.beat + more)
+
+    def later(self, ns: int) -> Course:
+        """The same line so much later."""
+        return self._replace(ns=self.ns + ns)
+
+
 class Timeline:
     """Beats <-> nanoseconds.
 
@@ -106,6 +134,11 @@ class Timeline:
         """Quarter notes per minute at a beat."""
         return self._segment(beat).tempo(beat)
 
+    @property
+    def last(self) -> Fraction:
+        """The beat from which on the tempo stays what it is."""
+        return self._beats[-1]
+
     def with_tempo(self, bpm: float, at: Fraction, over: Fraction = Fraction(0)) -> Timeline:
         """The same line until `at`, then a new tempo, reached linearly after `over` beats.
 
@@ -122,6 +155,42 @@ class Timeline:
         ramp = start._replace(slope=(bpm - now) / float(over))
         arrival = at + over
         return Timeline((*kept, ramp, Segment(arrival, ramp.fine_at(arrival), bpm)))
+
+    def meeting(self, course: Course, at: Fraction) -> Timeline:
+        """The same line until `at`, from there straight to where it meets the course, and along it.
+
+        It meets it after a quarter of a beat, or later where it would else run more than a fifth
+        faster or slower: after five times what it is off by.
+        """
+        off = course.ns_at(at) - self.ns_at(at)
+        least = round(abs(off) / LEAN / (MINUTE / course.bpm) * 960) + 1
+        meet = at + max(SOONEST, Fraction(least, 960))
+        way, end = self._way(at, meet, course.ns_at(meet))
+        return Timeline((*way, Segment(meet, end, course.bpm)))
+
+    def moved(self, ns: int, at: Fraction, until: Fraction) -> Timeline:
+        """The same line until `at`, `ns` later from `until` on, and straight between.
+
+        Law: no beat falls before one that comes earlier, as the move is held to a fifth of the way.
+        """
+        most = int((self.ns_at(until) - self.ns_at(at)) * LEAN)
+        ns = min(max(ns, -most), most)
+        way, _ = self._way(at, until, self.ns_at(until) + ns)
+        here = self._segment(until)
+        fine = here.fine_at(until) + ns * _FINE
+        rest = [s._replace(fine=s.fine + ns * _FINE) for s in self._segments if s.beat > until]
+        meet = here._replace(beat=until, fine=fine, bpm=here.tempo(until))
+        return Timeline((*way, meet, *rest))
+
+    def _way(self, at: Fraction, to: Fraction, ns: int) -> tuple[tuple[Segment, ...], int]:
+        """What is kept before `at`, and a straight line from there to a beat at `ns`; its end."""
+        index = bisect_left(self._beats, at)
+        kept = self._segments[max(index - _KEPT, 0) : index]
+        begin = self._segment(at).fine_at(at)
+        straight = Segment(
+            at, begin, _beats_between(at, to) * MINUTE * _FINE / (ns * _FINE - begin)
+        )
+        return (*kept, straight), straight.fine_at(to)
 
     def without(self, at: Fraction) -> Timeline:
         """The same line until `at`, and on from there without the changes that were to come."""

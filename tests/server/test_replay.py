@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from server.clock import VirtualClock
 from server.desk.desk import Desk, Source
-from server.journal import Entry, Marked, Moved, Played, Ported, Pressed, Troubled
+from server.journal import Entry, Marked, Moved, Played, Ported, Pressed, Synced, Troubled
 from server.keyboard import Keyboard
 from server.log import Entered, Log, LogWriter, read_log
 from server.music.note import Note
@@ -22,9 +22,11 @@ from server.rack import Rack
 from server.recorder import Take
 from server.replay import Deaf, Replay, retake
 from server.scene import Scene, load_scene
+from server.sync.source import INPUT, Sync
 from server.takes import keeper
 from server.transport import HORIZON
 from server.wire.protocol import Heard as Arrived
+from tests.server.sync.test_source import FakeSession
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -116,6 +118,11 @@ COMMANDS: list[tuple[str, tuple[object, ...]]] = [
     ("play", ()),
     ("panic", ()),
     ("part/nobody/mute", (True,)),
+    ("sync", ("midi",)),
+    ("sync", ("link",)),
+    ("sync", ("internal",)),
+    ("nudge", (35.0,)),
+    ("tap", (True,)),
 ]
 
 
@@ -133,7 +140,9 @@ class Live:
         self.alarm: int | None = None
         self.next = self.clock.now()  # when the player is woken next
         self.keyboard = Keyboard(self.player, self._set_alarm)
-        self.desk = Desk(self.player, load, folder, keyboard=self.keyboard)
+        join = lambda *wish: FakeSession(self)  # noqa: E731
+        self.sync = Sync(self.player, join=join)
+        self.desk = Desk(self.player, load, folder, keyboard=self.keyboard, sync=self.sync)
         self.lines: list[Entered] = []
         self.player.noting = lambda *line: self.lines.append(Entered(*line))
         self.head = {"clock": self.clock.now(), "horizon": horizon, "wires": ["osc", "midi"]}
@@ -181,6 +190,13 @@ class Live:
             data = bytes((0x90, pitch, velocity))
             self.keyboard.heard(Arrived(number, self.clock.now() - 1_234_567, data))
 
+    def clocked(self, message: bytes, bpm: float) -> None:
+        """A transport message of a MIDI clock, and a few beats of its pulses."""
+        self.sync.heard(Arrived(INPUT, self.clock.now(), message))
+        for _ in range(60):
+            self.pass_time(round(60e9 / 24 / bpm) + self.rng.randrange(-MS, MS))
+            self.sync.heard(Arrived(INPUT, self.clock.now() - 200_000, b"\xf8"))
+
     def end(self) -> Log:
         with self.player.still("end"):
             self.player.note("end")
@@ -199,7 +215,7 @@ def heard(entries: list[Entry]) -> list[Any]:
         if isinstance(entry, Played | Pressed)
         else entry
         for entry in entries
-        if not isinstance(entry, Troubled | Ported)
+        if not isinstance(entry, Troubled | Ported | Synced)
     ]
 
 
@@ -236,6 +252,8 @@ async def performed(
                 live.pass_time(3 * MS)
         elif what == "key":
             live.key(*data)
+        elif what == "clock":
+            live.clocked(*data)
         else:
             live.stall(data)
     live.pass_time(3 * SECOND)
@@ -246,6 +264,12 @@ WAITS = st.integers(0, 2_500) | st.sampled_from([0, 1, 99, 100, 101])
 DOING = st.one_of(
     st.tuples(st.just("send"), st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=3)),
     st.tuples(st.just("key"), st.tuples(st.integers(55, 75), st.sampled_from([0, 40, 100]))),
+    st.tuples(
+        st.just("clock"),
+        st.tuples(
+            st.sampled_from([b"\xfa", b"\xfb", b"\xfc", b"\xf2\x08\x00"]), st.floats(80, 170)
+        ),
+    ),
     st.tuples(st.just("stall"), st.sampled_from([190 * MS, 230 * MS, 700 * MS, 70 * SECOND])),
 )
 
@@ -275,6 +299,25 @@ DOINGS = (
     (900 * MS, "send", [("scene", ("other", "bar"))]),
     (2000 * MS, "stall", 700 * MS),
 )
+
+
+@pytest.mark.parametrize("source", ["midi", "link"])
+def test_music_that_followed_another_is_replayed_as_it_was(folder: Path, source: str) -> None:
+    doings: list[tuple[int, str, Any]] = [
+        (900 * MS, "send", [("sync", (source,))]),
+        (10 * MS, "clock", (b"\xfa", 141.0)),
+        (10 * MS, "clock", (b"\xfc", 140.0)),
+        (10 * MS, "clock", (b"\xf2\x10\x00", 139.0)),
+        (10 * MS, "clock", (b"\xfb", 160.0)),
+        (700 * MS, "send", [("nudge", (-40.0,)), ("section", ("B", "bar"))]),
+        (900 * MS, "stall", 700 * MS),
+        (900 * MS, "send", [("stop", ())]),
+        (900 * MS, "send", [("continue", ())]),
+        (2900 * MS, "send", [("sync", ("internal",)), ("tempo", (100,))]),
+    ]
+    live, log = log_of(folder, *doings)
+    assert {"bend", "entry"} <= {entered.what for entered in log.entries}
+    assert heard(again(log)) == heard(live.entries)
 
 
 def test_what_was_recorded_is_rendered_again_to_the_byte(folder: Path) -> None:

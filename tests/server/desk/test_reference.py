@@ -12,6 +12,7 @@ from server.hands import Hands
 from server.player import Player
 from server.rack import Rack, Tape
 from server.scene import parse_scene
+from server.sync.source import Sync
 
 SCENE = """
 [outputs.game]
@@ -48,6 +49,9 @@ async def test_whatever_is_sent_stands_in_the_reference() -> None:
     tape = Tape()
     player = Player(JumpClock(), lambda ids: Rack({"osc": tape}, ids), horizon=4 * 10**9)
     player.cue(parse_scene(SCENE))
+    sync = Sync(player)
+    sync.use("midi")
+    sync.use("internal")
     player.play(end_bar=4)
     Hands(player).stinger("hit")
     await player.run()

@@ -1,10 +1,11 @@
 from fractions import Fraction
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.music.timeline import MINUTE, Timeline
+from server.music.timeline import MINUTE, Course, Timeline
 
 tempos = st.floats(20, 999)
 beats = st.fractions(0, 10_000, max_denominator=960)
@@ -94,3 +95,48 @@ def test_a_thousand_hours_with_100_000_changes_of_tempo_are_off_by_less_than_a_m
         line = line.with_tempo(milli / 1000, at)
     assert truth >> 40 > 900 * 3600 * 10**9
     assert worst < 1000, f"{worst} ns"
+
+
+courses = st.builds(
+    Course,
+    st.fractions(-1000, 1000, max_denominator=960),
+    st.integers(0, 10**13),
+    st.floats(20, 999),
+)
+
+
+@given(courses, st.fractions(0, 64, max_denominator=960), st.integers(-(10**10), 10**10))
+def test_a_line_that_meets_a_course_does_not_jump_and_bends_by_a_fifth_at_most(
+    course: Course, at: Fraction, off: int
+) -> None:
+    begin = course.ns_at(at) + off
+    line = Timeline.starting(120, at, begin)
+    bent = line.meeting(course, at)
+    assert bent.ns_at(at) == line.ns_at(at)
+    assert course.bpm / 1.21 <= bent.tempo_at(at) <= course.bpm / 0.79
+    for more in (0, 1, Fraction(5, 2), 100):
+        assert abs(bent.ns_at(bent.last + more) - course.ns_at(bent.last + more)) <= 2
+    assert bent.last >= at + Fraction(1, 4)
+
+
+@given(st.floats(30, 300), st.floats(30, 300), st.fractions(0, 8, max_denominator=960),
+       st.integers(-(10**9), 10**9))  # fmt: skip
+def test_a_line_that_is_moved_does_not_jump_and_is_the_same_but_later(
+    bpm: float, to: float, at: Fraction, ns: int
+) -> None:
+    line = Timeline.starting(bpm).with_tempo(to, Fraction(5), Fraction(4))
+    until = at + 4
+    most = int((line.ns_at(until) - line.ns_at(at)) * 0.2)
+    moved = line.moved(ns, at, until)
+    assert moved.ns_at(at) == line.ns_at(at)
+    wanted = min(max(ns, -most), most)
+    for beat in (until, until + 1, until + 50):
+        assert moved.ns_at(beat) - line.ns_at(beat) == pytest.approx(wanted, abs=100)
+        assert moved.tempo_at(beat) == pytest.approx(line.tempo_at(beat), rel=1e-9)
+
+
+@given(courses, st.fractions(-1000, 1000, max_denominator=960))
+def test_a_course_is_a_straight_line(course: Course, beat: Fraction) -> None:
+    assert abs(course.beat_at(course.ns_at(beat)) - beat) < Fraction(1, 10**5)
+    assert course.counted(Fraction(4)).ns_at(beat + 4) == course.ns_at(beat)
+    assert course.later(7).ns_at(beat) == course.ns_at(beat) + 7

@@ -1,0 +1,1 @@
+"""Who leads the tempo: ourselves, a MIDI clock, an Ableton Link session."""
