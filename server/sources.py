@@ -45,6 +45,22 @@ def sources(scene: Scene) -> frozenset[Path]:
     return frozenset(found)
 
 
+def written(scene: Scene) -> str:
+    """What stands in the file now that a scene's own text was read from; "" where it has none.
+
+    A shipped style that plays by itself is a scene that does no more than name it: no file says so.
+    """
+    sheet = scene.sheet
+    if sheet is None or not sheet.file:
+        return ""
+    path = sheet.base / sheet.file
+    if path in shipped("styles").values():
+        return ""
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8-sig")
+    return ""
+
+
 def _in_text(text: str, bases: Iterable[Path]) -> Iterator[Path]:
     try:
         values = parse(text)

@@ -17,7 +17,7 @@ from watchfiles import watch
 from engines.base import Mistake
 from server.journal import Entry, Marked, Troubled
 from server.scene import USUAL_SEED, Scene
-from server.sources import digest, sources
+from server.sources import digest, sources, written
 from server.table import parse
 
 from .desk import PREFIX, Desk, Source
@@ -142,10 +142,7 @@ class Watch:
 
 def _state(scene: Scene) -> tuple[frozenset[Path], bytes, bool]:
     """A scene's files, what they say in short, and whether its own still says what was read."""
-    files, sheet, text = sources(scene), scene.sheet, ""
-    if sheet is not None and sheet.file:
-        with suppress(OSError, UnicodeDecodeError):
-            text = (sheet.base / sheet.file).read_text(encoding="utf-8-sig")
+    files, sheet, text = sources(scene), scene.sheet, written(scene)
     current = sheet is None or sheet.text == text or not text
     return files, digest(files), current
 

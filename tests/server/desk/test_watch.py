@@ -10,7 +10,7 @@ from pathlib import Path
 
 from server.desk.watch import Watch
 from server.journal import Marked
-from server.scene import load_scene
+from server.scene import find_scene, load_scene
 from server.sources import sources
 from tests.server.desk.rig import SCENE, SECOND, Stage
 
@@ -113,6 +113,19 @@ async def test_a_style_that_it_is_made_of_is_followed_too(tmp_path: Path) -> Non
         (tmp_path / "mine.toml").write_text(text.replace("C D E F", "C E G"))
         await room.until(lambda: room.player.scene is not old)
         assert room.player.scene is not None and room.player.scene.style == "mine"
+
+
+async def test_a_shipped_style_by_itself_begins_once(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.player.cue(load_scene(find_scene("folk")))
+    room.player.play()
+    async with room.watched():
+        for _ in range(150):  # five readings and more, had it seen reason for any
+            await room.pass_time(SECOND // 20)
+            await asyncio.sleep(0.01)
+        names = [each.name for each in room.journal if isinstance(each, Marked)]
+        assert names.count("Folk") == 1
+        assert not room.right
 
 
 async def test_a_seed_that_was_asked_for_stays(tmp_path: Path) -> None:
