@@ -186,7 +186,7 @@ def draw(score: Drawn, bars_in_row: int = ROW) -> str:
             out.append(_text(at(bar.begin) + 2, y + 12, str(index + 1), "#999", 9))
         above = [(chord.begin, chord.name, 8, "#333") for chord in score.chords]
         above += [(key.begin, key.name, 21, "#a33") for key in score.keys]
-        above += [(part.begin, part.name, 21, "#33a") for part in score.sections]
+        above += [(part.begin, part.name, 31, "#33a") for part in score.sections]
         out += [
             _text(at(where) + 2, top - up, name, colour, 10)
             for where, name, up, colour in above
