@@ -85,6 +85,8 @@ def clock(folder: Path, jack: JackServer, wish: dict[str, Any], beats: int) -> l
         pulser.kill()
         pulser.communicate()
     heard = notes(receiver, wall_offset())
+    if len(heard) < 40:
+        raise RuntimeError(f"only {len(heard)} notes: {(folder / 'show.log').read_text()}")
     grid = ideal[::6]
     rows = list(zip(heard, grid, strict=False))
     late = [(at - due) / 1e6 for at, due in rows]
