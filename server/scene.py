@@ -45,6 +45,10 @@ CUTOFF = 74  # the controller of General MIDI 2 for brightness
 DRUMS = 10  # the channel of General MIDI's drums
 BARS, MOST_BARS = 32, 100_000
 LONGEST_FORM = 10_000  # bars that a form may have to say how long the scene is
+_MANNER = (  # keys of a part that make sense whatever its engine says
+    *("role", "layer", "program", "bank", "brightness", "range", "output", "sound"),
+    *("gate", "velocity", "accents", "curve", "swell", "level", "swing", "groove", "humanize"),
+)
 _WRITTEN = ("rules", "text")  # keys that hold the text of a part's music
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 
@@ -362,9 +366,11 @@ def _dressed(top: Table, base: Path, other: str) -> str:
         except Mistake as mistake:
             raise mistake.within("style") from None
         style = load(path, base)
+        beneath = style.values
         if name != own:
-            _leave_strangers(top.values, style.values)
-        top.values = styled(top.values, style.values)
+            _leave_strangers(top.values, beneath)
+            beneath = _make_room(beneath, top.values)
+        top.values = styled(top.values, beneath)
         top.texts.append(Text(style.name, style.text))
         name = path.stem
     return name
@@ -379,6 +385,27 @@ def _leave_strangers(scene: dict[str, Any], style: Mapping[str, Any]) -> None:
             for name, part in parts.items()
             if name in others or not isinstance(part, dict) or part.keys() & {"engine", "harmony"}
         }
+
+
+def _make_room(style: Mapping[str, Any], scene: Mapping[str, Any]) -> dict[str, Any]:
+    """A style whose parts leave their music to those of the scene that have one of their own."""
+    parts, others = style.get("parts"), scene.get("parts")
+    if not isinstance(parts, dict) or not isinstance(others, dict):
+        return dict(style)
+    own = {
+        name
+        for name, part in others.items()
+        if isinstance(part, dict) and part.keys() & {"engine", "harmony"}
+    }
+    return {
+        **style,
+        "parts": {
+            name: {key: part[key] for key in _MANNER if key in part}
+            if name in own and isinstance(part, dict)
+            else part
+            for name, part in parts.items()
+        },
+    }
 
 
 def _order(table: Table, shared: _Shared) -> Engine | None:

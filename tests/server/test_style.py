@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.scene import find_scene, load_scene, playable, shipped_scenes
+from server.scene import find_scene, load_scene, parse_scene, playable, shipped_scenes
 from server.style import shipped, styled
 from server.table import Mistakes
 
@@ -147,6 +147,25 @@ def test_where_a_scene_has_the_name_of_a_style_the_scene_is_meant() -> None:
     assert find_scene("folk") == shipped("styles")["folk"]
     with pytest.raises(Mistake, match=r"no scene has this name; there are .*folk"):
         find_scene("fokl")
+
+
+# In another style ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", sorted(shipped("styles")))
+def test_every_shipped_scene_goes_on_in_every_style(style: str) -> None:
+    for path in shipped("scenes").values():
+        made = load_scene(path, style)
+        assert made.style == style
+
+
+def test_a_part_with_an_engine_of_its_own_takes_only_its_manner_from_another_style() -> None:
+    text = '[parts.bass]\nengine = "grammar"\nrules = "Bar -> c1:1/1"\n'
+    own, piano = parse_scene(text), parse_scene(text, style="piano")
+    [before] = own.parts
+    after = next(part for part in piano.parts if part.name == "bass")
+    assert after.engine == before.engine
+    assert after.role == "bass"
 
 
 # Laid over each other -------------------------------------------------------------------------
