@@ -12,9 +12,23 @@ from .changes import MOST_WAITING, OF_SCENE, SCENE, Asked, Change, Receipt, Told
 from .following import Following
 from .journal import Troubled
 from .part import said
+from .setting import Setting
 from .stinger import grid_of
 from .transport import HORIZON, MARGIN
-from .when import beat_of, of_form, parse_when
+from .when import When, beat_of, of_form, parse_when
+
+
+def _first(wanted: When, here: Fraction, least: Fraction, setting: Setting) -> Fraction:
+    """The beat of a moment as seen from `here`, or the next of its kind where that is too early.
+
+    least: the first beat that can still be changed.  Errors: Mistake, as of `beat_of`.
+    """
+    if wanted.frame == "ahead":
+        beat = beat_of(wanted, here, setting)
+        if beat >= least:
+            return beat
+        wanted = When("line", wanted.unit)
+    return beat_of(wanted, least, setting)
 
 
 class Moments(Following):
@@ -32,7 +46,7 @@ class Moments(Following):
         near = self._near(unplanned)
         if grid:
             return max(near, cast.begin) + (cast.begin - max(near, cast.begin)) % grid
-        return beat_of(wanted, near, cast.setting)
+        return _first(wanted, self._near(False), near, cast.setting)
 
     def _near(self, unplanned: bool) -> Fraction:
         """The first beat that can still be changed."""
@@ -79,7 +93,7 @@ class Moments(Following):
         least = heard if asked.unplanned else self._near(False)
         if beat >= least:
             return beat
-        return beat_of(wanted._replace(frame=wanted.frame.replace("ahead", "line")), least, setting)
+        return _first(wanted, asked.near, least, setting)
 
     def at(
         self,
@@ -115,7 +129,10 @@ class Moments(Following):
             return receipt
         if not alongside:
             self.changes.make_way(topic, beat)
-        asked = None if grid_of(when) else Asked(when, self._near(unplanned), unplanned)
+        asked = None
+        if not grid_of(when):
+            counted = parse_when(when).frame == "ahead"  # from now, however far the plan is
+            asked = Asked(when, self._near(unplanned and not counted), unplanned)
         change = Change(
             topic, receipt, apply, beat, undo, early, ends_scene, asked, arrives, lead, why=why
         )

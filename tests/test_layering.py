@@ -136,8 +136,8 @@ MAY: dict[str, set[str]] = {
     },
     "server.following": {"server.cast", "server.music", "server.scene", "server.transport"},
     "server.moments": {
-        *("engines.base", "server.changes", "server.journal", "server.part"),
-        *("server.following", "server.stinger", "server.transport", "server.when"),
+        *("engines.base", "server.changes", "server.following", "server.journal", "server.part"),
+        *("server.setting", "server.stinger", "server.transport", "server.when"),
     },
     "server.player": {
         *("engines.base", "server.cast", "server.changes", "server.conductor", "server.journal"),

@@ -283,6 +283,20 @@ def test_a_place_is_found_anew_where_the_form_turns() -> None:
     assert show.states("far")[-1] == "done"
 
 
+@pytest.mark.parametrize("number, beat", [(1, 12), (2, 12), (3, 16)])
+def test_lines_are_counted_from_now_and_not_from_the_end_of_the_plan(
+    number: int, beat: int
+) -> None:
+    show = Show(dressed(""))
+    show.stage.go_to(F(79, 10))  # 50 ms before bar 3, which is planned already
+    receipt = show.baton.key(parse_key("E major"), f"in {number} bars", show.told("key"))
+    assert receipt.beat == beat
+    mute = show.player.strip("bass", "mute", True, f"in {number} bars")
+    assert mute.beat == 4 + 4 * number
+    show.stage.go_to(20)
+    assert show.states("key") == ["armed", "done"]
+
+
 def test_a_section_that_is_called_off_puts_the_place_back() -> None:
     plain, show = Show(dressed("")), Show(dressed(""))
     for each in (plain, show):
