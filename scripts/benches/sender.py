@@ -29,6 +29,26 @@ def scene_text(parts: int, tempo: float, rules: str = "S -> 1:1/16") -> str:
     return f"tempo = {tempo}\n{tables}"
 
 
+def conducted_text(tempo: float) -> str:
+    """Eight parts on sixteenths and one with chords, under a conductor who has all to decide."""
+    roles = ("melody", "lead", "counter", "bass", "comp", "arp", "drums", "percussion")
+    tables = [
+        f"tempo = {tempo}\nbrightness = true\n[mood]\nmodes = true\nchords = true\n"
+        "[form.sections.A]\nbars = 8\nenergy = [0.4, 0.8]\n"
+        "[form.sections.B]\nbars = 8\nenergy = 0.6\nup = 2\n"
+        '[parts.pad]\nrole = "pad"\nengine = "grammar"\nvoices = 1\n'
+        'rules = "S -> ton:1/1 sub:1/1 tp:1/2 n2:1/2 dom:1/1"\n'
+    ]
+    for role in roles:
+        drums = role in ("drums", "percussion")
+        rules = "S -> Kick:1/16 Hat:1/16" if drums else "S -> c1:1/16 c3:1/16 c5:1/16 2:1/16"
+        fit = "" if drums else 'fit = "chord"\n'
+        tables.append(
+            f'[parts.{role}]\nrole = "{role}"\nengine = "grammar"\nrules = "{rules}"\n{fit}'
+        )
+    return "\n".join(tables)
+
+
 def think_hard(done: threading.Event) -> None:
     """Compute in Python without a pause, as an engine that thinks hard would."""
     value = 1
@@ -47,12 +67,14 @@ async def main() -> None:
     ask.add_argument("--busy", action="store_true")
     ask.add_argument("--horizon-ms", type=int, default=HORIZON // 10**6)
     ask.add_argument("--scene", type=Path, help="instead of equal parts")
+    ask.add_argument("--conducted", action="store_true", help="eight parts under a conductor")
     options = ask.parse_args()
     link = Link()
     await link.start()
     horizon = options.horizon_ms * 10**6
     player = Player(RealClock(), lambda ids: Rack({"osc": link}, ids), horizon=horizon)
-    text = scene_text(options.parts, options.tempo)
+    conducted, tempo = options.conducted, options.tempo
+    text = conducted_text(tempo) if conducted else scene_text(options.parts, tempo)
     scene = load_scene(options.scene) if options.scene else parse_scene(text)
     scene = routed(scene, "none", (f"127.0.0.1:{options.port}",))
     player.cue(scene)

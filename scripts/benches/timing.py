@@ -80,6 +80,11 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--seconds", type=float, default=12)
     ask.add_argument("--parts", type=int, nargs="*", default=[1, 16, 64])
     ask.add_argument("--peers", action="store_true", help="install and measure the peers too")
+    ask.add_argument(
+        "--conducted",
+        action="store_true",
+        help="eight parts with mood, form, fit and brightness too",
+    )
     ask.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "peers")
     options = ask.parse_args(argv)
     own = [sys.executable, "-m", "scripts.benches.sender"]
@@ -88,6 +93,9 @@ def main(argv: list[str]) -> None:
         "| sender | parts | | p50 µs | p99 | p99.9 | max | delivered | bare timer max | processor |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
+    for busy in (False, True) if options.conducted else ():
+        row = measure([*own, "--conducted"], 8, options.seconds, busy, ROOT)
+        print(f"| **Componium**, conducted | 8 | {'busy' if busy else 'quiet'} | {row}", flush=True)
     for parts in options.parts:
         for busy in (False, True):
             state = "busy" if busy else "quiet"
