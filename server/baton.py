@@ -18,6 +18,7 @@ from .themes import keep
 from .when import parse_when
 
 SOON = 64  # quarter notes
+MOOD, TENSION = ("mood",), ("mood", "tension")  # topics; the second is a part of the first
 
 
 class Baton:
@@ -55,9 +56,15 @@ class Baton:
     def tension(
         self, tension: float, bars: float = 0.0, when: str = "beat", told: Told = None
     ) -> Receipt:
-        """More or less tension (0 to 1) in the mood that it is heading for."""
-        target = self.conductor.moods.target.mood
-        return self.mood(Mood(target.valence, target.arousal, tension), bars, when, told)
+        """More or less tension (0 to 1), `bars` after a moment, in the mood as it is or goes."""
+
+        def change(conductor: Conductor, beat: Fraction) -> None:
+            conductor.tighten(tension, beat, bars)
+
+        def arrives(beat: Fraction) -> Fraction:
+            return self.conductor.arrival(beat, bars)
+
+        return self._feel(change, when, told, arrives, TENSION)
 
     def listener(self, x: float, y: float, when: str = "beat", told: Told = None) -> Receipt:
         """The player stands here among the scene's points. Errors: Mistake without any."""
@@ -147,20 +154,25 @@ class Baton:
         when: str,
         told: Told,
         arrives: Callable[[Fraction], Fraction],
+        topic: tuple[str, ...] = MOOD,
     ) -> Receipt:
         player = self._player
 
         def apply(beat: Fraction) -> None:
+            if topic == MOOD:  # which has a tension of its own
+                player.changes.make_way(TENSION, beat)
             for each in player.conductors:  # one that is to follow feels the same
                 change(each, max(beat, each.entry))
             player.feel_anew(beat)
 
         def undo(beat: Fraction) -> None:
+            if topic == MOOD:
+                player.changes.cancel("/".join(TENSION))
             for each in player.conductors:
-                each.take_back("mood", max(beat, each.entry))
+                each.take_back(topic[-1], max(beat, each.entry))
             player.feel_anew(beat)
 
-        return player.at(when, ("mood",), apply, told, early=True, arrives=arrives, undo=undo)
+        return player.at(when, topic, apply, told, early=True, arrives=arrives, undo=undo)
 
     def _plan(
         self,

@@ -815,6 +815,11 @@ class Conductor:
         self.moods = self.moods.slide(mood, at, speed, bar)
         self._anew()
 
+    def tighten(self, tension: float, at: Fraction, bars: float = 0.0) -> None:
+        """Have this tension `bars` after a beat, in a mood that goes on as it was going."""
+        self.moods = self.moods.tighten(tension, at, self.arrival(at, bars))
+        self._anew()
+
     def change_key(self, key: Key, at: Fraction) -> None:
         """Another key from this beat on, a bar line."""
         self._keys.begin(at, key)
@@ -854,12 +859,15 @@ class Conductor:
         self._anew()
 
     def take_back(self, what: str, after: Fraction) -> None:
-        """Undo what was asked for of a "mood", "key", "theme" or "section" and is still to come.
+        """Undo what was asked for of a "mood", its "tension" alone, a "key", "theme" or "section"
+        and is still to come.
 
-        A mood that is on its way stays as it is at the beat `after`.
+        A mood that is on its way stays as it is at the beat `after`, and so does a tension.
         """
         later = after + _TICK
-        if what == "mood":
+        if what == "tension":
+            self.moods = self.moods.tighten(self.moods.at(after).tension, after, after)
+        elif what == "mood":
             if self.moods.target.beat > after:
                 self.moods = self.moods.without(after)
         elif what == "key":

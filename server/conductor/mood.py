@@ -364,6 +364,7 @@ def parse_field(value: object, words: Mapping[str, Mood] = WORDS, ground: Mood =
 MOST_STEPS = 8  # in which one target is reached
 _KEPT = 64  # segments remembered behind a change; nobody asks for an older past
 _TURN = Fraction(4)  # quarter notes in which the tempo comes to a mood that is stopped on its way
+_PIECES = 8  # straight ones, of an eased way that another tension is laid over
 _HOLD = Fraction(1, 4)  # of each step but the first, in which the mood rests before it moves on
 
 
@@ -392,7 +393,7 @@ class MoodLine:
 
     Laws: continuous but for `step`; no change alters anything before the beat it is given at;
     between a change and its arrival each dimension moves one way only; at the arrival, and
-    after it, the mood is exactly what was asked for. At most 100 segments are kept, the past
+    after it, the mood is exactly what was asked for. At most 200 segments are kept, the past
     being forgotten first.
     even: the same way without steps and rests, as tempo takes it, which steps would jerk.
     """
@@ -474,6 +475,18 @@ class MoodLine:
         even = Segment(at, self.evenly_at(at), mood, float(length))
         return self._until(at, [Segment(at, here, mood, float(length)), end], [even, end])
 
+    def tighten(self, tension: float, at: Fraction, arrive: Fraction) -> MoodLine:
+        """The same way in all else, with this tension from `arrive` on.
+
+        From `at` it goes there evenly; with `arrive` at or before `at`, at once.  Law: valence and
+        arousal arrive where and when they would have; on an eased way there they are off by at
+        most an eightieth of it.
+        """
+        ways = []
+        for segments, beats in ((self.segments, self._beats), (self.even, self._even_beats)):
+            ways.append(_tightened(segments, beats, tension, at, max(arrive, at)))
+        return self._until(at, *ways)
+
     def toward(
         self, mood: Mood, at: Fraction, arrive: Fraction, lines: Sequence[Fraction] = ()
     ) -> MoodLine:
@@ -512,13 +525,53 @@ class MoodLine:
 def _at(segments: Sequence[Segment], beats: Sequence[float], place: float) -> Mood:
     index = bisect_right(beats, place) - 1
     segment = segments[max(index, 0)]
-    if not segment.length or index < 0:
-        return segment.end if index >= 0 else segment.start
-    share = (place - beats[index]) / segment.length
+    return _within(segment, place - beats[index]) if index >= 0 else segment.start
+
+
+def _within(segment: Segment, passed: float) -> Mood:
+    """The mood of a segment so many quarter notes after it began."""
+    if not segment.length:
+        return segment.end
+    share = passed / segment.length
     if segment.eased:
         share = min(max(share, 0.0), 1.0)
         share *= share * (3.0 - 2.0 * share)
     return between(segment.start, segment.end, share)
+
+
+def _tightened(
+    segments: Sequence[Segment],
+    beats: Sequence[float],
+    tension: float,
+    at: Fraction,
+    arrive: Fraction,
+) -> list[Segment]:
+    """What comes from `at` on, with a tension that goes evenly to another one by `arrive`."""
+    here = _at(segments, beats, float(at)).tension
+
+    def with_it(mood: Mood, beat: Fraction) -> Mood:
+        share = 1.0 if beat >= arrive else float((beat - at) / (arrive - at))
+        return Mood(mood.valence, mood.arousal, here + (tension - here) * share, *mood[3:])
+
+    made: list[Segment] = []
+    ends: list[Fraction | None] = [each.beat for each in segments[1:]]
+    for segment, end in zip(segments, [*ends, None], strict=True):
+        if end is not None and end <= at:
+            continue
+        begin = max(segment.beat, at)
+        pieces = _PIECES if segment.eased and end is not None else 1
+        cuts = {begin, *([arrive] if begin < arrive and (end is None or arrive < end) else [])}
+        if end is not None:
+            cuts |= {begin + (end - begin) * number / pieces for number in range(1, pieces)}
+        places = sorted(cuts)
+        for place, after in zip(places, [*places[1:], end], strict=True):
+            first = with_it(_within(segment, float(place - segment.beat)), place)
+            if after is None:
+                made.append(Segment(place, first, first))
+                continue
+            last = with_it(_within(segment, float(after - segment.beat)), after)
+            made.append(Segment(place, first, last, float(after - place)))
+    return made
 
 
 def _before(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from engines.base import Mistake
-from server.baton import Baton
+from server.baton import TENSION, Baton
 from server.conductor.conductor import Conductor
 from server.conductor.mood import Mood
 from server.music.scale import parse_key
@@ -83,12 +83,12 @@ def conducting_nodes(
     )
     yield Node(
         f"{PREFIX}/tension",
-        "Add tension to the mood as it is, or take it away.",
+        "Add tension to the mood as it is or goes, or take it away. Done when reached.",
         lambda told, tension, over, when: baton.tension(tension, over, when, told),
         (Argument("tension", "f", "at rest to unbearable", 0, 1), bars, moment("beat")),
         lambda: (baton.conductor.moods.at(player.now_beat).tension,),
         continuous=True,
-        concerns=("mood",),
+        concerns=TENSION,
         ready=ready,
     )
     yield Node(

@@ -181,3 +181,52 @@ def test_commands_mean_the_same_whatever_the_horizon() -> None:
     assert len(first) > 100
     for horizon, wake in ((50, 25), (100, 7), (80, 40)):
         assert heard(horizon, wake, piece) == first
+
+
+# Tension ------------------------------------------------------------------------------------
+
+
+def test_tension_comes_on_the_way_to_a_mood_which_goes_on() -> None:
+    stage, baton, _ = playing()
+    mood = baton.emotion("angry", 8)
+    way = baton.conductor.moods
+    stage.go_to(6)
+    tension = baton.tension(0.9, 1)
+    assert (mood.state, tension.state) == ("armed", "armed")
+    stage.go_to(12)
+    assert tension.state == "done"
+    now = baton.conductor.moods.at(F(12))
+    assert now.tension == pytest.approx(0.9)
+    assert now[:2] == pytest.approx(way.at(F(12))[:2], abs=0.03)
+    stage.go_to(40)
+    assert mood.state == "done"
+    assert baton.conductor.moods.at(F(40))[:3] == pytest.approx((-0.7, 0.8, 0.9))
+
+
+def test_a_mood_that_is_asked_for_later_has_a_tension_of_its_own() -> None:
+    stage, baton, _ = playing()
+    tension = baton.tension(0.9, 8)
+    stage.go_to(6)
+    newer = baton.tension(0.7, 8)
+    assert tension.state == "superseded"
+    mood = baton.emotion("calm", 0, "now")
+    assert (newer.state, mood.state) == ("superseded", "done")
+    stage.go_to(60)
+    assert baton.conductor.moods.at(F(60)) == Mood(0.5, -0.7)
+
+
+def test_a_tension_that_is_called_off_stays_where_it_is_and_the_mood_goes_on() -> None:
+    stage, baton, _ = playing()
+    mood = baton.emotion("angry", 8)
+    stage.go_to(6)
+    tension = baton.tension(1, 4)
+    stage.go_to(14)
+    there = baton.conductor.moods.at(F(14)).tension
+    stage.player.changes.cancel("mood/tension")
+    assert (tension.state, mood.state) == ("cancelled", "armed")
+    stage.go_to(40)
+    assert mood.state == "done"
+    assert baton.conductor.moods.at(F(40))[:3] == pytest.approx((-0.7, 0.8, there), abs=0.02)
+    tension, mood = baton.tension(1, 4), baton.emotion("sad", 8)
+    stage.player.changes.cancel("mood")
+    assert tension.state == "superseded" and mood.state == "cancelled"

@@ -377,6 +377,25 @@ def test_a_slide_keeps_its_speed(history: list[Change], mood: Mood, speed: float
         line.slide(mood, at, nan)
 
 
+@given(histories, st.fractions(0, 40, max_denominator=16), st.floats(0, 1), beats, beats)
+def test_another_tension_leaves_the_way_of_the_rest_as_it_was(
+    history: list[Change], later: Fraction, tension: float, length: Fraction, beat: Fraction
+) -> None:
+    line, at = played(history)
+    at += later
+    tight = line.tighten(tension, at, at + abs(length))
+    for whole, same in ((line.at, tight.at), (line.evenly_at, tight.evenly_at)):
+        assert whole(at - abs(beat) - 1) == same(at - abs(beat) - 1)
+        after = at + abs(beat)
+        for index in (0, 1):
+            assert same(after)[index] == pytest.approx(whole(after)[index], abs=2 / 80 + TINY)
+        end = max(line.target.beat, at) + abs(length)
+        assert same(end).tension == pytest.approx(tension)
+        assert same(end)[:2] == pytest.approx(whole(end)[:2])
+    if length:
+        assert tight.at(at).tension == pytest.approx(line.at(at).tension)
+
+
 @given(histories, st.fractions(0, 40, max_denominator=16))
 def test_what_is_taken_back_never_comes(history: list[Change], later: Fraction) -> None:
     line, at = played(history)
@@ -397,6 +416,9 @@ def test_a_line_stays_short() -> None:
             [at + 4 * bar for bar in range(1, 100)],
         )
         assert len(line.segments) <= 100
+        for _ in range(20):
+            line = line.tighten(rng.random(), at + rng.randrange(200), at + rng.randrange(400))
+            assert len(line.segments) <= 200
 
 
 def test_lines_are_values_and_begin_before_the_beginning() -> None:
