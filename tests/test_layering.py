@@ -196,7 +196,7 @@ MAY: dict[str, set[str]] = {
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
     "server.desk.watch": {
         *("engines.base", "server.desk", "server.journal", "server.scene", "server.sources"),
-        *("server.table", "watchfiles"),
+        *("server.changes", "server.table", "watchfiles"),
     },
     "server.doctor": {"engines.base", "server.settings", "server.survey"},
     "server.metrics": {"server.health", "server.journal"},

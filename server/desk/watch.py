@@ -15,6 +15,7 @@ from pathlib import Path
 from watchfiles import watch
 
 from engines.base import Mistake
+from server.changes import SCENE as TOPIC
 from server.journal import Entry, Marked, Troubled
 from server.scene import USUAL_SEED, Scene
 from server.sources import digest, sources, written
@@ -33,7 +34,8 @@ class Watch:
 
     became: told whether the last reading was right.
     Laws: a file that is wrong leaves the old scene playing, and says where; one that says the same
-    as before changes nothing; saved twice while it is being read, it is read once more.
+    as before changes nothing; saved twice while it is being read, it is read once more; a scene or
+    style that somebody has armed comes first, and what was saved is read after it.
     """
 
     def __init__(self, desk: Desk, became: Callable[[bool], None] = lambda right: None) -> None:
@@ -44,6 +46,7 @@ class Watch:
         self.folders: frozenset[Path] = frozenset()
         self._seen = b""
         self._scene: Scene | None = None
+        self._ours = self._later = False  # a reading is armed; one waits for what others armed
         self._changed = asyncio.Event()
         self._task = self._loop.create_task(self._run())
         self._readings = 0
@@ -82,13 +85,19 @@ class Watch:
             return
         fresh, before = scene is not self._scene, self._seen
         self._scene, self._seen = scene, now
-        if not current if fresh else now != before:
+        stale = self._later or (not current if fresh else now != before)
+        self._later = stale and not self._ours and bool(self._desk.player.changes.armed(TOPIC))
+        if self._later:  # look again until that has come or been called off
+            self._changed.set()
+        elif stale:
             self._read_again(scene)
         self._follow({path.parent for path in files})
 
     def _read_again(self, scene: Scene) -> None:
         def answer(_: str, values: tuple[Value, ...]) -> None:
             address, state = values[:2]
+            if address in (SCENE, STYLE):
+                self._ours = state == "armed"
             if address in (SCENE, STYLE) and state in ("done", "armed", "refused"):
                 self._became(state != "refused")
 

@@ -115,6 +115,26 @@ async def test_a_style_that_it_is_made_of_is_followed_too(tmp_path: Path) -> Non
         assert room.player.scene is not None and room.player.scene.style == "mine"
 
 
+async def test_what_somebody_has_armed_is_not_lost_to_a_file_that_is_saved(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    (tmp_path / "next.toml").write_text(faster(SCENE, 100))
+    async with room.watched():
+        room.send("/scene", "next", "in 8 bars")
+        await room.until(lambda: bool(room.player.changes.armed(("scene",))), bars=False)
+        room.file.write_text(faster(SCENE, 140))
+        await room.until(lambda: room.tempo() != 120)
+        assert room.tempo() == 100
+    room = Room(tmp_path)
+    async with room.watched():
+        room.send("/scene", "next", "in 99 bars")
+        await room.until(lambda: bool(room.player.changes.armed(("scene",))), bars=False)
+        room.file.write_text(faster(SCENE, 141))
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+        room.send("/cancel", "scene")
+        await room.until(lambda: room.tempo() == 141)
+
+
 async def test_a_shipped_style_by_itself_begins_once(tmp_path: Path) -> None:
     room = Room(tmp_path)
     room.player.cue(load_scene(find_scene("folk")))
