@@ -857,7 +857,7 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
 
 
 def _check(path: str) -> bool:
-    from .errands import clashes, examine, toured, try_out, unled
+    from .errands import clashes, examine, strays, toured, try_out, unled
     from .scene import find_scene
 
     try:
@@ -886,7 +886,7 @@ def _check(path: str) -> bool:
         _complain(f"{path}: {trouble}")
     for part in silent:
         _complain(f"{path}: parts.{part}: silent {where}; is that meant?")
-    for oddity in [*unled(scene), *clashes(scene)]:
+    for oddity in [*strays(scene), *unled(scene), *clashes(scene)]:
         _complain(f"{path}: {oddity}")
     if not troubles:
         print(f"{path}: OK")

@@ -316,6 +316,27 @@ def clashes(scene: Scene) -> list[str]:
     ]
 
 
+def strays(scene: Scene) -> list[str]:
+    """Parts that a section has alone, and sections that are led from or to, which the scene has
+    not; in words. Another style may have such parts, so they are no mistakes.
+    """
+    parts = {part.name for part in scene.parts}
+    sections = scene.conductor.form.sections
+    found = [
+        f"form.sections.{name}.only: no part is called {each!r}; is that meant?"
+        for name, section in sections.items()
+        for each in sorted(section.only - parts)
+    ]
+    for old, new, _ in scene.conductor.transitions.rules:
+        places = [old] if new == "key" or new.startswith(("scene ", "style ")) else [old, new]
+        found += [
+            f"transitions.{old} -> {new}: no section is called {each!r}; is that meant?"
+            for each in places
+            if each != "*" and each not in sections
+        ]
+    return found
+
+
 def toured(scene: Scene) -> tuple[Scene, int]:
     """The scene with every section of its form once, and how many bars that takes."""
     sections = {

@@ -17,13 +17,14 @@ from server.errands import (
     live_values,
     part_of,
     render,
+    strays,
     symbols,
     tightened,
     tree,
     try_out,
 )
 from server.journal import Entry, Played
-from server.scene import Scene, find_scene, load_scene, parse_scene
+from server.scene import Scene, find_scene, load_scene, parse_scene, playable
 
 BARS = 64
 
@@ -267,3 +268,33 @@ notes = "Rest"
     assert "stingers.good: " in troubles[0] and "out of order" in troubles[0]
     with pytest.raises(Mistake, match=r"stingers\.good: .*out of order"):
         rehearse(scene)
+
+
+def test_names_that_nothing_has_are_told_with_their_place() -> None:
+    scene = parse_scene(
+        """
+        [form]
+        plan = "A B"
+        sections.A = { bars = 4, only = ["lead", "bas"] }
+        sections.B = { bars = 4 }
+        [transitions]
+        "A -> B" = { fill = 1 }
+        "* -> key" = { bridge = 2 }
+        "B -> scene boss" = { thin = 1 }
+        "Verse -> A" = { fill = 2 }
+        "A -> Coda" = { fill = 2 }
+        [parts.lead]
+        engine = "grammar"
+        rules = "S -> C"
+        """
+    )
+    assert strays(scene) == [
+        "form.sections.A.only: no part is called 'bas'; is that meant?",
+        "transitions.Verse -> A: no section is called 'Verse'; is that meant?",
+        "transitions.A -> Coda: no section is called 'Coda'; is that meant?",
+    ]
+
+
+@pytest.mark.parametrize("name", playable())
+def test_shipped_scenes_name_only_what_they_have(name: str) -> None:
+    assert strays(load_scene(find_scene(name))) == []
