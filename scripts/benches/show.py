@@ -62,6 +62,18 @@ class Show:
                 found[kind] = int(child)
         return found
 
+    def ear(self) -> int:
+        """The process that hears MIDI inputs. Errors: ProcessLookupError where there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for child in children:
+            if b"server.wire.hearing" in (Path("/proc") / child / "cmdline").read_bytes():
+                return int(child)
+        raise ProcessLookupError("nobody hears MIDI")
+
+    def resident(self) -> int:
+        """Resident bytes of the planner."""
+        return _resident(self.pid)
+
     def memory(self) -> int:
         """Resident bytes of the planner and its wires."""
         return sum(_resident(pid) for pid in (self.pid, *self.wires().values()))

@@ -19,18 +19,18 @@ class Arrival(NamedTuple):
 
 
 class Receiver:
-    """Listens on a free port of 127.0.0.1; Linux only. `drain` before its buffer is full.
+    """Listens on a port of 127.0.0.1; Linux only. `drain` before its buffer is full.
 
-    size: bytes of buffer asked for; a small datagram takes about 800.
+    size: bytes of buffer asked for; a small datagram takes about 800.  port: 0 for a free one.
     """
 
-    def __init__(self, size: int = 64 << 20) -> None:
+    def __init__(self, size: int = 64 << 20, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         with contextlib.suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
 
