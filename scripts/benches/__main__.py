@@ -22,7 +22,7 @@ BENCHES = {
     "landing": ("landing", "transitions in virtual time: each on its tick, nothing old after it"),
     "web": ("web", "pages: command latency, note timing beside them, a hundred that do not read"),
     "mqtt": ("mqtt", "from a command at a broker to its receipt"),
-    "soak": ("soak", "a long mix of faults"),
+    "soak": ("soak", "the whole desk under a long mix of faults"),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import threading
 import time
 from collections import deque
@@ -48,6 +49,7 @@ class Guests:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="guests", daemon=True)
         self._stop = asyncio.Event()
+        logging.getLogger("mqtt").setLevel(logging.CRITICAL)  # that the broker is gone is known
 
     def __enter__(self) -> Guests:
         self._thread.start()

@@ -22,6 +22,7 @@ from server.journal import (
     Moved,
     Played,
     Ported,
+    Pressed,
     Programmed,
     Said,
     Synced,
@@ -55,6 +56,7 @@ NOTES, BEATS, MARKS, ALWAYS = range(4)
 
 _KINDS: dict[type, tuple[str, int]] = {
     Played: ("notes", NOTES),
+    Pressed: ("notes", NOTES),
     Turned: ("notes", NOTES),
     Programmed: ("notes", NOTES),
     Said: ("notes", NOTES),

@@ -7,19 +7,22 @@ import contextlib
 import json
 import random
 import socket
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pythonosc.osc_message import OscMessage
 
-from engines.base import Mistake
+from engines.base import Mistake, Symbol
+from server.desk.feed import _KINDS
 from server.desk.packet import Message, decode
 from server.desk.web import LOCAL, Manners, bound, message_of
 from server.encode import osc_message
-from server.journal import Troubled
+from server.journal import Entry, Pressed, Troubled
+from server.music.note import Note
 from tests.server.desk.rig import MS, OTHER, SECOND
 from tests.server.desk.web_rig import BEARER, TOKEN, House
 
@@ -174,6 +177,23 @@ async def test_events_have_the_time_at_which_they_sound() -> None:
                 assert event["at"] == pytest.approx(begin / 1e9 + event["seconds"], abs=2e-6)
         beats = [event["at"] for event in heard if event["event"] == "beat"]
         assert beats[1] - beats[0] == pytest.approx(0.5, abs=2e-6)
+
+
+async def test_a_key_that_is_pressed_is_told_at_once() -> None:
+    async with House() as house:
+        friend = await house.connect()
+        await friend.say(hear=["notes"])
+        await friend.hears("snapshot")
+        house.player.play()
+        await house.pass_time(SECOND)
+        note = Note("melody", Fraction(0), Fraction(0), Fraction(1), 0, 60, 0.5, 1, Symbol("key"))
+        house.player.journal.enter(Pressed(house.player.moment(Fraction(0), 0), note))
+        told = await friend.hears("event", event="pressed")
+        assert (told["part"], told["pitch"], told["velocity"]) == ("melody", 60, 0.5)
+
+
+def test_every_kind_of_entry_is_heard_under_some_word() -> None:
+    assert set(get_args(Entry)) == set(_KINDS)
 
 
 async def test_an_event_that_cannot_be_told_spoils_no_other(
