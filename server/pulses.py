@@ -10,7 +10,6 @@ from .rack import Rack
 from .wire.protocol import Event
 
 PULSES = 24  # in a quarter note
-TRANSPORT = 0  # the part number of clock and transport; those of parts are higher
 START, CONTINUE, STOP, PULSE = b"\xfa", b"\xfb", b"\xfc", b"\xf8"
 SIXTEENTH = Fraction(1, 4)
 _AHEAD = 1_000_000  # ns that Start and Continue come before the pulse they belong to
@@ -44,9 +43,9 @@ class Pulses:
 
     def begin(self, line: Timeline, now: int) -> None:
         """A new count along this line; what is queued of the one before is forgotten."""
-        self._rack.recall(TRANSPORT)
+        self._rack.recall(self._rack.transport)
         self._awaited.clear()
-        self._count = (self._count + 1) % 2**14
+        self._count = self._rack.numbers.next_count() % 2**14
         free = now
         if self._line is not None:
             # No closer than half a pulse to the one that has just left.
@@ -121,7 +120,7 @@ class Pulses:
         events = [
             event
             for encoder in encoders
-            for event in encoder.clock(identity, TRANSPORT, data, due)
+            for event in encoder.clock(identity, self._rack.transport, data, due)
             if event.port in ports
         ]
         self._rack.send({"midi": events})
@@ -148,7 +147,7 @@ class Pulses:
             due = line.ns_at(Fraction(pulse, PULSES))
             identity = (_IDS | self._count << 32 | pulse + 2**31) << 16
             for encoder in clocked:
-                events += encoder.clock(identity, TRANSPORT, PULSE, due)
+                events += encoder.clock(identity, self._rack.transport, PULSE, due)
         self._rack.send({"midi": events})
 
 

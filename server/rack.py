@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from .encode import Ears, Encoder, MidiEncoder, OscEncoder, OutputSpec, WebEncoder
 from .part import PartSpec, said
-from .wire.protocol import ALL, Event
+from .wire.protocol import ALL, BAND, Event, whole
 
 Sent = tuple[str, Iterable[Event]]  # a kind of wire, and what it is given
 
@@ -24,6 +24,18 @@ class Wire(Protocol):
     def cut(self, part: int = ALL) -> None: ...
     def silence(self) -> None: ...
     def panic(self) -> None: ...
+
+
+class SharedWire(Protocol):
+    """A wire that several bands use; `part` may stand for a whole band, as of `protocol.whole`."""
+
+    def open(self, settings: Mapping[str, Any]) -> None: ...
+    def shut(self, port: int) -> None: ...
+    def send(self, events: Iterable[Event]) -> None: ...
+    def recall(self, part: int = ALL) -> None: ...
+    def cut(self, part: int = ALL) -> None: ...
+    def silence(self, part: int = ALL) -> None: ...
+    def panic(self, part: int = ALL) -> None: ...
 
 
 class Tape:
@@ -56,6 +68,42 @@ class Tape:
         self.calls.append(("panic", ALL))
 
 
+class Share:
+    """A band's share of a wire that several bands use.
+
+    Law: whatever one band does, nothing of another's is recalled, cut or silenced.
+    """
+
+    def __init__(self, wire: SharedWire, band: int) -> None:
+        self._wire, self._whole = wire, whole(band)
+        self.open, self.shut, self.send = wire.open, wire.shut, wire.send
+
+    def recall(self, part: int = ALL) -> None:
+        self._wire.recall(self._whole if part == ALL else part)
+
+    def cut(self, part: int = ALL) -> None:
+        self._wire.cut(self._whole if part == ALL else part)
+
+    def silence(self) -> None:
+        self._wire.silence(self._whole)
+
+    def panic(self) -> None:
+        self._wire.panic(self._whole)
+
+
+class Numbers:
+    """What is counted once for all bands on the same wires.
+
+    next_id: where ids that are never used again come from.  next_count: of a clock's pulses.
+    ports: those in use.
+    """
+
+    def __init__(self, next_id: Callable[[], int] | None = None) -> None:
+        self.next_id = next_id or count(1).__next__
+        self.next_count = count(1).__next__
+        self.ports: set[int] = set()
+
+
 class Patched:
     """One output in use: its encoder, its wire and its ports."""
 
@@ -68,14 +116,24 @@ class Rack:
 
     wires: by kind of output ("midi", "osc", "web"); an output of another kind stays silent.
     next_id: where ids that are never used again come from.
+    band: the number of the band that plays through it; numbers: shared with the others.
+    transport: the number of what is no part's, such as the clock; those of parts are higher.
     outputs: those patched last.  labels: by kind and port, the output's name and that of the
     part whose virtual port it is, "" where it is not one part's own.
     trouble: told when a wire fails at what it is asked to do, once until it does well again.
     """
 
-    def __init__(self, wires: Mapping[str, Wire], next_id: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        wires: Mapping[str, Wire],
+        next_id: Callable[[], int],
+        band: int = 0,
+        numbers: Numbers | None = None,
+    ) -> None:
         self.wires = dict(wires)
-        self.next_id = next_id
+        self.numbers = numbers or Numbers(next_id)
+        self.next_id = self.numbers.next_id
+        self.band, self.transport = band, band << BAND
         self.outputs: dict[str, Patched] = {}
         self.labels: dict[tuple[str, int], tuple[str, str]] = {}
         self._ports: dict[tuple[Any, ...], int] = {}
@@ -105,11 +163,17 @@ class Rack:
             if port not in used:
                 self.wires[key[0]].shut(port)
                 del self._ports[key], self._settings[port], self.labels[key[0], port]
+                self.numbers.ports.discard(port)
         self._timed = WeakSet(
             patched.encoder
             for patched in self.outputs.values()
             if isinstance(patched.encoder, OscEncoder)
         )
+
+    def clear(self) -> None:
+        """Close every port: nobody plays through this rack any more."""
+        self.outputs = {}
+        self.sweep()
 
     def reopen(self) -> None:
         """Have every port opened anew, as after the machine has slept."""
@@ -147,9 +211,13 @@ class Rack:
         if port is not None:
             self.labels[key[0], port] = label  # another scene may call its output otherwise
         else:
-            port = next(number for number in count() if number not in self._settings)
+            used = self.numbers.ports
+            port = next(number for number in count() if number not in used)
+            used.add(port)
             self._ports[key], self.labels[key[0], port] = port, label
             opened = {"port": port, "kind": key[0], **settings}
+            if self.band:
+                opened["band"] = self.band
             self._settings[port] = key[0], opened
             wire.open(opened)
         return port

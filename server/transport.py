@@ -28,7 +28,7 @@ from .conductor.conductor import Conductor
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .music.line import Line
 from .music.timeline import Timeline
-from .pulses import STOP, TRANSPORT, Pulses, next_sixteenth
+from .pulses import STOP, Pulses, next_sixteenth
 from .rack import Rack
 from .scene import Scene
 from .setting import Setting
@@ -100,7 +100,7 @@ class Transport:
         self.journal = journal or Journal()
         next_id = count(1).__next__
         self.rack = rack(next_id) if rack is not None else Rack({}, next_id)
-        self._next_id: Callable[[], int] = next_id
+        self._next_id = self.rack.next_id
         self._numbers = count()
         self.rack.trouble = lambda text: self._enter(Troubled("wire", text))
         self._pulses = Pulses(self.rack)
@@ -513,7 +513,7 @@ class Transport:
 
     def _number(self) -> int:
         """For a part on the wires; used again after so many that nobody remembers."""
-        return TRANSPORT + 1 + next(self._numbers) % 65_000
+        return self.rack.transport + 1 + next(self._numbers) % 65_000
 
     def play(self, end_bar: int | None = None, at: int | None = None) -> None:
         """From the beginning, with the scene's seed and the faders as they are.
@@ -672,7 +672,7 @@ class Transport:
         self.ahead.give(
             (
                 patched.spec.kind,
-                patched.encoder.tell(identity | index << 2, TRANSPORT, address, args, due),
+                patched.encoder.tell(identity | index << 2, self.rack.transport, address, args, due),
             )
             for index, patched in enumerate(self.rack.outputs.values())
         )

@@ -96,7 +96,7 @@ class Ears:
         if self._settings.pop(number, None) is not None:
             self._states.pop(number, None)
             self._opening.discard(number)
-            self._write(protocol.part_frame(protocol.CLOSE, number))
+            self._write(protocol.port_frame(protocol.CLOSE, number))
 
     async def close(self) -> None:
         """Hear nothing more, and wait for the process to end: for 0.2 s at most."""

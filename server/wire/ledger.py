@@ -75,7 +75,7 @@ def untimed(off: bytes) -> bytes:
 class Output:
     """A port with its ledger.
 
-    settings: of OPEN; `rate`, bytes a second that the cable carries (a DIN cable 3125), or 0.
+    settings: of OPEN; `band`, whose it is; `rate`, bytes a second that the cable carries (a DIN cable 3125), or 0.
     later: called with this output and the time at which `pump` is to be called.
     """
 
@@ -90,6 +90,7 @@ class Output:
         later: Callable[[Output, int], None],
     ) -> None:
         self.number, self.port, self.midi = number, port, port.midi
+        self.band = int(settings.get("band", 0))
         #: What the world knows a MIDI port by: two of one name had better not be there at once.
         self.called = f"{settings.get('client')} {settings['title']}" if "title" in settings else ""
         self.state, self.why = WAITING, ""

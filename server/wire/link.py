@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from server.wire import protocol
 from server.wire.machine import AGAIN
 from server.wire.ports import LOST, OPEN, WAITING
-from server.wire.protocol import ALL, LATE_DROP, Event
+from server.wire.protocol import ALL, LATE_DROP, PORTS, Event, concerned
 
 MS = 1_000_000
 
@@ -143,7 +143,7 @@ class Link:
         settings = self._settings.pop(number, None)
         if settings is None:
             return
-        self._write(protocol.part_frame(protocol.CLOSE, number))
+        self._write(protocol.port_frame(protocol.CLOSE, number))
         self._states.pop(number, None)
         self._opening.discard(number)
         now = self._clock()
@@ -190,15 +190,18 @@ class Link:
         self._write(protocol.part_frame(protocol.CUT, part))
         self._unqueue(part, cut=True)
 
-    def silence(self) -> None:
-        """Forget everything queued, end everything that sounds, pedals up."""
-        self._write(protocol.frame(protocol.SILENCE))
-        self._unqueue(ALL, cut=True)
+    def silence(self, part: int = ALL) -> None:
+        """Forget all that a band has queued, end what sounds, pedals up; of every band for ALL.
 
-    def panic(self) -> None:
+        part: as of `protocol.whole`.
+        """
+        self._write(protocol.part_frame(protocol.SILENCE, part))
+        self._unqueue(part, cut=True)
+
+    def panic(self, part: int = ALL) -> None:
         """`silence`, then on every MIDI channel all sound off and controllers reset."""
-        self._write(protocol.frame(protocol.PANIC))
-        self._unqueue(ALL, cut=True)
+        self._write(protocol.part_frame(protocol.PANIC, part))
+        self._unqueue(part, cut=True)
 
     async def close(self) -> None:
         """End everything, let it out, and wait for the process to end: for 0.5 s at most.
@@ -354,7 +357,7 @@ class Link:
         debts = list(self._owed)
         until = self._clock() + SETTLED
         self._parted = [parted._replace(until=until) for parted in self._parted]
-        spare = ALL - 1
+        spare = PORTS - 1
         for settings, offs, _ in self._parted:
             # The same port may have been opened again; if not, it is, only for this.
             homes = (port for port, kept in self._settings.items() if _alike(settings, kept))
@@ -365,8 +368,8 @@ class Link:
             debts += [(home, off) for off in offs]
         for port, data in debts:
             self._write(protocol.pay_frame(port, data))
-        for port in range(ALL - 1, spare, -1):
-            self._write(protocol.part_frame(protocol.CLOSE, port))
+        for port in range(PORTS - 1, spare, -1):
+            self._write(protocol.port_frame(protocol.CLOSE, port))
 
     def _bury(self, kill: bool = True) -> int | None:
         """Make sure that the process ends; its status where it ended by itself."""
@@ -461,7 +464,7 @@ class Link:
         """Of what was sent, forget what has not begun; what is cut ends now."""
         now = self._clock()
         for key, event in list(self._sent.items()):
-            if part in (ALL, event.part):
+            if concerned(event.part, part):
                 if event.due > now + UNSURE:
                     del self._sent[key]
                 elif cut and event.end > now:

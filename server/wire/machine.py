@@ -21,7 +21,7 @@ from typing import Any
 from server.wire import protocol
 from server.wire.ledger import PUMP, QUEUED, SOUNDING, Entry, Output, untimed
 from server.wire.ports import FAILED, WAITING, Absent, Dead, Port, make
-from server.wire.protocol import LATE_DROP, RANK_CLOCK, RANK_OFF
+from server.wire.protocol import LATE_DROP, RANK_CLOCK, RANK_OFF, concerned
 
 FAR = 1 << 62
 MS = 1_000_000
@@ -109,9 +109,9 @@ class Wire:
         elif kind == protocol.CUT:
             self._cut(int.from_bytes(body, "little"))
         elif kind == protocol.SILENCE:
-            self.silence()
+            self.silence(_whose(body))
         elif kind == protocol.PANIC:
-            self.silence(panic=True)
+            self.silence(_whose(body), panic=True)
         elif kind == protocol.PAY:
             self._pay(int.from_bytes(body[:2], "little"), body[2:])
         elif kind == protocol.OPEN:
@@ -153,13 +153,13 @@ class Wire:
     def _push(self, due: int, rank: int, thing: Entry | Output) -> None:
         """Give `thing` its one valid place in the queue."""
         self._seq = thing.seq = seq = self._seq + 1
-        heappush(self._heap, (due, rank << 16 | thing.part, seq, thing))
+        heappush(self._heap, (due, rank << 32 | thing.part, seq, thing))
 
     def _recall(self, part: int) -> None:
         if part == protocol.ALL:
             gone = list(self.queued.values())
         else:
-            gone = [entry for entry in self.queued.values() if entry.part == part]
+            gone = [each for each in self.queued.values() if concerned(each.part, part)]
         for entry in gone:
             entry.seq = -1
             del self.queued[entry.id]
@@ -168,13 +168,15 @@ class Wire:
         self._recall(part)
         for entry in list(self.sounding.values()):
             # Ending one may show that its port is gone, and with it the others that sound there.
-            if entry.id in self.sounding and (entry.part == part or part == protocol.ALL):
+            if entry.id in self.sounding and concerned(entry.part, part):
                 self._finish(entry)
 
-    def silence(self, panic: bool = False) -> None:
-        """Recall everything, end what sounds, pedals up; the queue is empty afterwards."""
-        self._cut(protocol.ALL)
+    def silence(self, part: int = protocol.ALL, panic: bool = False) -> None:
+        """Recall all that a band has queued, end what sounds, pedals up; of every band for ALL."""
+        self._cut(part)
         for output in self.outputs.values():
+            if not concerned(output.band << protocol.BAND, part):
+                continue
             try:
                 output.hush(panic)
             except Absent as absent:
@@ -479,3 +481,7 @@ class Wire:
         """Close the ports that everything has left. May take long where a port's library does."""
         while self._gone:
             self._gone.pop(0).port.close()
+
+
+def _whose(body: bytes) -> int:
+    return int.from_bytes(body, "little") if body else protocol.ALL

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 # planner -> wire; the ear, which hears inputs, takes OPEN and CLOSE only
 OPEN = 1  # body: JSON, a port's settings: {"port": 0, "kind": "midi", "name": …, …}
 EVENTS = 2  # body: event records, one after another
-RECALL = 3  # body: u16 part: forget what is queued of it; of ALL parts where ALL
-CUT = 4  # body: u16 part: RECALL, and end now what sounds of it
-SILENCE = 5  # body: empty: CUT ALL, then pedals up and all notes off on every port
-PANIC = 6  # body: empty: SILENCE, then all sound off, reset controllers
+RECALL = 3  # body: u32 part: forget what is queued of it; of ALL parts where ALL
+CUT = 4  # body: u32 part: RECALL, and end now what sounds of it
+SILENCE = 5  # body: u32, or empty for ALL: CUT, then pedals up, all notes off on a band's ports
+PANIC = 6  # body: likewise: SILENCE, then all sound off, reset controllers
 PAY = 7  # body: u16 port, bytes: send at once, before anything else (an off owed by a dead wire)
 BEAT = 8  # body: empty: the planner lives
 CLOSE = 9  # body: u16 port: end what sounds there and close it
@@ -33,7 +33,10 @@ LEFT = 36  # body: empty: everything has left; what it still does is closing por
 HEARD = 37  # body: records of what came in, one after another
 LOST_HOLD = 38  # body: JSON {"port": 0, "why": …}: whatever is held on this input is over
 
-ALL = 0xFFFF
+ALL = 0xFFFFFFFF
+#: Of a band's parts, by the low half of their numbers; the high half is the band's.
+WHOLE, BAND = 0xFFFF, 16
+PORTS = 0xFFFF  # numbers of ports lie below
 
 # What goes first among events due at the same nanosecond.
 RANK_CLOCK, RANK_OFF, RANK_CONTROL, RANK_NOTE = 0, 1, 2, 3
@@ -42,7 +45,7 @@ RANK_CLOCK, RANK_OFF, RANK_CONTROL, RANK_NOTE = 0, 1, 2, 3
 LATE_DROP, LATE_SEND = 0, 1
 
 _FRAME = struct.Struct("<IB")
-_EVENT = struct.Struct("<QqqHHBBHH")
+_EVENT = struct.Struct("<QqqIHBBHH")
 _HEARD = struct.Struct("<HqB")
 
 
@@ -51,7 +54,8 @@ class Event(NamedTuple):
 
     id: unique and never used again within a run; 0 is not allowed.
     due, end: monotonic nanoseconds; end is 0 where there is nothing to end.
-    part, port: which part it belongs to and which port sends it, 0 to 65534.
+    part: which part it belongs to: a band's number times 65536, and the part's in it, 0 to 65534.
+    port: which port sends it, 0 to 65534.
     rank: RANK_…, order among events due together.  late: LATE_….
     on, off: the bytes to send at `due` and at `end`, at most 65535 each.
     """
@@ -77,7 +81,21 @@ def json_frame(kind: int, value: Any) -> bytes:
 
 
 def part_frame(kind: int, part: int = ALL) -> bytes:
-    return frame(kind, struct.pack("<H", part))
+    return frame(kind, struct.pack("<I", part))
+
+
+def port_frame(kind: int, port: int) -> bytes:
+    return frame(kind, struct.pack("<H", port))
+
+
+def whole(band: int) -> int:
+    """What stands for all parts of a band in RECALL, CUT, SILENCE and PANIC."""
+    return band << BAND | WHOLE
+
+
+def concerned(part: int, other: int) -> bool:
+    """Whether a part is meant by another number: its own, its band's, or ALL."""
+    return part == other or other == ALL or (other & WHOLE == WHOLE and part | WHOLE == other)
 
 
 def pay_frame(port: int, data: bytes) -> bytes:

@@ -11,7 +11,7 @@ ENDINGS = {
     "cut": protocol.part_frame(protocol.CUT, 0),
     "silence": protocol.frame(protocol.SILENCE),
     "panic": protocol.frame(protocol.PANIC),
-    "close": protocol.part_frame(protocol.CLOSE, 0),
+    "close": protocol.port_frame(protocol.CLOSE, 0),
 }
 
 

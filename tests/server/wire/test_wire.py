@@ -344,7 +344,7 @@ class TestPorts:
         first, never = stage.open(0), stage.open(1)
         first.slow = never.slow = True
         for number in (0, 1):
-            stage.tell(protocol.part_frame(protocol.CLOSE, number))
+            stage.tell(protocol.port_frame(protocol.CLOSE, number))
         stage.run(100)
         first.slow = False
         stage.run(60)
@@ -356,7 +356,7 @@ class TestPorts:
         stage.open(0)
         going = stage.open(1)
         stage.play(note(nth, 1000 + 40 * nth, 1020 + 40 * nth) for nth in range(1, 100))
-        stage.tell(protocol.part_frame(protocol.CLOSE, 1))
+        stage.tell(protocol.port_frame(protocol.CLOSE, 1))
         stage.run(1000)
         assert not going.shut
         stage.run(1000)
@@ -380,7 +380,7 @@ class TestPorts:
         port = stage.open()
         stage.play([note(1, 1010, 1100), note(2, 1050, 1100, 64)])
         stage.run(20)
-        stage.tell(protocol.part_frame(protocol.CLOSE, 0))
+        stage.tell(protocol.port_frame(protocol.CLOSE, 0))
         stage.run(200)
         assert port.bytes == [on(), off(), *hushed(0)]
         assert port.shut and stage.idle()
