@@ -116,7 +116,7 @@ class Rack:
 
     wires: by kind of output ("midi", "osc", "web"); an output of another kind stays silent.
     next_id: where ids that are never used again come from.
-    band: the number of the band that plays through it; numbers: shared with the others.
+    band, name: of the band that plays through it; numbers: shared with the others.
     transport: the number of what is no part's, such as the clock; those of parts are higher.
     outputs: those patched last.  labels: by kind and port, the output's name and that of the
     part whose virtual port it is, "" where it is not one part's own.
@@ -129,11 +129,12 @@ class Rack:
         next_id: Callable[[], int],
         band: int = 0,
         numbers: Numbers | None = None,
+        name: str = "",
     ) -> None:
         self.wires = dict(wires)
         self.numbers = numbers or Numbers(next_id)
         self.next_id = self.numbers.next_id
-        self.band, self.transport = band, band << BAND
+        self.band, self.transport, self._name = band, band << BAND, name
         self.outputs: dict[str, Patched] = {}
         self.labels: dict[tuple[str, int], tuple[str, str]] = {}
         self._ports: dict[tuple[Any, ...], int] = {}
@@ -198,6 +199,7 @@ class Rack:
             title, label = spec.name, (spec.name, "")
             if spec.target == "virtual":
                 title = f"{part.name} {spec.name}" if several else part.name
+                title = f"{self._name} {title}" if self._name else title
                 label = spec.name, part.name
             settings: dict[str, Any] = {"name": spec.target, "client": "Componium", "title": title}
             settings |= {"rate": spec.rate, "sensing": spec.sensing}
@@ -221,6 +223,11 @@ class Rack:
             self._settings[port] = key[0], opened
             wire.open(opened)
         return port
+
+    @property
+    def clocked(self) -> bool:
+        """Whether an output has the clock, which runs on while the transport stands."""
+        return any(patched.spec.clock for patched in self.outputs.values())
 
     @property
     def lead(self) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from engines.base import Mistake
 
-from .scene import Scene
+from .scene import Scene, load_scene
 from .style import shipped
 from .table import parse
 
@@ -93,6 +95,32 @@ def _named(word: str, bases: Iterable[Path]) -> Iterator[Path]:
                 for path in (base / word, base / f"{word}.toml"):
                     if path.is_file():
                         yield path
+
+
+class Shelf:
+    """Scenes that have been read, kept as long as their files say the same.
+
+    A scene holds no state of a performance, so that any number of bands may play the same one.
+    Any thread may ask.
+    """
+
+    def __init__(self, room: int = 32) -> None:
+        self._room, self._lock = room, Lock()
+        self._there: OrderedDict[tuple[Path, str], tuple[Scene, bytes]] = OrderedDict()
+
+    def scene(self, path: Path, style: str = "") -> Scene:
+        """As `load_scene`. Errors: Mistake."""
+        key = path, style
+        with self._lock:
+            known = self._there.pop(key, None)
+        if known is None or digest(sources(known[0])) != known[1]:
+            scene = load_scene(path, style)
+            known = scene, digest(sources(scene))
+        with self._lock:
+            self._there[key] = known
+            if len(self._there) > self._room:
+                self._there.popitem(last=False)
+        return known[0]
 
 
 def digest(paths: Iterable[Path]) -> bytes:

@@ -13,9 +13,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from engines.base import Mistake
 
 from .aside import Aside
+from .bands import Band, Bands
 from .baton import Baton
 from .clock import RealClock
 from .desk.midi import Mappings
@@ -35,9 +36,10 @@ from .log import LogWriter
 from .metrics import FORMAT, Tally, metrics
 from .player import Player
 from .prompter import Prompter
-from .rack import Rack
+from .rack import Numbers, Rack, Share
 from .scene import Scene, find_scene, load_scene, overheard, routed
 from .service import keep_alive, notify
+from .sources import Shelf
 from .sync.source import INPUT, Sync
 from .sync.spec import asked
 from .transport import HORIZON
@@ -119,6 +121,9 @@ class Stage:
         self.abandoned: Callable[[], None] = lambda: None
         self.opened: Callable[[str], None] = lambda link: None
         self._scene = overheard(scene) if wish.http else scene
+        self._numbers, self._shelf = Numbers(), Shelf()
+        #: Told of each band that is opened beside the one of the scene.
+        self.joined: Callable[[Band], None] = lambda band: None
         self._left = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: set[tuple[str, int]] = set()
@@ -126,7 +131,11 @@ class Stage:
         self._tasks: set[asyncio.Task[None]] = set()
         self._saver: Aside[Callable[[], None]] | None = None
         self.player = Player(
-            RealClock(), lambda ids: Rack({}, ids), journal, wish.horizon, boot=_boottime()
+            RealClock(),
+            lambda ids: Rack({}, ids, numbers=self._numbers),
+            journal,
+            wish.horizon,
+            boot=_boottime(),
         )
         self._hands = Hands(self.player)
         self.keyboard = Keyboard(self.player, self._set_alarm)
@@ -135,7 +144,16 @@ class Stage:
         self._alarm: asyncio.TimerHandle | None = None
         journal.add(self._follow_inputs)
         self._links = {kind: self._link(kind) for kind in self._kinds()}
-        self.player.rack.wires.update(self._links)
+        self.player.rack.wires.update({k: Share(link, 0) for k, link in self._links.items()})
+        self._bands = Bands(
+            self.player.clock,
+            self._links,
+            self._numbers,
+            wish.horizon,
+            self._soon if wish.http else None,
+            self._together,
+            _boottime(),
+        )
         self._prompter = Prompter(self.player.clock.now, self._soon)
         if wish.http:
             self.player.rack.wires["web"] = self._prompter
@@ -146,6 +164,25 @@ class Stage:
         scene = load_scene(find_scene(name), style)
         scene = routed(scene, wish.midi, wish.osc, wish.why, wish.midi_in)
         return overheard(scene) if wish.http else scene
+
+    def _load_for_band(self, name: str, style: str, target: str) -> Scene:
+        """A scene as a band plays it that is to send to a target of its own. Errors: Mistake."""
+        wish, scene = self.wish, self._shelf.scene(find_scene(name), style)
+        midi, osc = wish.midi, wish.osc
+        if target:
+            scene = replace(scene.changed(lambda part: replace(part, outputs=())), outputs={})
+            midi = "virtual" if target == "virtual" else "none"
+            osc = () if target in ("none", "virtual") else (target,)
+        scene = routed(scene, midi, osc, wish.why)
+        return overheard(scene) if wish.http else scene
+
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """What is written to the wires meanwhile leaves in one piece."""
+        with contextlib.ExitStack() as stack:
+            for link in self._links.values():
+                stack.enter_context(link.together())
+            yield
 
     def trouble(self, trouble: Troubled) -> None:
         """Enter trouble in the journal, from any thread."""
@@ -330,7 +367,8 @@ class Stage:
         def state(port: int, what: str, why: str) -> None:
             self._answers.add((kind, port))
             self._answered.set()
-            player.port_state(kind, port, what, why)
+            if not self._bands.port_state(kind, port, what, why):
+                player.port_state(kind, port, what, why)
 
         def heard(news: dict[str, Any]) -> None:
             stats[kind] = news
@@ -338,12 +376,18 @@ class Stage:
 
         def restarted() -> None:
             self.health.restarts[kind] = self.health.restarts.get(kind, 0) + 1
-            player.wire_restarted(f"the {kind} wire died; another has taken its place")
+            why = f"the {kind} wire died; another has taken its place"
+            player.wire_restarted(why)
+            self._bands.wire_restarted(why)
+
+        def silenced(why: str) -> None:
+            player.wire_silenced(f"the {kind} wire fell silent: {why}")
+            self._bands.wire_silenced(f"the {kind} wire fell silent: {why}")
 
         return Link(
             on_state=state,
             on_stats=heard,
-            on_silenced=lambda why: player.wire_silenced(f"the {kind} wire fell silent: {why}"),
+            on_silenced=silenced,
             on_restart=restarted,
         )
 
@@ -374,9 +418,11 @@ class Stage:
         token = self._token() if wish.control or wish.http else ""
         if wish.control:
             await self._open_osc(desk, token, closing)
-        if not (wish.http or wish.mqtt):
+        heard = wish.http or wish.mqtt
+        feed = self._feed(self.player, desk, self._prompter) if heard else None
+        self._open_bands(desk, feed, closing)
+        if feed is None:
             return
-        feed = self._feed(desk)
         if wish.http:
             try:
                 await loaded
@@ -443,7 +489,26 @@ class Stage:
 
         return asyncio.ensure_future(asyncio.to_thread(load) if self.wish.http else nothing())
 
-    def _feed(self, desk: Desk) -> Feed:
+    def _open_bands(
+        self, desk: Desk, feed: Feed | None, closing: contextlib.AsyncExitStack
+    ) -> None:
+        """Have other bands beside the one of the scene, for whoever asks for them."""
+        from .desk.sessions import Sessions
+
+        def feed_of(band: Band, desk: Desk) -> Feed:
+            prompter = band.prompter or Prompter(self.player.clock.now, self._soon)
+            return self._feed(band.player, desk, prompter, band.name)
+
+        heard = feed_of if self.wish.http else None
+        sessions = Sessions(desk, self._bands, self._load_for_band, heard, self.joined)
+        if feed is not None:
+            feed.beside = sessions.feeds
+            feed.query.beside = sessions.queries
+        task = asyncio.get_running_loop().create_task(self._bands.run())
+        closing.callback(sessions.end)
+        closing.callback(task.cancel)
+
+    def _feed(self, player: Player, desk: Desk, prompter: Prompter, name: str = "") -> Feed:
         """What pages, OSCQuery clients and a broker hear."""
         from .desk.feed import Feed
 
@@ -453,7 +518,7 @@ class Stage:
             host["OSC_PORT"] = int(self.health.control.rpartition(":")[2])
         if not wish.lan:
             host["OSC_IP"] = "127.0.0.1"
-        return Feed(self.player, desk, self._prompter, host, self._later, self.health.told)
+        return Feed(player, desk, prompter, host, self._later, self.health.told, name)
 
     def _open_mqtt(self, feed: Feed, broker: Broker, closing: contextlib.AsyncExitStack) -> None:
         """Begin to talk to a broker. Errors: Mistake where that can never be."""

@@ -158,6 +158,11 @@ class Transport:
             self._settle(now)
 
     @property
+    def expected(self) -> int:
+        """The nanosecond of the next look."""
+        return self._expected
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will ever sound: a limit is reached, or every engine has ended."""
         if not self.playing or self.ahead.sounds:
@@ -668,11 +673,11 @@ class Transport:
 
     def _tell(self, address: str, args: tuple[int | float | str, ...], due: int) -> None:
         """Say something to every output."""
-        identity = self._next_id() << 24
+        identity, whose = self._next_id() << 24, self.rack.transport
         self.ahead.give(
             (
                 patched.spec.kind,
-                patched.encoder.tell(identity | index << 2, self.rack.transport, address, args, due),
+                patched.encoder.tell(identity | index << 2, whose, address, args, due),
             )
             for index, patched in enumerate(self.rack.outputs.values())
         )

@@ -87,6 +87,11 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "engines.performer", "engines.taste", "server.cast", "server.music"),
         *("server.player", "server.stinger", "server.changes"),
     },
+    "server.bands": {
+        *("engines.base", "server.clock", "server.hands", "server.journal", "server.keyboard"),
+        *("server.part", "server.player", "server.prompter", "server.rack", "server.scene"),
+        "server.transport",
+    },
     "server.inputs": {"engines.base", "server.table"},
     "server.mapping": {"engines.base", "server.table"},
     "server.touch": set(),
@@ -181,8 +186,7 @@ MAY: dict[str, set[str]] = {
         *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
         *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
         *("engines.performer", "server.keyboard", "server.mapping", "server.changes"),
-        *("server.agenda",),
-        "server.sync",
+        *("server.agenda", "server.bands", "server.sync"),
     },
     "server.desk.taping": {
         *("server.desk", "server.journal", "server.lines", "server.player", "server.recorder"),
@@ -190,7 +194,7 @@ MAY: dict[str, set[str]] = {
     "server.desk.feed": {
         *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
         *("server.prompter", "server.scene", "server.wire.protocol"),
-        *("server.setting",),
+        *("server.setting", "server.bands"),
     },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
@@ -204,14 +208,21 @@ MAY: dict[str, set[str]] = {
     "server.settings": {"engines.base", "server.table", "platformdirs"},
     "server.desk.announce": {"engines.base", "zeroconf"},
     "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
-    "server.desk.web": {"engines.base", "server.desk", "server.encode", "aiohttp"},
-    "server.desk.reference": {"server.desk", "server.clock", "server.player", "server.scene"},
+    "server.desk.web": {
+        *("engines.base", "server.bands", "server.desk", "server.encode", "aiohttp"),
+    },
+    "server.desk.reference": {
+        *("server.bands", "server.desk", "server.clock", "server.player", "server.rack"),
+        "server.scene",
+    },
     "server.survey": {"server.wire"},
     "server.stage": {
         *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
         *(
+            "server.bands",
             "server.rack",
             "server.scene",
+            "server.sources",
             "server.wire.link",
             "server.desk",
             "server.hands",

@@ -15,6 +15,7 @@ BENCHES = {
     "drift": ("drift", "drift over ten minutes, and over a thousand simulated hours"),
     "control": ("control", "from a control message to the first affected event"),
     "load": ("load", "sustained notes a second; processor time of a plain scene"),
+    "bands": ("bands", "bands beside each other: how many with their notes in time"),
     "engines": ("engines_", "symbols a second, flat memory, learning"),
     "render": ("render", "rendering against real time"),
     "faults": ("faults", "kills and stops of planner, wire and JACK; stuck notes"),

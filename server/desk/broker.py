@@ -30,7 +30,7 @@ from .tree import Node, Value
 PLAIN_PORT, TLS_PORT = 1883, 8883
 PAYLOAD = 16 << 10  # bytes of a command
 QUEUED = 100  # letters that wait; the oldest make room
-LEVELS = 4  # of an address below the base, at most
+LEVELS = 6  # of an address below the base, at most
 SOONEST, LATEST = 0.5, 30.0  # s until the next try
 SET, STATUS = "/set", "/status"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

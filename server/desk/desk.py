@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from engines.base import Mistake
 from engines.performer import Playable
@@ -49,6 +49,9 @@ from .tree import (
     listed,
     shown,
 )
+
+if TYPE_CHECKING:
+    from .sessions import Sessions
 
 PREFIX = "/componium"
 RECEIPT = PREFIX + "/receipt"
@@ -182,6 +185,8 @@ class Desk:
         sync: Sync | None = None,
     ) -> None:
         self._saving, self._saving_theme = keep, keep_theme
+        self.folder = folder
+        self.sessions: Sessions | None = None  # the bands beside this one
         self.answers = 0  # receipts so far: while that stands, nobody has changed anything
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
@@ -205,10 +210,20 @@ class Desk:
 
     def known(self, address: str) -> Node | None:
         """The node at an address when the tree was last looked at: for a flood, without a look."""
-        return self._tree.get(address)
+        node = self._tree.get(address)
+        if node is None and self.sessions is not None:
+            return self.sessions.known(address)
+        return node
+
+    def attach(self, sessions: Sessions) -> None:
+        """Have bands beside the one of this desk, and commands for them in its tree."""
+        self.sessions = sessions
+        self._tree = Tree(self._nodes())
 
     def _nodes(self) -> Iterator[Node]:
         yield from self.common_nodes()
+        if self.sessions is not None:
+            yield from self.sessions.nodes()
         player, scene = self.player, self.player.scene
         if scene is not None:
             for part in scene.ensemble:
@@ -397,8 +412,10 @@ class Desk:
         """Do what messages ask, all at one moment or none at all, and send receipts.
 
         A message that is not right has all of them refused, each by a receipt of its own.
-        Never raises.
+        What is meant for a band beside this one is handed on.  Never raises.
         """
+        if self.sessions is not None and self.sessions.take(messages, source):
+            return
         orders: list[_Order] = []
         wrong: dict[int, str] = {}
         for nth, (address, args) in enumerate(messages):
@@ -505,7 +522,13 @@ class Desk:
         """Have the log know."""
         if self.player.noting is None:
             return
-        asked = [[order.node.address, *order.values] for order in orders]
+        asked = [
+            [order.node.address, *order.values]
+            for order in orders
+            if not order.node.address.startswith(f"{PREFIX}/session/")  # no music of this player's
+        ]
+        if not asked:
+            return
         data: dict[str, object] = {"from": orders[0].source.name, "orders": asked}
         if scene is not None and scene.script is not None:
             data["scene"] = scene.recipe

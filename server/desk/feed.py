@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, NamedTuple
 
+from server.bands import base_of
 from server.encode import osc_message, osc_name
 from server.journal import (
     Entry,
@@ -176,6 +177,8 @@ class Listener:
 class Feed:
     """Tells listeners what happens on a stage.
 
+    name: of the band, where it is not the one without a name: then all addresses begin with
+    `/componium/session/NAME`, and objects tell it as "session".
     health: how wires are, as JSON.  later: calls a function at a time of the loop, in nanoseconds.
     Law: what nobody hears costs nothing but a look at who is there.
     """
@@ -188,10 +191,15 @@ class Feed:
         host: Mapping[str, Any],
         later: Callable[[int, Callable[[], None]], object],
         health: Callable[[], Mapping[str, Any]] = dict,
+        name: str = "",
     ) -> None:
+        self.name, self._base = name, base_of(name)
+        self._tag = f'"session":{json.dumps(name)},' if name else ""
         self._health, self._healthy_at = health, 0
         self.player, self.desk, self.prompter = player, desk, prompter
         self.listeners: dict[Listener, None] = {}
+        #: Those of other bands, which are looked at together with this one.
+        self.beside: Callable[[], Iterable[Feed]] = tuple
         self._spelling = Spelling()
         self._seen: dict[str, tuple[Value, ...] | None] = {}
         self._looks = self._answers = 0
@@ -202,8 +210,8 @@ class Feed:
         self._chord: dict[str, Any] | None = None
         self._ports: dict[str, dict[str, Any]] = {}
         self._said: dict[str, tuple[Value, ...]] = {"transport": ("stopped",)}
-        self.query = Query(lambda: desk.tree, self._readings(), host)
-        self._aloud = Aloud(prompter, later, player.clock.now, self._tell_osc)
+        self.query = Query(lambda: desk.tree, self._readings(), host, self._base)
+        self._aloud = Aloud(prompter, later, player.clock.now, self._tell_osc, self._base)
         prompter.tell = self._tell_plan
         player.journal.add(self)
 
@@ -228,9 +236,24 @@ class Feed:
             self._seen = self.values()
         listener.hears = frozenset(words) & WORDS
         self._attend()
-        listener.outbox.put(compact(self.snapshot(role) | {"hear": sorted(listener.hears)}))
+        shot = compact(self.snapshot(role) | {"hear": sorted(listener.hears)})
+        listener.outbox.put(self._tagged(shot))
         if "plan" in listener.hears and (planned := self.prompter.events()):
-            listener.outbox.put(_plan(planned, "why" in listener.hears), NOTES)
+            listener.outbox.put(self._tagged(_plan(planned, "why" in listener.hears)), NOTES)
+
+    def _tagged(self, data: str) -> str:
+        """An object that tells whose it is."""
+        return f"{{{self._tag}{data[1:]}" if self._tag else data
+
+    def _full(self, address: str) -> str:
+        """An address of the tree as everybody knows it."""
+        return self._base + address[len(PREFIX) :] if self.name else address
+
+    def end(self) -> None:
+        """The band has gone: whoever listens is told, and hears no more of it."""
+        for listener in list(self.listeners):
+            listener.outbox.put(self._tagged('{"closed":true}'))
+            self.leave(listener)
 
     def listen(self, listener: Listener, address: str) -> None:
         """Have a listener hear the values of an address, the present one first."""
@@ -270,11 +293,11 @@ class Feed:
         """The state: every value that is told as it changes; None for one that there is not yet."""
         nodes, readings = self.desk.tree.nodes.items(), self.query.readings.items()
         told: dict[str, tuple[Value, ...] | None] = {
-            address: value_of(node) for address, node in nodes if not node.bulky
+            self._full(address): value_of(node) for address, node in nodes if not node.bulky
         }
         for address, reading in readings:
             if address not in _EVENTS:
-                told[address] = reading.value()
+                told[self._full(address)] = reading.value()
         return told
 
     def _about(self, scene: Scene | None) -> dict[str, Any] | None:
@@ -304,7 +327,7 @@ class Feed:
             "parts": [
                 {
                     "name": part.name,
-                    "address": f"{PREFIX}/part/{osc_name(part.name)}",
+                    "address": f"{self._base}/part/{osc_name(part.name)}",
                     "engine": part.engine_name,
                     "role": part.role,
                     "channel": part.channel,
@@ -321,6 +344,9 @@ class Feed:
         To be called `RATE` times a second; where nobody has commanded anything meanwhile, every
         third time is enough for what changes by itself.
         """
+        for each in self.beside():
+            if each.listeners:
+                each.look()
         self._looks += 1
         self._tell_health()
         if not self.listeners or (self.desk.answers == self._answers and self._looks % 3):
@@ -357,10 +383,10 @@ class Feed:
         if not known:
             return
         words = [
-            compact({"COMMAND": command, "DATA": address})
+            compact({"COMMAND": command, "DATA": self._full(address)})
             for command, address in told(before, self._fixed)
         ]
-        about = compact({"scene": self._about(self._scene)})
+        about = self._tagged(compact({"scene": self._about(self._scene)}))
         for listener in self.listeners:
             for word in words:
                 listener.outbox.put(word)
@@ -405,7 +431,7 @@ class Feed:
             event = fields(entry, self._spelling)
             if "seconds" in event:
                 event = {"event": event.pop("event"), "at": self._at(entry), **event}
-            data = compact(event)
+            data = self._tagged(compact(event))
             for each in hearers:
                 each.outbox.put(data, rank)
 
@@ -507,7 +533,7 @@ class Feed:
             if events:
                 why = "why" in listener.hears
                 if why not in frames:
-                    frames[why] = _plan(events, why)
+                    frames[why] = self._tagged(_plan(events, why))
                 listener.outbox.put(frames[why], NOTES)
         self._aloud.forget(gone)
         self._aloud.heed(events)
@@ -531,7 +557,9 @@ class Aloud:
         later: Callable[[int, Callable[[], None]], object],
         now: Callable[[], int],
         say: Callable[[bytes], None],
+        base: str = PREFIX,
     ) -> None:
+        self._base = base
         self._prompter, self._later, self._now, self._say = prompter, later, now, say
         self.heard = False
         self._sounding: dict[int, tuple[int, bytes]] = {}  # id -> part, its end
@@ -553,7 +581,7 @@ class Aloud:
                 del self._sounding[event.id]
                 self._say(sounding[1])
         elif stands == event and self.heard:
-            on, off = spoken(event)
+            on, off = spoken(event, self._base)
             self._say(on)
             if off:
                 self._sounding[event.id] = event.part, off
@@ -567,18 +595,18 @@ class Aloud:
                 self._say(sounding[1])
 
 
-def spoken(event: Event) -> tuple[bytes, bytes]:
+def spoken(event: Event, base: str = PREFIX) -> tuple[bytes, bytes]:
     """What an OSC output would be sent for an event of the plan, at its beginning and its end."""
     what = json.loads(b"{" + event.on + b"}")
     if what["event"] == "note":
-        address = f"{PREFIX}/part/{osc_name(what['part'])}"
+        address = f"{base}/part/{osc_name(what['part'])}"
         seconds = (event.end - event.due) / 1e9
         on = osc_message(f"{address}/note", what["pitch"], float(what["velocity"]), seconds)
         return on, osc_message(f"{address}/off", what["pitch"])
     if what["event"] == "control":
-        address = f"{PREFIX}/part/{osc_name(what['part'])}/control"
+        address = f"{base}/part/{osc_name(what['part'])}/control"
         return osc_message(address, what["controller"], what["value"]), b""
-    prefix = PREFIX if what["event"] == "say" else ""
+    prefix = base if what["event"] == "say" else ""
     return osc_message(prefix + what["address"], *what["args"]), b""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
+from server.bands import band_in
+
 from .desk import Desk, Source
 from .limits import Bucket
 from .packet import Message
@@ -59,9 +61,10 @@ class Lanes:
                 rest.append((message, node))
             elif node.read(message.args) is not None:
                 self._urgent[message.address] = message, source
+                band = band_in(message.address)
                 for waiting in self._rest.values():
-                    self._size -= self._strike_starts(waiting.messages, waiting.source)
-                self._strike_starts(rest, source)
+                    self._size -= self._strike_starts(waiting.messages, waiting.source, band)
+                self._strike_starts(rest, source, band)
         return not rest or self._enter(_Waiting(rest, source))
 
     def _enter(self, fresh: _Waiting) -> bool:
@@ -83,15 +86,15 @@ class Lanes:
         self._newest.update(dict.fromkeys(fresh.controls, self._serial))
         return True
 
-    def _strike_starts(self, messages: list[tuple[Message, Node | None]], source: Source) -> int:
-        """Leave out what sets the transport going, for a stop came after it; how many that is."""
-        kept = [each for each in messages if each[1] is None or not each[1].starts]
-        for (address, _), node in messages:
-            if node is not None and node.starts:
-                self._desk.answer(source, address, "superseded", reason="a stop came after it")
-        struck = len(messages) - len(kept)
-        messages[:] = kept
-        return struck
+    def _strike_starts(
+        self, messages: list[tuple[Message, Node | None]], source: Source, band: str
+    ) -> int:
+        """Leave out what sets a band going, for a stop of it came after; how many that is."""
+        struck = [each for each in messages if _starts(each, band)]
+        for (address, _), _node in struck:
+            self._desk.answer(source, address, "superseded", reason="a stop came after it")
+        messages[:] = [each for each in messages if not _starts(each, band)]
+        return len(struck)
 
     def work(self, enough: Callable[[], bool]) -> bool:
         """Do what waits until `enough()`; whether something still waits."""
@@ -110,6 +113,11 @@ class Lanes:
             if enough():
                 break
         return bool(self._urgent or self._rest)
+
+
+def _starts(each: tuple[Message, Node | None], band: str) -> bool:
+    (address, _), node = each
+    return node is not None and node.starts and band_in(address) == band
 
 
 class Paced:

@@ -19,11 +19,12 @@ from pathlib import Path
 from engines.base import Mistake
 from server.encode import osc_message
 
-from .desk import RECEIPT, Desk, Source
+from .desk import PREFIX, RECEIPT, Desk, Source
 from .keys import Keys
 from .lanes import Lanes
 from .limits import Bucket, Echo
 from .packet import DATAGRAM, Message, Rejected, decode
+from .sessions import inner
 from .tree import Value
 
 PORT = 1821
@@ -73,7 +74,12 @@ class Gate:
         self.lanes = Lanes(desk)
         self._senders: dict[Peer, _Sender] = {}
         self._total = Bucket(TOTAL_RATE, now())
-        self._urgent = {n.address: n.address.encode() for n in desk.common_nodes() if n.urgent}
+        #: By address: the end of it, which is the same whichever band is meant.
+        self._urgent = {
+            n.address: n.address.removeprefix(PREFIX).encode()
+            for n in desk.common_nodes()
+            if n.urgent
+        }
 
     @property
     def remembered(self) -> int:
@@ -115,7 +121,7 @@ class Gate:
             message
             for message in messages
             # Answering an answer would never end.
-            if (message.address in self._urgent if loud else message.address != RECEIPT)
+            if (inner(message.address) in self._urgent if loud else message.address != RECEIPT)
         ]
         if not self.lanes.put(heard, sender.source):
             self._complain("messages dropped", sender, "sends faster than can be done")

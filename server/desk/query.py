@@ -13,6 +13,8 @@ from math import isfinite
 from typing import Any
 from urllib.parse import unquote
 
+from server.bands import PREFIX, SESSION
+
 from .tree import Argument, Node, Tree, Value
 
 #: All attributes of the proposal; those that no node of ours has are answered as empty.
@@ -48,13 +50,31 @@ class Query:
     """Answers queries about a tree as it is now.
 
     tree, readings: asked anew for each query.  host: what HOST_INFO says besides extensions.
+    base: what addresses begin with in place of `/componium`.
+    beside: who answers for the band that an address is in, and for whom; None where it is in none.
     """
 
     def __init__(
-        self, tree: Callable[[], Tree], readings: Iterable[Reading], host: Mapping[str, Any]
+        self,
+        tree: Callable[[], Tree],
+        readings: Iterable[Reading],
+        host: Mapping[str, Any],
+        base: str = PREFIX,
     ) -> None:
-        self._tree, self.host = tree, dict(host)
+        self._tree, self.host, self._base = tree, dict(host), base
         self.readings = {each.address: each for each in readings}
+        self.beside: Callable[[], Mapping[str, Query]] = dict
+
+    def _inner(self, path: str) -> str:
+        """An address as tree and readings have it."""
+        same = path == self._base or path.startswith(f"{self._base}/")
+        return PREFIX + path[len(self._base) :] if same else path
+
+    def _band(self, path: str) -> Query | None:
+        """Who answers for an address of another band."""
+        if not path.startswith(f"{SESSION}/"):
+            return None
+        return self.beside().get(path[len(SESSION) + 1 :].partition("/")[0])
 
     def answer(self, target: str) -> tuple[int, Any]:
         """The status and the JSON value for a path with its query, such as "/a/b?VALUE".
@@ -72,19 +92,22 @@ class Query:
             return BAD, {"error": f"{wanted[:60]} is no attribute of OSCQuery"}
         found = self.described(path, {wanted} if wanted else KNOWN)
         if found is None:
-            return LOST, {"error": self._tree().lost(path)}
+            there = self._band(path) or self
+            return LOST, {"error": there._tree().lost(there._inner(path))}
         if wanted and wanted not in found:
             return EMPTY, None
         return OK, found
 
     def described(self, path: str, wanted: Iterable[str] = KNOWN) -> dict[str, Any] | None:
         """What is known of a node, and of all below it; None where there is none."""
-        tree = self._tree()
-        below = dict.fromkeys(tree.below(path))
+        if (band := self._band(path)) is not None:
+            return band.described(path, wanted)
+        tree, inner = self._tree(), self._inner(path)
+        below = dict.fromkeys(tree.below(inner))
         for address in self.readings:
-            if address.startswith(f"{path}/"):
-                below.setdefault(address[len(path) + 1 :].partition("/")[0])
-        node, reading = tree.get(path), self.readings.get(path)
+            if address.startswith(f"{inner}/"):
+                below.setdefault(address[len(inner) + 1 :].partition("/")[0])
+        node, reading = tree.get(inner), self.readings.get(inner)
         if not below and node is None and reading is None:
             return None
         wanted = set(wanted)
@@ -99,10 +122,16 @@ class Query:
             found["ACCESS"] = 0
         if below and "CONTENTS" in wanted:
             found["CONTENTS"] = {name: self.described(f"{path}/{name}") for name in below}
+            if path == SESSION:  # what is in a band is told to those who ask for it
+                for name in self.beside():
+                    found["CONTENTS"][name] = {"FULL_PATH": f"{path}/{name}", "ACCESS": 0}
         return found
 
     def value(self, address: str) -> tuple[Value, ...] | None:
         """What `VALUE` says of an address; None where nothing can be read."""
+        if (band := self._band(address)) is not None:
+            return band.value(address)
+        address = self._inner(address)
         node, reading = self._tree().get(address), self.readings.get(address)
         if node is not None:
             return value_of(node) if _needed(node) else None

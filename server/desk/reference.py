@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from server.bands import Bands
 from server.clock import JumpClock
 from server.player import Player
+from server.rack import Numbers
 from server.scene import load_scene
 
 from .desk import Desk
 from .playing import part_by_hand
 from .sent import SENT
+from .sessions import Sessions
 from .tree import Argument, Node
 
 OBEYS = """\
@@ -74,6 +77,8 @@ def reference() -> str:
     desk = Desk(Player(JumpClock()), lambda path, style: load_scene(Path(path), style))
     nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), *part_by_hand(desk.player, "NAME")]
     nodes += [desk.rules_node("NAME"), desk.control_node("NAME")]
+    bands = Bands(desk.player.clock, {}, Numbers())
+    nodes += Sessions(desk, bands, lambda path, style, target: load_scene(Path(path))).nodes()
     obeyed = "".join(map(_row, nodes))
     sent = "".join(
         f"| `/componium{each.address}` | {each.arguments} | {each.when} |\n" for each in SENT

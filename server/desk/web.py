@@ -25,10 +25,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.web_protocol import RequestHandler
 
 from engines.base import Mistake
+from server.bands import band_in
 from server.encode import osc_message
 
 from .desk import Source
-from .feed import RATE, WORDS, Feed, Outbox, compact
+from .feed import RATE, WORDS, Feed, Listener, Outbox, compact
 from .keys import Keys
 from .lanes import Paced
 from .limits import Bucket
@@ -43,6 +44,7 @@ LINE, BODY, FRAME = 8190, 1 << 20, 64 << 10  # bytes
 HEADERS_IN, BODY_IN = 5.0, 10.0  # s
 COMMANDS, ANSWERS = 100, 200  # of one client, and to all together what takes long, a second
 LISTENED = 1024  # addresses, by one client
+BANDS = 16  # besides the one without a name, that one client hears
 PING, GONE = 5.0, 9.0  # s
 TEND = 0.25  # s between two looks at who is still there
 BUFFER = 32 << 10  # bytes under way to a client that cannot be taken back
@@ -155,7 +157,9 @@ class Client:
         self.name, self.address, self.role = name, address, role
         self._ready = asyncio.Event()
         self.outbox = Outbox(door.now, self._ready.set)
-        self.listener = door.feed.join(self.outbox)
+        self._joined: dict[str, tuple[Feed, Listener]] = {
+            "": (door.feed, door.feed.join(self.outbox))
+        }
         self._paced = Paced(door.desk, COMMANDS, door.now)
         self._asks = Bucket(COMMANDS, time.monotonic_ns())
         self._loop = asyncio.get_running_loop()
@@ -245,8 +249,12 @@ class Client:
             wrong = [each for each in words if not (isinstance(each, str) and each in WORDS)]
             if wrong:
                 raise Mistake("hear", f"expected some of {', '.join(sorted(WORDS))}")
+            name = asked.get("session", "")
+            if not isinstance(name, str):
+                raise Mistake("session", "expected a name")
             await self._door.ration()
-            feed.hear(self.listener, words, self.role)
+            there, listener = self._feed(name)
+            there.hear(listener, words, self.role)
         elif "token" in asked:
             token = asked["token"] if isinstance(asked["token"], str) else ""
             role = await self._door.role_of(self.address, token)
@@ -256,16 +264,31 @@ class Client:
             address = asked.get("DATA")
             if not isinstance(address, str) or len(address) > ADDRESS:
                 raise Mistake("DATA", "expected an address")
+            listened = sum(len(listener.listens) for _, listener in self._joined.values())
             if asked["COMMAND"] == "IGNORE":
-                feed.ignore(self.listener, address)
+                there, listener = self._feed(band_in(address))
+                there.ignore(listener, address)
             elif feed.query.described(address, ()) is None:
-                raise Mistake("LISTEN", feed.desk.tree.lost(address))
-            elif len(self.listener.listens) >= LISTENED:
+                raise Mistake("LISTEN", feed.query.answer(address)[1]["error"])
+            elif listened >= LISTENED:
                 raise Mistake("LISTEN", f"expected at most {LISTENED} addresses")
             else:
-                feed.listen(self.listener, address)
+                there, listener = self._feed(band_in(address))
+                there.listen(listener, address)
         else:
             raise Mistake("", "expected one of set, all, hear, ping, token, COMMAND")
+
+    def _feed(self, name: str) -> tuple[Feed, Listener]:
+        """What is heard of a band, and as whom. Errors: Mistake."""
+        joined = self._joined
+        there = self._door.feed_of(name)
+        if joined.get(name, (None,))[0] is not there:
+            for gone in [each for each, (feed, who) in joined.items() if who not in feed.listeners]:
+                del joined[gone]
+            if len(joined) > BANDS:
+                raise Mistake("session", f"expected at most {BANDS} bands")
+            joined[name] = there, there.join(self.outbox)
+        return joined[name]
 
     def _command(self, messages: list[Message], identity: Any) -> None:
         known = {} if identity is None else {"id": identity}
@@ -291,7 +314,8 @@ class Client:
 
     def leave(self) -> None:
         """It has gone."""
-        self._door.feed.leave(self.listener)
+        for feed, listener in self._joined.values():
+            feed.leave(listener)
         self.outbox.closed = True
         self._paced.close()
 
@@ -362,6 +386,17 @@ class Web:
                 tended = loop.time()
                 for client in list(self.clients):
                     client.tend(tended)
+
+    def feed_of(self, name: str) -> Feed:
+        """What a band's listeners hear. Errors: Mistake where there is none of this name."""
+        if not name:
+            return self.feed
+        sessions = self.desk.sessions
+        if sessions is None:
+            raise Mistake("session", "there are no sessions here")
+        feed = sessions.find(name).feed
+        assert feed is not None  # where there is a page, there is a feed
+        return feed
 
     async def ration(self) -> None:
         """Wait for one's turn: of what takes a millisecond, one is done in a turn of the loop.

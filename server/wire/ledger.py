@@ -75,7 +75,8 @@ def untimed(off: bytes) -> bytes:
 class Output:
     """A port with its ledger.
 
-    settings: of OPEN; `band`, whose it is; `rate`, bytes a second that the cable carries (a DIN cable 3125), or 0.
+    settings: of OPEN; `band`, whose it is; `rate`, bytes a second that the cable carries (a DIN
+    cable 3125), or 0.
     later: called with this output and the time at which `pump` is to be called.
     """
 

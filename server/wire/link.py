@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any, NamedTuple
@@ -91,6 +91,7 @@ class Link:
         self._pipe: socket.socket | None = None
         self._out = bytearray()
         self._choked = False
+        self._gathering = 0
         self._frames = protocol.Frames()
         self._settings: dict[int, dict[str, Any]] = {}
         self._states: dict[int, tuple[str, str]] = {}
@@ -179,6 +180,17 @@ class Link:
                 batch.clear()
         if batch:
             self._write(protocol.frame(protocol.EVENTS, b"".join(batch)))
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written meanwhile leaves in one piece: the wire wakes up once for it."""
+        self._gathering += 1
+        try:
+            yield
+        finally:
+            self._gathering -= 1
+            if self._out and not self._gathering:
+                self._flush()
 
     def recall(self, part: int = ALL) -> None:
         """Forget what is queued of a part."""
@@ -419,7 +431,7 @@ class Link:
             self._choked = True
             self._loop.call_soon(self._fail)
             self._out.clear()
-        elif not waiting:
+        elif not waiting and not self._gathering:
             self._flush()
 
     def _flush(self) -> None:

@@ -21,7 +21,7 @@ from server.rack import Rack
 from server.reading import Reading
 from server.scene import Scene
 from server.transport import HORIZON
-from server.wire.protocol import ALL, LATE_DROP, RANK_OFF, Event
+from server.wire.protocol import ALL, LATE_DROP, RANK_OFF, Event, concerned
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -102,21 +102,21 @@ class ModelWire:
     def recall(self, part: int = ALL) -> None:
         self.run()
         for event in list(self.queued.values()):
-            if part in (ALL, event.part):
+            if concerned(event.part, part):
                 del self.queued[event.id]
 
     def cut(self, part: int = ALL) -> None:
         self.recall(part)
         for event in list(self.sounding.values()):
-            if part in (ALL, event.part):
+            if concerned(event.part, part):
                 del self.sounding[event.id]
                 self._finish(self.clock.now(), event)
 
-    def silence(self) -> None:
-        self.cut()
+    def silence(self, part: int = ALL) -> None:
+        self.cut(part)
 
-    def panic(self) -> None:
-        self.cut()
+    def panic(self, part: int = ALL) -> None:
+        self.cut(part)
 
 
 @dataclass(frozen=True)

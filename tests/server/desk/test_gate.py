@@ -14,6 +14,7 @@ from server.desk.limits import Bucket, Echo
 from server.desk.osc import Gate
 from server.desk.packet import Message
 from server.encode import osc_bundle, osc_message
+from server.wire.protocol import ALL
 from tests.server.desk.rig import MS, SECOND, Stage
 
 TOKEN = "a-token-of-sixteen-letters"
@@ -87,7 +88,7 @@ def test_panic_acts_whatever_comes_with_it_but_not_on_release(entrance: Entrance
     assert entrance.work() == [("/panic", (1,))]
     entrance.say("/panic", "please", float("nan"))
     entrance.work()
-    assert entrance.stage.tape.calls.count(("panic", 0xFFFF)) == 2
+    assert entrance.stage.tape.calls.count(("panic", ALL)) == 2
 
 
 def test_in_a_flood_the_last_value_of_a_control_wins(entrance: Entrance) -> None:

@@ -1,0 +1,134 @@
+"""How many bands one server holds: four parts each at 120 BPM, and how exactly their notes leave.
+
+The bands are opened one after another by OSC, as a game would; all send to one UDP socket on
+loopback. A note's error is its distance from its own part's best-fitting grid, by the kernel's
+arrival stamp. Bar: p99 at most 1 ms with 100 bands. The machine's load is told, as is a bare timer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from server.encode import osc_message
+
+from .load import PLAIN
+from .receiver import Receiver, grid_errors, quantile
+from .sender import scene_text
+from .show import Show, table
+from .timer import Timer
+
+SESSION = "/componium/session"
+STEP = {"plain": 250e6, "sixteenths": 125e6}  # ns between the places where a note may be
+
+
+def measure(count: int, kind: str, seconds: float, folder: Path) -> dict[str, float]:
+    """One run with so many bands: its figures."""
+    (folder / "band.toml").write_text(PLAIN if kind == "plain" else scene_text(4, 120))
+    control = _free_port()
+    options = ("--midi", "none", "--osc", f"127.0.0.1:{_free_port()}", "--log", "none")
+    show = Show(folder, folder / "band.toml", "--control", str(control), *options)
+    receiver = Receiver()
+    timer: Timer | None = None
+    try:
+        opened = _open_all(count, control, receiver.port)
+        time.sleep(1)
+        timer = Timer()
+        began, before = time.time_ns(), _spent(show)
+        time.sleep(seconds)
+        ended, after = time.time_ns(), _spent(show)
+        stalled = timer.stop()
+        timer = None
+        rss = show.memory() / 2**20
+    finally:
+        show.end()
+        arrivals = receiver.stop()
+        if timer is not None:
+            timer.stop()
+    stamps: dict[bytes, list[int]] = defaultdict(list)
+    for arrival in arrivals:
+        address = arrival.data.partition(b"\0")[0]
+        if began <= arrival.ns < ended and address.endswith(b"/note"):
+            stamps[address].append(arrival.ns)
+    errors = [
+        abs(error) / 1000 for each in stamps.values() for error in grid_errors(each, STEP[kind])
+    ]
+    return {
+        "bands": opened,
+        "heard": len({address.split(b"/")[3] for address in stamps}),
+        "notes/s": sum(map(len, stamps.values())) / seconds,
+        "p50 µs": quantile(errors, 0.5),
+        "p99": quantile(errors, 0.99),
+        "p99.9": quantile(errors, 0.999),
+        "max": max(errors, default=float("nan")),
+        "planner %": (after[0] - before[0]) / seconds * 100,
+        "wire %": (after[1] - before[1]) / seconds * 100,
+        "MiB": rss,
+        "timer max ms": stalled,
+        "load": os.getloadavg()[0],
+    }
+
+
+def _open_all(count: int, control: int, target: int) -> int:
+    """Open bands one after another; how many were opened."""
+    done = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+        mouth.connect(("127.0.0.1", control))
+        mouth.settimeout(0.5)
+        for nth in range(count):
+            asked = osc_message(f"{SESSION}/open", f"b{nth}", "band", f"127.0.0.1:{target}")
+            for _ in range(40):  # it may only just be starting
+                try:
+                    mouth.send(asked)
+                    reply = mouth.recv(4096)
+                except OSError:
+                    time.sleep(0.1)
+                    continue
+                done += b"\0done\0" in reply or b"already" in reply
+                break
+    return done
+
+
+def _spent(show: Show) -> tuple[float, float]:
+    """Processor seconds of the planner and of its wires."""
+    return _cpu(show.pid), sum(map(_cpu, show.wires().values()))
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def main(argv: list[str]) -> None:
+    """Print the table: the median of some runs for each number of bands."""
+    ask = argparse.ArgumentParser(prog="bench bands", description=__doc__)
+    ask.add_argument("--bands", type=int, nargs="*", default=[1, 50, 100, 150, 200, 250])
+    ask.add_argument("--scene", choices=STEP, nargs="*", default=["plain", "sixteenths"])
+    ask.add_argument("--seconds", type=float, default=8)
+    ask.add_argument("--runs", type=int, default=3)
+    options = ask.parse_args(argv)
+    rows = []
+    for kind in options.scene:
+        for count in options.bands:
+            runs = []
+            for _ in range(options.runs):
+                with tempfile.TemporaryDirectory() as folder:
+                    runs.append(measure(count, kind, options.seconds, Path(folder)))
+            middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            rows.append([kind, *(f"{value:,.1f}" for value in middle.values())])
+            print(rows[-1], flush=True)
+    print()
+    print(table(["parts", *runs[0]], rows))

@@ -1,0 +1,255 @@
+"""Bands that play beside each other in one process: one loop looks after all, over shared wires."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from heapq import heapify, heappop, heappush
+
+from engines.base import Mistake
+
+from .clock import Clock
+from .hands import Hands
+from .journal import Journal, Troubled
+from .keyboard import Keyboard
+from .part import said
+from .player import Player
+from .prompter import Prompter
+from .rack import Numbers, Rack, Share, SharedWire, Wire
+from .scene import Scene
+from .transport import HORIZON
+
+PREFIX = "/componium"
+SESSION = f"{PREFIX}/session"
+MOST = 256  # bands, besides the one without a name
+RESERVED = frozenset({"open", "close", "alive", "list"})  # commands beside the bands
+JOIN = 4_000_000  # ns by which a look comes early, where another is due just now
+TURN = 4_000_000  # ns of looks after which the loop does other things first
+IDLE = 500_000_000  # ns between two looks at a band that has halted and whose clock nobody follows
+LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
+TEND = 250_000_000  # ns between two looks at who is still wanted
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def check_name(name: str) -> str:
+    """A band's name as addresses can have it. Errors: Mistake."""
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        wanted = "expected 1 to 64 of A-Z a-z 0-9 _ . -, beginning with a letter or digit"
+        raise Mistake("name", f"{wanted}, and none of {', '.join(sorted(RESERVED))}")
+    return name
+
+
+def base_of(name: str) -> str:
+    """What the addresses of a band begin with; "" is the one without a name."""
+    return f"{SESSION}/{name}" if name else PREFIX
+
+
+def band_in(address: str) -> str:
+    """The name of the band that an address is in; "" where it is in none."""
+    if not address.startswith(SESSION + "/"):
+        return ""
+    name, slash, _ = address[len(SESSION) + 1 :].partition("/")
+    return name if slash else ""
+
+
+class Band:
+    """Its own scene, transport, outputs and listeners.
+
+    number: on the wires.  prompter: None where nobody could listen.
+    """
+
+    def __init__(self, name: str, number: int, player: Player, prompter: Prompter | None) -> None:
+        self.name, self.number, self.player, self.prompter = name, number, player, prompter
+        self.hands, self.keyboard = Hands(player), Keyboard(player)
+        self.due = 0  # the nanosecond of the next look
+        self.long = 0  # looks in a row that have taken too long
+
+    @property
+    def base(self) -> str:
+        return base_of(self.name)
+
+    def dressed(self, scene: Scene) -> Scene:
+        """The scene with its OSC outputs speaking of this band."""
+        outputs = {
+            name: replace(spec, prefix=self.base) if spec.prefix == PREFIX else spec
+            for name, spec in scene.outputs.items()
+        }
+        return replace(scene, outputs=outputs, inputs={})
+
+
+class Bands:
+    """Opens and closes bands, and looks at each when it is due.
+
+    wires: by kind, shared by all.  numbers: likewise.  soon: as of `Prompter`, None where nobody
+    can listen.  together: has all that is written to the wires meanwhile leave in one piece.
+    clear: when a wire's ports are closed.
+    Laws: no band's failure, halt or end touches what another plays; what a band is given is given
+    back when it is closed; each band's notes are those that it would play alone.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        wires: Mapping[str, SharedWire],
+        numbers: Numbers,
+        horizon: int = HORIZON,
+        soon: Callable[[Callable[[], None]], object] | None = None,
+        together: Callable[[], AbstractContextManager[object]] = nullcontext,
+        boot: Callable[[], int] | None = None,
+    ) -> None:
+        self._clock, self._wires, self._numbers, self._horizon = clock, wires, numbers, horizon
+        self._soon, self._together, self._boot = soon, together, boot
+        self._there: dict[str, Band] = {}
+        self._used = {0}  # numbers of bands
+        self._due: list[tuple[int, int, Band]] = []
+        self._awake = asyncio.Event()
+        self.tend: Callable[[], None] = lambda: None
+        self.most = MOST
+
+    def __iter__(self) -> Iterator[Band]:
+        return iter(list(self._there.values()))
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    def get(self, name: str) -> Band | None:
+        return self._there.get(name)
+
+    # Coming and going -------------------------------------------------------------------
+
+    def check(self, name: str) -> None:
+        """Errors: Mistake where a band of this name cannot be opened."""
+        check_name(name)
+        if name in self._there:
+            raise Mistake("name", f"there is a band {name} already; close it first")
+        if len(self._there) >= self.most:
+            raise Mistake("name", f"there are {self.most} bands already; close one first")
+
+    def open(self, name: str, scene: Scene) -> Band:
+        """A band that is ready to play a scene. Errors: Mistake."""
+        self.check(name)
+        number = next(n for n in range(1, self.most + 2) if n not in self._used)
+        prompter = Prompter(self._clock.now, self._soon) if self._soon is not None else None
+        wires: dict[str, Wire] = {kind: Share(wire, number) for kind, wire in self._wires.items()}
+        if prompter is not None:
+            wires["web"] = prompter
+
+        def rack(ids: Callable[[], int]) -> Rack:
+            return Rack(wires, ids, number, self._numbers, name)
+
+        player = Player(self._clock, rack, Journal(), self._horizon, boot=self._boot)
+        band = Band(name, number, player, prompter)
+        player.cue(band.dressed(scene))
+        self._used.add(number)
+        self._there[name] = band
+        self._set(band)
+        self._awake.set()
+        return band
+
+    def close(self, name: str) -> Band:
+        """Have a band halt, and give back all that it was given. Errors: Mistake."""
+        band = self._there.pop(name, None)
+        if band is None:
+            raise Mistake("name", f"there is no band {name}")
+        try:
+            band.player.stop()
+        except Exception:  # it goes all the same
+            band.player.rack.everywhere("silence")
+        band.player.rack.clear()
+        self._due = [each for each in self._due if each[2] is not band]
+        heapify(self._due)
+        self._used.discard(band.number)
+        return band
+
+    # Looking ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look at each band when it is due, until cancelled."""
+        while True:
+            self._awake.clear()
+            wait = self.look() - self._clock.now()
+            if wait <= 0:
+                await asyncio.sleep(0)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait / 1e9):
+                    await self._awake.wait()
+
+    def look(self) -> int:
+        """Look at those that are due, for a turn of the loop at most; when the next one is."""
+        began = after = self._clock.now()
+        with self._together():
+            while self._due and self._due[0][0] <= began + JOIN and after - began <= TURN:
+                due, _, band = heappop(self._due)
+                if due != band.due:  # it has been given another time since
+                    continue
+                before = after
+                self._look_at(band)
+                after = self._clock.now()
+                self._judge(band, after - before)
+                self._set(band)
+        self.tend()
+        return self._due[0][0] if self._due else began + TEND
+
+    def hasten(self, band: Band) -> None:
+        """Something was asked of a band: it may be due earlier than it was."""
+        if self._when(band) < band.due:
+            self._set(band)
+            self._awake.set()
+
+    def _set(self, band: Band) -> None:
+        band.due = self._when(band)
+        heappush(self._due, (band.due, band.number, band))
+
+    def _when(self, band: Band) -> int:
+        player = band.player
+        if player.playing or player.rack.clocked:
+            return player.expected
+        return self._clock.now() + IDLE
+
+    def _look_at(self, band: Band) -> None:
+        player = band.player
+        try:
+            player.wake()
+            if player.playing and player.ended:
+                player.stop()
+        except Exception as error:
+            self._halt(band, f"went wrong: {said(error)}; it has been stopped")
+
+    def _judge(self, band: Band, spent: int) -> None:
+        """Have a band that takes all the time there is not take it from the others for ever."""
+        band.long = band.long + 1 if spent > LONG else 0
+        if band.long >= PATIENCE:
+            band.long = 0
+            self._halt(band, f"its engines take {spent / 1e6:.0f} ms a look; it has been stopped")
+
+    def _halt(self, band: Band, why: str) -> None:
+        if not band.player.playing:  # it has been told already
+            return
+        try:
+            band.player.stop()
+        except Exception:
+            band.player.playing = False
+            band.player.rack.everywhere("silence")
+        band.player.journal.enter(Troubled("band", why))
+
+    # The wires --------------------------------------------------------------------------
+
+    def port_state(self, kind: str, port: int, state: str, why: str) -> bool:
+        """A wire tells what became of a port; whether it is one of a band's."""
+        for band in self:
+            if (kind, port) in band.player.rack.labels:
+                band.player.port_state(kind, port, state, why)
+                return True
+        return False
+
+    def wire_silenced(self, why: str) -> None:
+        for band in self:
+            band.player.wire_silenced(why)
+
+    def wire_restarted(self, why: str) -> None:
+        for band in self:
+            band.player.wire_restarted(why)

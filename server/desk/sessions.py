@@ -1,0 +1,288 @@
+"""The desks of bands beside the main one: who opens and closes them, and what is meant for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+
+from engines.base import Mistake
+from server.bands import PREFIX, SESSION, Band, Bands, band_in, base_of, check_name
+from server.changes import Receipt
+from server.journal import Troubled
+from server.scene import Scene
+
+from .desk import Desk, Source, plain, rehearse
+from .feed import Feed
+from .query import Query
+from .sent import is_sent
+from .tree import LONGEST, Argument, Node, Told, Value, listed, shown
+
+WAITING = 256  # bands that may wait for their scenes
+LONGEST_IDLE = 86_400.0  # s
+
+#: Reads a band's scene, given its file, a style or "", and where it sends to or "".
+Load = Callable[[str, str, str], Scene]
+
+
+class Session:
+    """A band with its desk. feed: for its listeners, None where nobody can listen.
+
+    heard: when somebody last asked anything of it, ns.  patience: ns without a word after which
+    it is closed; 0 for never.
+    """
+
+    def __init__(self, band: Band, desk: Desk, feed: Feed | None, now: int) -> None:
+        self.band, self.desk, self.feed = band, desk, feed
+        self.heard, self.patience = now, 0
+
+
+class Sessions:
+    """Bands that are opened and closed by command.
+
+    main: the desk of the band without a name.  load: called off the loop.  feed: makes what a
+    band's listeners hear.  opened: told of each new band, for whoever writes its journal down.
+    Laws: what is asked of one band reaches no other; a receipt names the address as it was sent.
+    """
+
+    def __init__(
+        self,
+        main: Desk,
+        bands: Bands,
+        load: Load,
+        feed: Callable[[Band, Desk], Feed] | None = None,
+        opened: Callable[[Band], None] = lambda band: None,
+    ) -> None:
+        self._main, self.bands, self._load = main, bands, load
+        self._feed, self._opened = feed, opened
+        self._there: dict[str, Session] = {}
+        self._asked: dict[str, tuple[str, str, Receipt]] = {}  # in turn: scene, target, receipt
+        self._loader: asyncio.Task[None] | None = None
+        self._tended = 0
+        bands.tend = self.tend
+        main.attach(self)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._there.values()))
+
+    def get(self, name: str) -> Session | None:
+        return self._there.get(name)
+
+    def find(self, name: str) -> Session:
+        """Errors: Mistake where there is no such band."""
+        session = self._there.get(name)
+        if session is None:
+            raise Mistake("session", f"there is no {shown(name)}; there are {listed(self._there)}")
+        return session
+
+    def feeds(self) -> list[Feed]:
+        """What the bands' listeners hear."""
+        return [each.feed for each in self._there.values() if each.feed is not None]
+
+    def queries(self) -> dict[str, Query]:
+        """Who answers for which band."""
+        return {each.name: each.query for each in self.feeds()}
+
+    # What is asked of a band --------------------------------------------------------------
+
+    def known(self, address: str) -> Node | None:
+        """The node that an address of a band means, without a look at its tree."""
+        session = self._there.get(band_in(address))
+        return None if session is None else session.desk.known(inner(address))
+
+    def take(self, messages: Sequence[tuple[str, Sequence[object]]], source: Source) -> bool:
+        """Have a band do what is meant for it; False where that is the main one."""
+        names = {band_in(address) for address, _ in messages}
+        if names <= {""}:
+            return False
+        session = self._there.get(next(iter(names)))
+        if len(names) > 1 or session is None:
+            for address, _ in messages:
+                why = f"there is no band {shown(band_in(address))}"
+                why = "a bundle is for one band" if len(names) > 1 else why
+                if not is_sent(inner(address)):  # two Componiums must not answer each other
+                    self._main.answer(source, address, "refused", reason=why)
+            return True
+        session.heard = self._main.player.clock.now()
+        asked = [(inner(address), args) for address, args in messages]
+        session.desk.receive_all(asked, replace(source, answer=_renamed(session, source)))
+        self.bands.hasten(session.band)
+        return True
+
+    # Coming and going -------------------------------------------------------------------
+
+    def nodes(self) -> Iterator[Node]:
+        """The commands for bands."""
+        name = Argument("name", "s", "a band's name", choices=lambda: list(self._there))
+        yield Node(
+            f"{SESSION}/open",
+            "Another band begins to play a scene, beside those that play. Its addresses are all of "
+            "these, with `/componium/session/NAME` in place of `/componium`.",
+            self._open,
+            (
+                Argument("name", "s", "1 to 64 of A-Z a-z 0-9 _ . -", check=check_name),
+                Argument("scene", "s", "a scene's name", choices=self._main.scenes),
+                Argument(
+                    "target",
+                    "s",
+                    "where it sends to in place of the scene's outputs: virtual, none, or "
+                    "HOST:PORT of this machine",
+                    default="",
+                    check=check_near,
+                ),
+            ),
+            later=True,
+            once=True,
+        )
+        yield Node(
+            f"{SESSION}/close",
+            "A band ends, with every note of it, and is forgotten.",
+            lambda told, name: self.close(name),
+            (name,),
+        )
+        yield Node(
+            f"{SESSION}/alive",
+            "Somebody still wants this band: it is closed when for so long nothing is asked of it.",
+            self._keep_alive,
+            (name, Argument("seconds", "f", "0 for never", 0, LONGEST_IDLE, "s")),
+        )
+        yield Node(
+            f"{SESSION}/list",
+            "The names of the bands, in the receipt.",
+            lambda told: ", ".join(self._there)[:LONGEST] or "none",
+            value=lambda: tuple(self._there),
+            bulky=True,
+        )
+
+    def _open(self, told: Told, name: str, scene: str, target: str) -> None:
+        self.bands.check(name)
+        if name in self._asked:
+            raise Mistake("name", f"{name} is being opened already")
+        if len(self._asked) + len(self.bands) >= self.bands.most:
+            raise Mistake("name", f"there are {self.bands.most} bands already; close one first")
+        player = self._main.player
+        self._asked[name] = scene, target, player.receipt(player.now_beat, told)
+        if self._loader is None:
+            self._loader = asyncio.get_running_loop().create_task(self._load_all())
+
+    async def _load_all(self) -> None:
+        try:
+            while self._asked:
+                name, (scene, target, receipt) = next(iter(self._asked.items()))
+                try:
+                    loaded = await asyncio.to_thread(self._fetch, scene, target)
+                    if name in self._asked:
+                        self.open(name, loaded, target)
+                    state, reason = ("done", "") if name in self._asked else ("cancelled", "closed")
+                except Mistake as mistake:
+                    state, reason = "refused", str(mistake)
+                except Exception as error:
+                    state, reason = "refused", f"went wrong: {error!r}"
+                self._asked.pop(name, None)
+                receipt.become(state, reason)
+        finally:
+            self._loader = None
+
+    def _fetch(self, name: str, target: str) -> Scene:
+        known = self._main.scenes()
+        if name not in known:
+            raise Mistake("scene", f"no scene is called {shown(name)}; there are {listed(known)}")
+        scene = self._load(str(known[name]), "", target)
+        rehearse(scene)
+        return scene
+
+    def open(self, name: str, scene: Scene, target: str = "") -> Session:
+        """A band that plays from now on. Errors: Mistake."""
+        band = self.bands.open(name, scene)
+
+        def load(file: str, style: str) -> Scene:
+            return band.dressed(self._load(file, style, target))
+
+        desk = Desk(band.player, load, self._main.folder, keyboard=band.keyboard)
+        feed = self._feed(band, desk) if self._feed is not None else None
+        session = Session(band, desk, feed, self._main.player.clock.now())
+        self._there[name] = session
+        self._opened(band)
+        band.player.play()
+        self.bands.hasten(band)
+        return session
+
+    def close(self, name: str) -> None:
+        """End a band. Errors: Mistake where there is none of this name."""
+        if self._asked.pop(name, None) is not None:
+            return
+        session = self.find(name)
+        self.bands.close(name)
+        del self._there[name]
+        session.desk.close()
+        if session.feed is not None:
+            session.feed.end()
+
+    def _keep_alive(self, told: Told, name: str, seconds: float) -> None:
+        session = self.find(name)
+        session.heard = self._main.player.clock.now()
+        session.patience = round(seconds * 1e9)
+
+    def tend(self) -> None:
+        """Close the bands that nobody has asked anything of for as long as they were told."""
+        now = self._main.player.clock.now()
+        if now - self._tended < 250_000_000:
+            return
+        self._tended = now
+        for name, session in list(self._there.items()):
+            if session.patience and now - session.heard > session.patience:
+                self.close(name)
+                seconds = session.patience / 1e9
+                text = f"{name}: nothing was asked of it for {seconds:g} s; it has been closed"
+                self._main.player.journal.enter(Troubled("session", text))
+
+    def end(self) -> None:
+        """Close all."""
+        if self._loader is not None:
+            self._loader.cancel()
+        self._asked.clear()
+        for name in list(self._there):
+            self.close(name)
+
+
+def inner(address: str) -> str:
+    """An address of a band as its own desk knows it."""
+    return PREFIX + address[len(base_of(band_in(address))) :] if band_in(address) else address
+
+
+def outer(base: str, address: str) -> str:
+    """An address that a band's own desk knows, as everybody else does."""
+    return base + address[len(PREFIX) :] if address.startswith(PREFIX) else address
+
+
+def _renamed(session: Session, source: Source) -> Callable[[str, tuple[Value, ...]], None] | None:
+    """Answers with addresses as they were sent."""
+    answer, base = source.answer, session.band.base
+    if answer is None:
+        return None
+
+    def tell(address: str, values: tuple[Value, ...]) -> None:
+        about, state, bar, reason = values
+        reason = plain(str(reason).replace(f"{PREFIX}/", f"{base}/"))
+        answer(address, (outer(base, str(about)), state, bar, reason))
+
+    return tell
+
+
+def check_near(target: str) -> str:
+    """A target as it was, or a Mistake: no stranger is to be flooded through us."""
+    if target in ("", "none", "virtual"):
+        return target
+    host, colon, port = target.rpartition(":")
+    try:
+        near = host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        near = False
+    if not (colon and near and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise Mistake(
+            "target",
+            f"expected none, virtual or such as 127.0.0.1:9000, got {shown(target)}; other "
+            "machines are named by the scene's own outputs",
+        )
+    return target

@@ -1,0 +1,245 @@
+"""Bands beside each other: nothing that one does is heard of another."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.base import Mistake
+from server.bands import MOST, RESERVED, SESSION, Band, Bands, band_in, base_of, check_name
+from server.clock import VirtualClock
+from server.journal import Entry, Played, Troubled
+from server.player import Player
+from server.rack import Numbers, Rack, Share
+from server.scene import Scene
+from tests.server.model import MIDI, MS, SECOND, ModelWire, row, scene
+
+F = Fraction
+TUNES = {
+    "one": scene(
+        row("tune", "C D E F G 1/8 A 1/8t B 1/16", chance=True, grid=None, swing=0.6),
+        row("bass", "I V7 ii vi", chance=True, grid=F(2), human_time=0.01),
+    ),
+    "two": scene(row("bells", "C6 E6 G6", chance=True, grid=F(1, 4)), name="two", tempo=97, seed=3),
+    "clocked": scene(row("keys", "C E", grid=F(1)), name="three", output=MIDI, tempo=140),
+}
+
+
+class Hall:
+    """The band without a name and others, on one wire in virtual time."""
+
+    def __init__(self, piece: Scene | None = None) -> None:
+        self.clock = VirtualClock(10**12)
+        self.wire = ModelWire(self.clock)
+        self.wires = {"osc": self.wire, "midi": self.wire}
+        self.numbers = Numbers()
+        shares = {kind: Share(wire, 0) for kind, wire in self.wires.items()}
+        self.player = Player(self.clock, lambda ids: Rack(shares, ids, numbers=self.numbers))
+        self.bands = Bands(self.clock, self.wires, self.numbers)
+        self.heard: dict[str, list[Entry]] = {"": []}
+        self.player.journal.add(self.heard[""].append)
+        if piece is not None:
+            self.player.cue(piece)
+            self.player.play()
+
+    def open(self, name: str, piece: Scene) -> Band:
+        band = self.bands.open(name, piece)
+        self.heard[name] = []
+        band.player.journal.add(self.heard[name].append)
+        band.player.play()
+        self.bands.hasten(band)
+        return band
+
+    def go(self, ns: int) -> None:
+        end = self.clock.now() + ns
+        while self.clock.now() < end:
+            due = min(self.bands.look(), self.player.expected, end)
+            self.clock.jump(max(due - self.clock.now(), MS))
+            self.wire.run()
+            if self.player.expected <= self.clock.now():
+                self.player.wake()
+
+    def sent(self, band: int, since: int) -> list[tuple[int, bytes]]:
+        """What left for a band, in nanoseconds since a moment."""
+        return [
+            (at - since, data) for at, data, event in self.wire.sent if event.part >> 16 == band
+        ]
+
+    def played(self, name: str) -> list[tuple[Any, ...]]:
+        return [
+            (entry.moment.beat, entry.note.pitch, entry.note.velocity, round(entry.duration, 9))
+            for entry in self.heard[name]
+            if isinstance(entry, Played)
+        ]
+
+
+def alone(piece: Scene, ns: int) -> tuple[list[tuple[Any, ...]], list[tuple[int, bytes]]]:
+    hall = Hall()
+    hall.open("same", piece)
+    begin = hall.clock.now()
+    hall.go(ns)
+    return hall.played("same"), hall.sent(1, begin)
+
+
+@pytest.mark.parametrize("piece", TUNES.values(), ids=TUNES.keys())
+def test_a_band_plays_beside_others_what_it_plays_alone(piece: Scene) -> None:
+    notes, sent = alone(piece, 5 * SECOND)
+    hall = Hall(TUNES["one"])
+    hall.open("first", TUNES["two"])
+    hall.go(730 * MS)
+    hall.open("same", piece)
+    begin = hall.clock.now()
+    hall.go(5 * SECOND)
+    assert len(notes) > 5
+    assert hall.played("same")[: len(notes) - 2] == notes[: len(notes) - 2]
+    assert [each for each in hall.sent(2, begin) if each[0] < 4 * SECOND] == [
+        each for each in sent if each[0] < 4 * SECOND
+    ]
+
+
+def _crash(hall: Hall, band: Band) -> None:
+    def wake() -> None:
+        raise RuntimeError("a defect")
+
+    band.player.wake = wake  # type: ignore[method-assign]
+
+
+DISTURBED: dict[str, Callable[[Hall, Band], object]] = {
+    "stops": lambda hall, band: band.player.stop(),
+    "panics": lambda hall, band: band.player.panic(),
+    "is closed": lambda hall, band: hall.bands.close(band.name),
+    "is muted": lambda hall, band: band.player.strip("tune", "mute", True),
+    "is retimed": lambda hall, band: band.player.tempo(200.0),
+    "changes its scene": lambda hall, band: band.player.change_scene(TUNES["two"], "beat"),
+    "crashes": _crash,
+}
+
+
+@pytest.mark.parametrize("disturb", DISTURBED.values(), ids=DISTURBED.keys())
+def test_whatever_happens_to_one_band_the_other_s_events_are_the_same(
+    disturb: Callable[[Hall, Band], object],
+) -> None:
+    def kept(disturbed: bool) -> list[tuple[int, bytes]]:
+        hall = Hall(TUNES["clocked"])
+        begin = hall.clock.now()
+        other = hall.open("other", TUNES["one"])
+        hall.open("kept", TUNES["two"])
+        hall.go(1_370 * MS)
+        if disturbed:
+            disturb(hall, other)
+        hall.go(2 * SECOND)
+        return hall.sent(0, begin) + hall.sent(2, begin)
+
+    assert kept(True) == kept(False)
+
+
+def test_the_band_without_a_name_halts_alone() -> None:
+    hall = Hall(TUNES["one"])
+    band = hall.open("on", TUNES["two"])
+    hall.go(SECOND)
+    hall.player.panic()
+    before = len(hall.played("on"))
+    hall.go(SECOND)
+    assert band.player.playing
+    assert len(hall.played("on")) > before + 4
+    assert not [event for event in hall.wire.sounding.values() if event.part >> 16 == 0]
+
+
+def test_a_band_that_goes_wrong_is_stopped_with_a_word() -> None:
+    hall = Hall()
+    band = hall.open("wrong", TUNES["one"])
+    hall.go(SECOND)
+    _crash(hall, band)
+    hall.go(SECOND)
+    assert not band.player.playing
+    [trouble] = [each for each in hall.heard["wrong"] if isinstance(each, Troubled)]
+    assert "a defect" in trouble.text
+    assert not hall.wire.sounding and not hall.wire.queued
+
+
+def test_a_band_whose_looks_take_too_long_is_stopped() -> None:
+    hall = Hall(TUNES["two"])
+    band = hall.open("slow", TUNES["one"])
+    wake = band.player.wake
+
+    def slow() -> None:
+        wake()
+        hall.clock.jump(150 * MS)
+
+    band.player.wake = slow  # type: ignore[method-assign]
+    hall.go(2 * SECOND)
+    assert not band.player.playing
+    assert any("ms a look" in e.text for e in hall.heard["slow"] if isinstance(e, Troubled))
+    assert hall.player.playing
+
+
+def test_two_hundred_bands_come_and_go_and_leave_nothing() -> None:
+    hall = Hall(TUNES["one"])
+
+    def come_and_go(times: int) -> None:
+        for nth in range(times):
+            hall.open(f"b{nth}", TUNES["clocked" if nth % 2 else "two"])
+            hall.go(60 * MS)
+            hall.bands.close(f"b{nth}")
+        hall.heard = {"": []}
+        hall.go(SECOND)
+        gc.collect()
+
+    come_and_go(3)
+    things, ports = len(gc.get_objects()), dict(hall.wire.ports)
+    come_and_go(200)
+    assert hall.wire.ports == ports
+    assert hall.numbers.ports == set(ports)
+    assert {event.part >> 16 for event in hall.wire.queued.values()} <= {0}
+    assert len(hall.bands) == 0
+    assert not [each for each in gc.get_objects() if type(each) in (Band,)]
+    # What the wire of the test itself keeps grows by what was sent.
+    assert len(gc.get_objects()) - things < 200 * 40
+    band = hall.open("again", TUNES["two"])
+    assert band.number == 1
+
+
+def test_an_id_is_never_used_by_two_bands() -> None:
+    hall = Hall(TUNES["clocked"])
+    seen: dict[int, set[int]] = {}
+    for nth in range(12):
+        hall.open(f"b{nth}", TUNES["clocked" if nth % 3 else "one"])
+        hall.go(300 * MS)
+        if nth >= 6:
+            hall.bands.close(f"b{nth - 6}")
+    for _, _, event in hall.wire.sent:
+        seen.setdefault(event.id, set()).add(event.part)
+    assert len(seen) > 100
+    assert all(len(parts) == 1 for parts in seen.values())
+
+
+def test_there_is_room_for_so_many_and_no_more() -> None:
+    hall = Hall()
+    hall.bands.most = 3
+    for nth in range(3):
+        hall.open(f"b{nth}", TUNES["two"])
+    with pytest.raises(Mistake, match="there are 3 bands already"):
+        hall.bands.open("more", TUNES["two"])
+    with pytest.raises(Mistake, match="there is a band b1"):
+        hall.bands.open("b1", TUNES["two"])
+    assert MOST >= 200
+
+
+@given(st.text(max_size=80))
+def test_a_name_is_one_level_of_an_address_or_a_mistake(name: str) -> None:
+    try:
+        check_name(name)
+    except Mistake:
+        return
+    address = f"{base_of(name)}/part/bass/mute"
+    assert band_in(address) == name
+    assert address.count("/") == 6 and address.isascii() and " " not in address
+    assert len(address.encode()) <= 255
+    assert name not in RESERVED
+    assert band_in(f"{SESSION}/open") == band_in("/componium/tempo") == ""
