@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -20,7 +21,7 @@ from .player import Player
 from .prompter import Prompter
 from .rack import Numbers, Rack, Share, SharedWire, Wire
 from .scene import Scene
-from .transport import HORIZON
+from .transport import HORIZON, LOOK
 
 PREFIX = "/componium"
 SESSION = f"{PREFIX}/session"
@@ -28,8 +29,10 @@ MOST = 256  # bands, besides the one without a name
 RESERVED = frozenset({"open", "close", "alive", "list"})  # commands beside the bands
 JOIN = 4_000_000  # ns by which a look comes early, where another is due just now
 TURN = 4_000_000  # ns of looks after which the loop does other things first
+FEW, FAR = 32, 4  # bands that are planned as far ahead as one is; how many times as far at most
 IDLE = 500_000_000  # ns between two looks at a band that has halted and whose clock nobody follows
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
+LEFT = 64  # bands closed after which their garbage is looked for
 TEND = 250_000_000  # ns between two looks at who is still wanted
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -107,6 +110,9 @@ class Bands:
         self._due: list[tuple[int, int, Band]] = []
         self._awake = asyncio.Event()
         self.tend: Callable[[], None] = lambda: None
+        self._factor = 1.0
+        self._tended = self._gone = 0
+        self._fresh = False
         self.most = MOST
 
     def __iter__(self) -> Iterator[Band]:
@@ -140,14 +146,31 @@ class Bands:
         def rack(ids: Callable[[], int]) -> Rack:
             return Rack(wires, ids, number, self._numbers, name)
 
-        player = Player(self._clock, rack, Journal(), self._horizon, boot=self._boot)
+        factor = self._factor
+        horizon, look = round(self._horizon * factor), round(LOOK * factor)
+        player = Player(self._clock, rack, Journal(), horizon, look, boot=self._boot)
         band = Band(name, number, player, prompter)
         player.cue(band.dressed(scene))
         self._used.add(number)
         self._there[name] = band
         self._set(band)
         self._awake.set()
+        self._fresh = True
+        self._reach()
         return band
+
+    def _reach(self) -> None:
+        """Plan further ahead, and look less often, the more there are: that halves what they cost.
+
+        What is heard is the same, and the loop may be kept for longer by something else.
+        """
+        factor = min(max(len(self._there) / FEW, 1), FAR)
+        if factor == self._factor:
+            return
+        self._factor = factor
+        horizon = round(self._horizon * factor)
+        for band in self:
+            band.player.reach(horizon, round(LOOK * factor))
 
     def close(self, name: str) -> Band:
         """Have a band halt, and give back all that it was given. Errors: Mistake."""
@@ -162,6 +185,8 @@ class Bands:
         self._due = [each for each in self._due if each[2] is not band]
         heapify(self._due)
         self._used.discard(band.number)
+        self._gone += 1
+        self._reach()
         return band
 
     # Looking ----------------------------------------------------------------------------
@@ -191,8 +216,24 @@ class Bands:
                 after = self._clock.now()
                 self._judge(band, after - before)
                 self._set(band)
-        self.tend()
-        return self._due[0][0] if self._due else began + TEND
+        if after - self._tended >= TEND:
+            self._tended = after
+            self.tend()
+            self._tidy()
+        return min(self._due[0][0], began + TEND) if self._due else began + TEND
+
+    def _tidy(self) -> None:
+        """Have the collector of garbage pass over what stays: with many bands it stops us too long.
+
+        What closed bands leave is looked for only now and then, as all has to be passed over then.
+        """
+        if self._gone >= LEFT or (self._gone and not self._there):
+            self._gone, self._fresh = 0, True
+            gc.unfreeze()
+        if self._fresh:
+            self._fresh = False
+            gc.collect()
+            gc.freeze()
 
     def hasten(self, band: Band) -> None:
         """Something was asked of a band: it may be due earlier than it was."""

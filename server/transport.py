@@ -95,8 +95,8 @@ class Transport:
         boot: Callable[[], int] | None = None,
         after_sleep: str = "stop",
     ) -> None:
-        self.clock, self.horizon, self._wall, self._boot = clock, horizon, wall, boot
-        self.period = max(min(horizon // 2, look), 1_000_000)
+        self.clock, self._wall, self._boot = clock, wall, boot
+        self.reach(horizon, look)
         self.journal = journal or Journal()
         next_id = count(1).__next__
         self.rack = rack(next_id) if rack is not None else Rack({}, next_id)
@@ -135,6 +135,11 @@ class Transport:
         self.struck: dict[str, list[Fraction]] = {}
         #: What listeners have made of each scene's parts, by their names; it outlives them.
         self.tastes: dict[tuple[str, str], Taste] = {}
+
+    def reach(self, horizon: int, look: int = LOOK) -> None:
+        """Plan so far ahead from the next look on, and look so often; as of `Transport`."""
+        self.horizon = horizon
+        self.period = max(min(horizon // 2, look), 1_000_000)
 
     # The loop ---------------------------------------------------------------------------
 

@@ -59,7 +59,6 @@ class Sessions:
         self._there: dict[str, Session] = {}
         self._asked: dict[str, tuple[str, str, Receipt]] = {}  # in turn: scene, target, receipt
         self._loader: asyncio.Task[None] | None = None
-        self._tended = 0
         bands.tend = self.tend
         main.attach(self)
 
@@ -227,9 +226,6 @@ class Sessions:
     def tend(self) -> None:
         """Close the bands that nobody has asked anything of for as long as they were told."""
         now = self._main.player.clock.now()
-        if now - self._tended < 250_000_000:
-            return
-        self._tended = now
         for name, session in list(self._there.items()):
             if session.patience and now - session.heard > session.patience:
                 self.close(name)

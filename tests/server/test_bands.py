@@ -243,3 +243,20 @@ def test_a_name_is_one_level_of_an_address_or_a_mistake(name: str) -> None:
     assert len(address.encode()) <= 255
     assert name not in RESERVED
     assert band_in(f"{SESSION}/open") == band_in("/componium/tempo") == ""
+
+
+def test_the_more_there_are_the_further_ahead_they_are_planned_and_play_the_same() -> None:
+    notes, _ = alone(TUNES["one"], 4 * SECOND)
+    hall = Hall()
+    hall.open("same", TUNES["one"])
+    few = hall.bands.get("same")
+    assert few is not None
+    horizon = few.player.horizon
+    for nth in range(70):
+        hall.open(f"b{nth}", TUNES["two"])
+    assert few.player.horizon == pytest.approx(horizon * 71 / 32, abs=1)
+    hall.go(4 * SECOND)
+    assert hall.played("same")[: len(notes) - 3] == notes[: len(notes) - 3]
+    for nth in range(70):
+        hall.bands.close(f"b{nth}")
+    assert few.player.horizon == horizon
