@@ -592,7 +592,9 @@ class Transport:
         self._pulses.begin(self.timeline, now)
         self._pulses.locate(self.timeline, now, beat)
         self._begin(now, beat)
-        self._tell("/key", (self._casts[0].setting.bar(beat).key.name,), now)
+        key = self._casts[0].setting.bar(beat).key
+        self._tell("/key", (key.name,), now)
+        self._tell("/scale", (key.name, *key.pitch_classes), now)
 
     def _begin(self, now: int, beat: Fraction) -> None:
         self.playing = True

@@ -24,7 +24,7 @@ from .form import USUAL, Form, FormSpec, Rule, Section, Transitions
 from .harmony import Planned, bent, bridge, cadence, dissonance, enrich, passing
 from .mood import NAMES, NEUTRAL, WORDS, Field, Mood, MoodLine
 from .mood import word as nearest_word
-from .moodmap import Cues, MoodMap, plain_map
+from .moodmap import ROLES, Cues, MoodMap, plain_map
 
 LEEWAY = 0.06  # of energy, past the ends of its layer, before a part that plays falls silent
 MOST_MOVES = 2  # layers that come or go at a bar line within a section
@@ -755,6 +755,8 @@ class Conductor:
         """Why a cue is as it is at a beat. base: the tempo without mood, BPM. Errors: Mistake."""
         if cue not in Cues._fields:
             raise Mistake("cue", f"there is no cue {cue!r}; there are: {', '.join(Cues._fields)}")
+        if role and role not in ROLES:
+            raise Mistake("role", f"there is no role {role!r}; there are: {', '.join(ROLES)}")
         bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
         if cue == "mode" and not self.spec.modes:
             return f"{bar.key.mode} because the scene keeps its own mode"

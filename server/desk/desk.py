@@ -686,7 +686,8 @@ class Desk:
         if kind == "scene":
             return self.scenes()
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
-        return {path.stem: path for path in beside} | shipped("styles")
+        styles = shipped("styles")
+        return styles | {path.stem: path for path in beside if path.stem not in styles}
 
     def _rewritten(self, wish: _Wish) -> Scene:
         """The scene that plays, with other rules for a part."""

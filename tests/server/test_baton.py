@@ -230,3 +230,10 @@ def test_a_tension_that_is_called_off_stays_where_it_is_and_the_mood_goes_on() -
     tension, mood = baton.tension(1, 4), baton.emotion("sad", 8)
     stage.player.changes.cancel("mood")
     assert tension.state == "superseded" and mood.state == "cancelled"
+
+
+def test_why_is_asked_for_a_role_that_there_is() -> None:
+    _, baton, _ = playing()
+    assert baton.explain("loudness", "bass").startswith("loudness")
+    with pytest.raises(Mistake, match="role: there is no role 'strings'; there are: melody, "):
+        baton.explain("loudness", "strings")

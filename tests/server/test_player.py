@@ -499,6 +499,19 @@ def test_programs_of_the_new_scene_come_with_it_and_not_before() -> None:
 # The transport --------------------------------------------------------------------------
 
 
+def test_key_and_scale_are_told_again_where_the_music_goes_on() -> None:
+    stage = Stage(scene(row("tick", "C", grid=F(1, 4)), output=OSC))
+    stage.player.play()
+    stage.go_to(2)
+    stage.player.stop()
+    stopped = stage.clock.now()
+    stage.player.resume()
+    stage.go_to(3)
+    sent = [data for when, data, _ in stage.wire.sent if when >= stopped]
+    for address in (b"/componium/key", b"/componium/scale"):
+        assert sum(data.startswith(address) for data in sent) == 1
+
+
 def test_stop_and_resume_go_on_at_the_next_sixteenth() -> None:
     stage = Stage(scene(row("tick", "C", grid=F(1, 4)), output=MIDI))
     stage.player.play()
