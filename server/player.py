@@ -380,7 +380,7 @@ class Player(Moments):
         for change in self.changes:  # their casts have just been let go: they come again
             if change.topic in (SCENE, SEED) and change.receipt.beat > beat:
                 change.taken = False
-        self.rack.set_time(now, self._wall() - now)
+        self._set_time(now)
         if tempo is not None:
             if self._leader is None:
                 self.timeline = self.timeline.with_tempo(tempo, beat)

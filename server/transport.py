@@ -97,6 +97,7 @@ class Transport:
     ) -> None:
         self.clock, self._wall, self._boot = clock, wall, boot
         self.reach(horizon, look)
+        self._own_clock = clock  # which goes on while the other stands
         self.journal = journal or Journal()
         next_id = count(1).__next__
         self.rack = rack(next_id) if rack is not None else Rack({}, next_id)
@@ -191,7 +192,7 @@ class Transport:
         now = self.clock.now()
         if self._joint:
             return now
-        self.rack.set_time(now, self._wall() - now)
+        self._set_time(now)
         if self._slept(now):
             self.wake_up()
         elif self.playing:
@@ -202,6 +203,15 @@ class Transport:
         return now
 
     # What is noted ----------------------------------------------------------------------
+
+    def _set_time(self, now: int) -> None:
+        """Tell the encoders the time, on both clocks.
+
+        They are looked at three times, since anything may come between two looks: the wall then
+        seems too far ahead, never too little.
+        """
+        looks = [-(self._own_clock.now() - self._wall()) for _ in range(3)]
+        self.rack.set_time(now, min(looks))
 
     @contextmanager
     def still(self, doing: str) -> Iterator[None]:
@@ -599,7 +609,7 @@ class Transport:
     def _begin(self, now: int, beat: Fraction) -> None:
         self.playing = True
         self._expected = now
-        self.rack.set_time(now, self._wall() - now)
+        self._set_time(now)
         self.ahead.give(self._casts[0].sounds(beat, now))
         self._tell("/transport", ("playing",), now)
         self._enter(Moved(self.moment(beat), "playing"))

@@ -696,6 +696,19 @@ def test_a_step_of_the_wall_clock_changes_time_tags_only() -> None:
     assert [e.on for _, e in stages[0].ons()] != [e.on for _, e in stages[1].ons()]
 
 
+def test_a_wall_clock_that_is_read_late_now_and_then_moves_no_time_tag() -> None:
+    late = iter([3 * MS, 0, 60 * MS] * 200)
+    output = OutputSpec("out", "osc", "127.0.0.1:1", timing="bundle", ahead=200 * MS)
+    stage = Stage(scene(*CALM, output=output))
+    told: list[int] = []
+    stage.player._wall = lambda: stage.clock.now() + next(late)
+    stage.player.rack.set_time = lambda now, wall: told.append(wall)  # type: ignore[method-assign]
+    stage.player.play()
+    stage.go(3 * SECOND)
+    assert len(told) > 20
+    assert set(told) == {0}
+
+
 def test_bundles_of_the_first_beat_leave_in_time() -> None:
     output = OutputSpec("out", "osc", "127.0.0.1:1", timing="bundle", ahead=200 * MS)
     stage = Stage(scene(*CALM, output=output))
