@@ -167,6 +167,7 @@ class Cast:
         self._chord: Chord | None = None
         self._next: Begun[Chord] | None = None  # that was told last
         self._bar: Bar | None = None  # the one whose key and section were told last
+        self._following: Section | None = None  # as it was told last
         #: Beats at which pitched notes end that sound on: all of them, or those that are not in
         #: the chord that begins there.
         self._cuts: Line[frozenset[int]] = Line()
@@ -400,7 +401,12 @@ class Cast:
     def _turns(self, beat: Fraction) -> Iterator[Pending]:
         """What the conductor has changed by this beat: key, section, mood; and what is to come."""
         bar, before = self.setting.bar(beat), self._bar
-        if before is None or bar.number != before.number:
+        opens = before is None or bar.number != before.number
+        following = self.setting.conductor.next_section(bar.number)
+        if following is not None and (opens or following != self._following):
+            yield PendingNext(self, beat, self._next_id(), following)
+        self._following = following
+        if opens:
             self._bar = bar
             if before is not None and bar.phrase_bar == 1:
                 for instrument in self.instruments:
@@ -411,9 +417,6 @@ class Cast:
                 yield PendingKey(self, beat, self._next_id(), bar.key)
             for name in self.setting.conductor.cues(bar.number):
                 yield PendingPlace(self, beat, self._next_id(), name, bar.number)
-            following = self.setting.conductor.next_section(bar.number)
-            if following is not None:
-                yield PendingNext(self, beat, self._next_id(), following)
             if bar.section.spec.name and (
                 before is None or bar.section.number != before.section.number
             ):

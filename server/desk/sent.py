@@ -40,7 +40,7 @@ SENT = (
     Sent(
         "/section/next",
         "s name, i bar, f seconds until then",
-        "in every bar, where another is to come within 256",
+        "in every bar, and on the beat after it changes, where another is to come within 256",
     ),
     Sent("/cue", "s name, i bar", "when a place is passed that the scene's author has named"),
     Sent("/mood", "f valence, f arousal, s nearest word", "on change, at most once a beat"),

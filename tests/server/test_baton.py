@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from pythonosc.osc_message import OscMessage
 
 from engines.base import Mistake
 from scripts.benches.landing import known, trial
@@ -237,3 +238,18 @@ def test_why_is_asked_for_a_role_that_there_is() -> None:
     assert baton.explain("loudness", "bass").startswith("loudness")
     with pytest.raises(Mistake, match="role: there is no role 'strings'; there are: melody, "):
         baton.explain("loudness", "strings")
+
+
+def test_a_section_that_is_called_for_is_told_as_the_next_one_by_the_following_beat() -> None:
+    text = LONG.replace('plan = "A A"', 'plan = "A"') + "[form.sections.B]\nbars = 4\n"
+    stage, baton, _ = playing(text, 600)
+    assert following(stage)[-1] == "A"
+    baton.section("B", "in 3 bars")
+    stage.go(600 * MS)
+    assert following(stage)[-1] == "B"
+
+
+def following(stage: Stage) -> list[str]:
+    """The names of the sections that were told as the next ones."""
+    packets = [data for _, data, _ in stage.wire.sent if b"/section/next\0" in data]
+    return [OscMessage(data).params[0] for data in packets]
