@@ -289,6 +289,14 @@ def play(
     announce: Annotated[
         bool, typer.Option("--announce", help="Make it known by mDNS, for OSCQuery clients.")
     ] = False,
+    state: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE.json",
+            help="Go on from where this file left off, and keep it up to date; a mere NAME lies "
+            "in the folder of states.",
+        ),
+    ] = "",
     taste: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="Begin with what feedback taught; keep it there."),
@@ -340,6 +348,7 @@ def play(
         control=CONTROL_PORT if control is None else control,
         insisted=bool(control),
         taste=taste,
+        state=_state_file(state),
         themes=themes,
         http=PAGE_PORT if http is None else http,
         http_insisted=bool(http) or lan or announce,
@@ -382,6 +391,24 @@ def _broker(where: str, settings: Mapping[str, Any]) -> Broker | None:
         ca=settings.get("ca_file"),
         notes=settings.get("notes", False),
     )
+
+
+def _state_file(asked: str) -> Path | None:
+    """Where a state lies; None for none. Errors: Mistake where it cannot be written."""
+    if not asked:
+        return None
+    path = Path(asked)
+    if len(path.parts) == 1 and not path.suffix:
+        from .settings import folders
+
+        path = folders()["states"] / f"{asked}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK) or path.is_dir():
+            raise PermissionError(13, "it cannot be written there")
+    except OSError as error:
+        raise Mistake("--state", f"{path}: {error.strerror}") from None
+    return path
 
 
 def _log_file(asked: str, scene: str) -> Path | None:

@@ -157,6 +157,10 @@ class Replay:
                 if scene is not None:
                     with player.still("cue"):
                         player.cue(scene)
+            case "stand":
+                with player.still("stand"):
+                    for _ in player.stand(_whole(data, "bar")):
+                        pass
             case "play":
                 with player.still("play"):
                     player.play(_whole(data, "bars") or None)

@@ -35,6 +35,7 @@ def folders() -> dict[str, Path]:
         "settings": config_file(),
         "token": config / "token",
         "logs": user_state_path("componium", appauthor=False) / "logs",
+        "states": user_state_path("componium", appauthor=False) / "states",
         "shipped": Path(__file__).resolve().parent.parent / "config",
     }
 

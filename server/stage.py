@@ -27,6 +27,8 @@ from .aside import Aside
 from .bands import Band, Bands
 from .baton import Baton
 from .clock import RealClock
+from .desk.desk import Desk, Source
+from .desk.memory import Memory, State, bar_of, read_state, restore
 from .desk.midi import Mappings
 from .hands import Hands
 from .health import Health
@@ -49,7 +51,6 @@ from .wire.protocol import Event, Heard
 
 if TYPE_CHECKING:
     from .desk.broker import Broker
-    from .desk.desk import Desk
     from .desk.feed import Feed
     from .replay import Replay
 
@@ -78,6 +79,7 @@ class Wish:
     mqtt: the broker that hears of it all, and may command.  watch: whether the scene is read again
     when its files are saved.
     log: the file of the control log; None for none.  log_insisted: likewise.
+    state: the file that keeps what outlives the program; None for none.
     version: of Componium, for the log and for metrics.
     sync: as in `asked`.  midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn
     has learnt.
@@ -106,6 +108,7 @@ class Wish:
     log: Path | None = None
     log_insisted: bool = False
     version: str = ""
+    state: Path | None = None
     sync: str = ""
 
 
@@ -121,6 +124,8 @@ class Stage:
         self.abandoned: Callable[[], None] = lambda: None
         self.opened: Callable[[str], None] = lambda link: None
         self._scene = overheard(scene) if wish.http else scene
+        self._began = scene.name
+        self._desk: Desk
         self._numbers, self._shelf = Numbers(), Shelf()
         #: Told of each band that is opened beside the one of the scene.
         self.joined: Callable[[Band], None] = lambda band: None
@@ -211,18 +216,27 @@ class Stage:
         try:
             loaded = self._load_web()
             await self._start_wires()
+            state = self._recall()
             self._recall_taste()
             mappings = Mappings(self.wish.mappings)
+            if state is not None and mappings.file is None:
+                mappings.load(state.maps)
             log = self._open_log()
             with self.player.still("cue"):
                 self.player.note("cue", scene=self._scene.recipe)
                 self.player.cue(self._scene)
+            goes_on = state is not None and await self._stand_at(state)
             await self._open_desk(closing, loaded, mappings)
             await self._listen(self._scene)
             await self._ports_open()
             gc.collect()
             gc.freeze()
-            self.sync.open(self.wish.bars)
+            memory = self._open_memory(state)
+            if goes_on:
+                self.player.end_after(self.wish.bars)
+                self._desk.receive("/componium/continue", (), Source("state"))
+            else:
+                self.sync.open(self.wish.bars)
             notify("READY=1")
             awake = self._loop.create_task(keep_alive(lambda: not self._unwell()))
             closing.callback(awake.cancel)
@@ -230,6 +244,8 @@ class Stage:
                 async with asyncio.timeout_at(self._until()):
                     await self.player.run(lambda: bool(self._left))
             notify("STOPPING=1")
+            if memory is not None:
+                memory.close()
             with self.player.still("end"):
                 self.player.note("end")
                 self.player.stop()
@@ -298,6 +314,55 @@ class Stage:
             return 200, "text/plain", "well\n"
 
         return {"/metrics": measured, "/healthz": well}
+
+    # What outlives the program ----------------------------------------------------------
+
+    def _recall(self) -> State | None:
+        """What was written down, with its scene in the place of the one that was named.
+
+        Errors: Mistake.
+        """
+        if self.wish.state is None:
+            return None
+        state = read_state(self.wish.state, self._began)
+        if state is None:
+            return None
+        scene = self._scene
+        if state.scene != scene.name or state.style != scene.style:
+            beside = self.wish.folder / f"{state.scene}.toml" if self.wish.folder else None
+            known = str(beside) if beside is not None and beside.exists() else state.scene
+            scene = self.load(known, state.style)
+        self._scene = scene.with_seed(state.seed) if state.seed != scene.seed else scene
+        if self.wish.taste is None and state.taste:
+            self._hands.load_tastes(state.taste)
+        return state
+
+    async def _stand_at(self, state: State) -> bool:
+        """Have the scene where it was; whether there is anywhere to go on from."""
+        player = self.player
+        if not state.bar or self.sync.spec.source != "internal" or player.setting is None:
+            return False
+
+        def section_at(bar: int) -> tuple[str, int]:
+            assert player.setting is not None
+            section = player.setting.conductor.form.at(bar)
+            return section.spec.name, bar - section.bar + 1
+
+        steps = player.stand(bar_of(state, section_at))
+        with player.still("stand"):
+            next(steps, None)
+        for nth, _ in enumerate(steps):
+            if nth % 8 == 0:
+                await asyncio.sleep(0)
+        return True
+
+    def _open_memory(self, state: State | None) -> Memory | None:
+        """Set what was set, and begin to write down how it goes on."""
+        if self.wish.state is None:
+            return None
+        if state is not None:
+            restore(self._desk, state)
+        return Memory(self._desk, self.wish.state, self._began, self._hands.tastes, self.trouble)
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""
@@ -403,13 +468,12 @@ class Stage:
     ) -> None:
         """Listen to who wants to control us, until closed."""
         wish = self.wish
-        from .desk.desk import Desk
-
         keep = self._save_taste if wish.taste is not None else None
         baton = Baton(self.player)
         keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
         ways = (keep, keep_theme, self.keyboard, mappings, self.sync)
         desk = Desk(self.player, self.load, wish.folder, *ways)
+        self._desk = desk
         desk.midi.later = asyncio.get_running_loop().call_soon
         self.keyboard.claims.append(desk.midi.claim)
         closing.callback(desk.close)

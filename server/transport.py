@@ -565,6 +565,37 @@ class Transport:
         self._pulses.start(self.timeline)
         self._begin(now, Fraction(0))
 
+    def stand(self, bar: int) -> Iterator[None]:
+        """Halt where a bar begins, as if all before it had been played; `resume` goes on.
+
+        What comes before is planned and not heard, in steps, so that others may have their turn:
+        engines, harmony and form are then where they would be.  Nothing where the scene plays.
+        """
+        cast = self.cast
+        if self.playing or cast is None:
+            return
+        self.note("stand", bar=bar)
+        now = self.clock.now()
+        self._stage(cast.scene, cast, now)
+        cast = self._casts[0]
+        self._start_ns = now
+        self.timeline = Timeline.starting(self._tempo, ns=now)
+        self._bases = Line()
+        asked = self._tempo != cast.scene.tempo
+        self._bases.begin(Fraction(0), Base(self._tempo, Fraction(0), asked))
+        self._set_end()
+        for each in range(1, bar + 1):
+            self._plan(cast.setting.beat_of_bar(each), silent=True)
+            yield
+        self._missed.clear()
+        beat = cast.setting.beat_of_bar(bar)
+        now = self.clock.now()
+        delay = now - self.timeline.ns_at(beat)
+        line = self._halted = self.timeline.shifted(delay)
+        self._start_ns += delay
+        self._stopped_at = beat
+        self.timeline = Timeline.starting(line.tempo_at(beat), beat, now)
+
     def end_after(self, bar: int) -> None:
         """The last bar to play, whenever `play` names none; 0 for no last one."""
         self._end_bar = bar
@@ -670,6 +701,12 @@ class Transport:
             self.rack.outputs = last.patched
             self._sweep_at = self._sweep_at or self.clock.now() + SETTLED
         self.changes.halt(here)
+
+    @property
+    def tempo_asked(self) -> bool:
+        """Whether somebody has asked for the tempo, rather than a scene or a style."""
+        base = self._bases.at(self.now_beat)
+        return base is not None and base.asked
 
     @property
     def base_tempo(self) -> float:

@@ -196,6 +196,10 @@ MAY: dict[str, set[str]] = {
         *("server.prompter", "server.scene", "server.wire.protocol"),
         *("server.setting", "server.bands"),
     },
+    "server.desk.memory": {
+        *("engines.base", "server.aside", "server.conductor", "server.desk", "server.journal"),
+        "server.scene",
+    },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
     "server.desk.watch": {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines.base import Mistake
 from server.changes import Receipt
@@ -51,18 +51,29 @@ class Mappings:
             if not isinstance(data, dict) or data.get("format") != FORMAT:
                 raise Mistake("", f"expected format {FORMAT!r}")
             maps = data.get("maps")
-            if not isinstance(maps, list) or len(maps) > MOST_MAPS:
-                raise Mistake("maps", f"expected a list of at most {MOST_MAPS}")
-            self.board = Board([from_data(each if isinstance(each, dict) else {}) for each in maps])
+            if not isinstance(maps, list):
+                raise Mistake("maps", "expected a list")
+            self.load(each if isinstance(each, dict) else {} for each in maps)
         except (OSError, ValueError, RecursionError) as error:
             raise Mistake("--mappings", f"{file} cannot be read: {error}") from None
+
+    def data(self) -> list[dict[str, Any]]:
+        """What has been learnt, as JSON has it."""
+        return [to_data(spec) for spec in self.board.specs]
+
+    def load(self, maps: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what `data` gave. Errors: Mistake."""
+        specs = [from_data(dict(each)) for each in maps]
+        if len(specs) > MOST_MAPS:
+            raise Mistake("maps", f"expected a list of at most {MOST_MAPS}")
+        self.board = Board(specs)
 
     def keep(self) -> str:
         """Save, whole or not at all; where. Errors: Mistake."""
         if self.file is None:
             return "until the end of this performance; play with --mappings FILE.json to keep it"
         fresh = self.file.with_name(f"{self.file.name}.new")
-        data = {"format": FORMAT, "maps": [to_data(spec) for spec in self.board.specs]}
+        data = {"format": FORMAT, "maps": self.data()}
         try:
             fresh.write_text(json.dumps(data, indent=1), encoding="utf-8")
             fresh.replace(self.file)

@@ -1,0 +1,274 @@
+"""What outlives the program: where a performance was, how it was set, and what it had learnt.
+
+What is set comes back as the commands that would set it, so that it goes through the desk like
+everything else, and a control log has it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from engines.base import Mistake
+from server.aside import Aside
+from server.conductor.mood import NEUTRAL, Mood
+from server.journal import Entry, Ticked, Troubled
+from server.scene import Scene
+
+from .desk import PREFIX, Desk, Source
+from .query import value_of
+from .tree import Node, Value
+
+FORMAT = "componium state 1"
+LARGEST = 16 << 20  # bytes
+EVERY = 4  # bars
+#: The last bar to which the music is planned anew, unheard; it costs about 2 ms a bar.
+FARTHEST = 1024
+_KEPT = ("part", "control")
+
+
+@dataclass(frozen=True)
+class State:
+    """What was written down.
+
+    began: the scene that was started, which this state belongs to; scene, style, seed: the one
+    that played.  bar, section: where it was; 0 and "" where it had not begun.
+    commands: addresses with their arguments.  taste, maps: as `Hands` and `Mappings` save them.
+    """
+
+    began: str
+    scene: str
+    style: str
+    seed: int
+    bar: int = 0
+    section: str = ""
+    section_bar: int = 1
+    commands: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+    taste: Mapping[str, Any] = field(default_factory=dict)
+    maps: tuple[Mapping[str, Any], ...] = ()
+
+    def data(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "format": FORMAT,
+            **{name: getattr(self, name) for name in ("began", "scene", "style", "seed")},
+            **{name: getattr(self, name) for name in ("bar", "section", "section_bar")},
+            "commands": [[address, *values] for address, values in self.commands],
+            "taste": dict(self.taste),
+            "maps": [dict(each) for each in self.maps],
+        }
+
+    @classmethod
+    def read(cls, data: Any) -> State:
+        """The state in JSON. Law: whatever it is, the answer is a state or a Mistake."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise Mistake("", f"expected what was saved, with format {FORMAT!r}")
+
+        def of(name: str, kind: type, default: Any) -> Any:
+            value = data.get(name, default)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise Mistake(name, f"expected {kind.__name__}, got {str(value)[:40]!r}")
+            return value
+
+        commands = []
+        for each in of("commands", list, []):
+            right = isinstance(each, list) and each and isinstance(each[0], str)
+            if not right or not all(map(_plain, each)):
+                raise Mistake(
+                    "commands", f"expected an address and its arguments, got {each!r:.60}"
+                )
+            commands.append((each[0], tuple(each[1:])))
+        maps = of("maps", list, [])
+        if not all(isinstance(each, dict) for each in maps):
+            raise Mistake("maps", "expected objects")
+        return cls(
+            of("began", str, ""),
+            of("scene", str, ""),
+            of("style", str, ""),
+            min(max(of("seed", int, 0), 0), 2**63 - 1),
+            max(of("bar", int, 0), 0),
+            of("section", str, ""),
+            max(of("section_bar", int, 1), 1),
+            tuple(commands),
+            of("taste", dict, {}),
+            tuple(maps),
+        )
+
+
+def _plain(value: object) -> bool:
+    """Whether this can be an argument."""
+    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
+
+
+def read_state(path: Path, began: str) -> State | None:
+    """The state in a file; None where there is none yet.
+
+    began: the scene that is being started.
+    Errors: Mistake where the file is something else, or of another scene; it is left alone.
+    """
+    try:
+        if not path.exists():
+            return None
+        if path.stat().st_size > LARGEST:
+            raise Mistake("", f"larger than {LARGEST >> 20} MiB")
+        state = State.read(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Mistake("--state", f"{path} cannot be read: {error}; name another file") from None
+    if state.began != began:
+        raise Mistake(
+            "--state",
+            f"{path} is of {state.began}, not of {began}; play that, or name another file",
+        )
+    return state
+
+
+def write_state(path: Path, state: State) -> None:
+    """Have it in a file, whole or not at all. Errors: OSError."""
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump(state.data(), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+class Memory:
+    """Writes a performance's state down every few bars, and at the end.
+
+    began: the scene that was started.  taste: what was learnt, as `Hands.tastes`.
+    trouble: told from another thread where it cannot be written.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        path: Path,
+        began: str,
+        taste: Callable[[], Mapping[str, Any]],
+        trouble: Callable[[Troubled], None],
+    ) -> None:
+        self._desk, self._path, self._began, self._taste = desk, path, began, taste
+        self._trouble, self._failing = trouble, False
+        self._aside: Aside[State] = Aside(self._write, room=4)
+        desk.player.journal.add(self)
+
+    def __call__(self, entry: Entry) -> None:
+        if isinstance(entry, Ticked):
+            moment = entry.moment
+            if moment.position == 1 and moment.bar % EVERY == 0:
+                self.keep()
+
+    def keep(self) -> None:
+        """Have it written down as it is now."""
+        state = self.state()
+        if state is not None:
+            self._aside.put(state)
+
+    def close(self) -> None:
+        """Write it down for the last time."""
+        self.keep()
+        self._aside.close()
+
+    def state(self) -> State | None:
+        """How things are; None where no scene is there."""
+        player, scene = self._desk.player, self._desk.player.scene
+        setting = player.setting
+        if scene is None or setting is None:
+            return None
+        bar = setting.bar(player.now_beat)
+        begun = player.playing or player.now_beat > 0
+        board = self._desk.midi.mappings
+        return State(
+            self._began,
+            scene.name,
+            scene.style,
+            scene.seed,
+            bar.number if begun else 0,
+            bar.section.spec.name,
+            bar.section_bar,
+            tuple(self._commands()),
+            self._taste(),
+            tuple(board.data()) if board.file is None else (),
+        )
+
+    def _commands(self) -> Iterator[tuple[str, tuple[Value, ...]]]:
+        """What would set all that is set otherwise than the scene has it."""
+        player, setting = self._desk.player, self._desk.player.setting
+        assert setting is not None
+        for node in self._desk.tree.nodes.values():
+            if node.continuous and node.concerns[:1] and node.concerns[0] in _KEPT:
+                value = value_of(node)
+                if value and value != _before(node, player.scene):
+                    yield node.address, (*value, "now")
+        here, moods = player.now_beat, setting.conductor.moods
+        mood, target = moods.at(here), moods.target
+        if mood != (setting.conductor.spec.mood or NEUTRAL):
+            yield f"{PREFIX}/mood", (mood.valence, mood.arousal, 0.0, "now")
+        if target.mood != mood and target.beat > here:
+            there, now = setting.place(target.beat), setting.place(here)
+            bars = float(max(there.bar - now.bar, 0))
+            yield f"{PREFIX}/mood", (target.mood.valence, target.mood.arousal, bars, "now")
+        if abs(mood.tension - Mood(mood.valence, mood.arousal).tension) > 1e-6:
+            yield f"{PREFIX}/tension", (mood.tension, 0.0, "now")
+        if player.tempo_asked:
+            line = player.timeline
+            bpm = float(line.tempo_at(line.beat_at(player.clock.now())))
+            yield f"{PREFIX}/tempo", (bpm, 0.0, "now")
+
+    def _write(self, state: State) -> None:
+        try:
+            write_state(self._path, state)
+            self._failing = False
+        except (OSError, ValueError, TypeError) as error:
+            with suppress(OSError):
+                self._path.with_name(f"{self._path.name}.new").unlink(missing_ok=True)
+            if not self._failing:
+                self._failing = True
+                self._trouble(Troubled("state", f"{self._path} cannot be written: {error}"))
+
+
+def _before(node: Node, scene: Scene | None) -> tuple[Value, ...] | None:
+    """What a scene itself has a node at."""
+    if scene is None:
+        return None
+    kind, name, *rest = (*node.concerns, "", "")
+    if kind == "control":
+        return (scene.controls.get(name, 0.0),)
+    spec = next((each for each in scene.ensemble if each.name == name), None)
+    if kind == "part" and spec is not None:
+        plain = {"mute": spec.mute, "level": spec.level, "density": spec.density}
+        return (plain.get(rest[0], 0 if rest[0] == "octave" else False),)
+    return None
+
+
+def restore(desk: Desk, state: State) -> None:
+    """Set what was set, by the desk; what is not there any more is refused, with a word."""
+    troubles: list[str] = []
+
+    def heard(_: str, values: tuple[Value, ...]) -> None:
+        if values[1] == "refused":
+            troubles.append(f"{values[0]}: {values[3]}")
+
+    source = Source("state", "edit", heard)
+    for address, values in state.commands:
+        desk.receive(address, values, source)
+    if troubles:
+        more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
+        desk.player.journal.enter(Troubled("state", f"{troubles[0]}{more}"))
+
+
+def bar_of(state: State, section_at: Callable[[int], tuple[str, int]]) -> int:
+    """The bar to go on from: its own, or one like it where that is too far to be planned again.
+
+    section_at: the name of the section of a bar, and which bar of it that is.
+    """
+    if state.bar <= FARTHEST:
+        return max(state.bar, 1)
+    alike = (state.section, state.section_bar)
+    return next((bar for bar in range(FARTHEST, 0, -1) if section_at(bar) == alike), 1)
