@@ -7,13 +7,14 @@ from fractions import Fraction
 from itertools import islice, pairwise
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Fragment, Heard, Praise, Sound
 from engines.items import BREAK, PITCH_NAMES, Item, text_item
 from engines.markov import Markov
-from engines.prefix import MAX_ORDER, OPEN, Link, Memory, Node
+from engines.prefix import MAX_ORDER, OPEN, Link, Memory, Node, Table
 
 LABELS = "ABC|"
 
@@ -226,3 +227,10 @@ def test_memory_stays_within_its_room() -> None:
 def size(node: Node) -> int:
     children = (node.children or {}).values()
     return len(node.places) + sum(size(child) for child in children)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_a_table_draws_each_of_its_labels(temperature: float) -> None:
+    table = Table({label: [link(label)] for label in "AB"}, 2)
+    rng = Random(1)
+    assert {table.draw(temperature, rng.random)[0] for _ in range(50)} == {0, 1}
