@@ -37,7 +37,7 @@ def measure(count: int, kind: str, seconds: float, folder: Path) -> dict[str, fl
     receiver = Receiver()
     timer: Timer | None = None
     try:
-        opened = _open_all(count, control, receiver.port)
+        opened = _open_all(count, control, receiver.port, show)
         time.sleep(1)
         timer = Timer()
         began, before = time.time_ns(), _spent(show)
@@ -75,7 +75,7 @@ def measure(count: int, kind: str, seconds: float, folder: Path) -> dict[str, fl
     }
 
 
-def _open_all(count: int, control: int, target: int) -> int:
+def _open_all(count: int, control: int, target: int, show: Show) -> int:
     """Open bands one after another; how many were opened."""
     done = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
@@ -88,6 +88,8 @@ def _open_all(count: int, control: int, target: int) -> int:
                     mouth.send(asked)
                     reply = mouth.recv(4096)
                 except OSError:
+                    if show.process.poll() is not None:
+                        raise SystemExit("the server has ended; see what it says") from None
                     time.sleep(0.1)
                     continue
                 done += b"\0done\0" in reply or b"already" in reply
