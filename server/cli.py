@@ -16,6 +16,7 @@ import typer
 from engines.base import Mistake
 
 if TYPE_CHECKING:
+    from .bands import Band
     from .desk.broker import Broker
     from .journal import Entry
     from .lines import Printer
@@ -472,6 +473,15 @@ def _perform(
         written = Diary(diary)
         journal.add(written)
         closing.append(lambda: _written_down(written))
+    beside: list[Callable[[str], Callable[[Entry], None]]] = []  # who hears the other bands
+    if diary is not None:
+        beside.append(lambda name: partial(written, band=name))
+
+    def join(band: Band) -> None:
+        for each in beside:
+            band.player.journal.add(each(band.name))
+
+    stage.joined = join
     if record is not None:
         from .recorder import Recorder, check_writable
 
@@ -491,11 +501,14 @@ def _perform(
         from .lines import Deserted, Printer, Warnings
 
         journal.add(Warnings(_complain))
+        beside.append(lambda name: Warnings(lambda line: _complain(f"{name}: {line}")))
         if form != "quiet":
             if sys.stderr.isatty():  # whoever reads a log is not to have the token
                 stage.opened = lambda link: _complain(f"page {link}")
             printer = Printer(json_lines=form == "json")
             journal.add(printer)
+            if form == "json":
+                beside.append(printer.beside)
             if record is None:
                 leave = partial(stage.leave, UNREAD - 128)
                 journal.add(Deserted(lambda: printer.unread, leave))

@@ -241,10 +241,19 @@ class Printer:
         self._line = as_json if json_lines else in_words
         self._out = out or sys.stdout
         self._spelling = Spelling()
-        self._aside: Aside[Entry] = Aside(self._print)
+        self._aside: Aside[tuple[Entry, Spelling, str]] = Aside(self._print)
 
     def __call__(self, entry: Entry) -> None:
-        self._aside.put(entry)
+        self._aside.put((entry, self._spelling, ""))
+
+    def beside(self, name: str) -> Callable[[Entry], None]:
+        """What prints the entries of another band, as JSON that tells its name as "session"."""
+        spelling, tag = Spelling(), f'{{"session":{json.dumps(name)},'
+
+        def put(entry: Entry) -> None:
+            self._aside.put((entry, spelling, tag))
+
+        return put
 
     @property
     def unread(self) -> bool:
@@ -261,9 +270,12 @@ class Printer:
         """Print the last of it; False where the reader does not take it in time."""
         return self._aside.close()
 
-    def _print(self, entry: Entry) -> None:
-        self._spelling.heed(entry)
-        line = self._line(entry, self._spelling)
+    def _print(self, item: tuple[Entry, Spelling, str]) -> None:
+        entry, spelling, tag = item
+        spelling.heed(entry)
+        line = self._line(entry, spelling)
+        if tag:
+            line = tag + line[1:]
         if line:
             self._out.write(line + "\n")
             self._out.flush()

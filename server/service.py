@@ -73,9 +73,10 @@ class Diary:
             raise Mistake("--diary", f"{path} cannot be written: {error.strerror}") from None
         self._aside: Aside[str] = Aside(self._write, done=self._file.close, room=10_000)
 
-    def __call__(self, entry: Entry) -> None:
+    def __call__(self, entry: Entry, band: str = "") -> None:
         line = told(entry)
         if line:
+            line = f"{band} {line}" if band else line
             self._aside.put(f"{datetime.now().astimezone().isoformat('T', 'milliseconds')} {line}")
 
     @property

@@ -128,7 +128,7 @@ class Stage:
         self._desk: Desk
         self._numbers, self._shelf = Numbers(), Shelf()
         #: Told of each band that is opened beside the one of the scene.
-        self.joined: Callable[[Band], None] = lambda band: None
+        self.joined: Callable[[Band], object] = lambda band: None
         self._left = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: set[tuple[str, int]] = set()

@@ -52,7 +52,7 @@ class Sessions:
         bands: Bands,
         load: Load,
         feed: Callable[[Band, Desk], Feed] | None = None,
-        opened: Callable[[Band], None] = lambda band: None,
+        opened: Callable[[Band], object] = lambda band: None,
     ) -> None:
         self._main, self.bands, self._load = main, bands, load
         self._feed, self._opened = feed, opened
@@ -212,6 +212,7 @@ class Sessions:
         if self._asked.pop(name, None) is not None:
             return
         session = self.find(name)
+        session.desk.sync.close()
         self.bands.close(name)
         del self._there[name]
         session.desk.close()

@@ -178,6 +178,22 @@ class TestRecall:
         assert port.bytes == [on(60, 3), off(60, 3), *hushed(3)]
         assert stage.idle()
 
+    def test_a_band_is_silenced_alone_pedals_and_all(self, stage: Stage) -> None:
+        mine, other = stage.open(0), stage.open(1, band=7)
+        theirs = 7 << protocol.BAND | 1
+        stage.play([note(1, 1010, 1090, part=1)])
+        stage.play([note(2, 1010, 1090, 62, part=theirs)._replace(port=1)])
+        stage.play([note(3, 1050, 1090, 64, part=theirs)._replace(port=1)])
+        stage.run(20)
+        stage.tell(protocol.part_frame(protocol.SILENCE, protocol.whole(7)))
+        assert other.bytes == [on(62), off(62), *hushed(0)]
+        assert mine.bytes == [on(60)]
+        stage.tell(protocol.part_frame(protocol.PANIC, protocol.whole(0)))
+        assert mine.bytes[1] == off(60) and len(mine.bytes) > 16
+        assert other.bytes == [on(62), off(62), *hushed(0)]
+        stage.run(100)
+        assert stage.idle()
+
     def test_panic_reaches_every_channel(self, stage: Stage) -> None:
         port = stage.open()
         stage.tell(protocol.frame(protocol.PANIC))
