@@ -54,7 +54,7 @@ class Table:
         self.links = [link for group in groups.values() for link in group]
         self.bounds = [0, *accumulate(map(len, groups.values()))]
         self.whole = whole
-        self._heat, self._heights = 0.0, [0.0]  # of no temperature yet
+        self._heat, self._heights = -1.0, [0.0]  # of no temperature yet
 
     def counts(self) -> list[int]:
         """How often each label followed."""
