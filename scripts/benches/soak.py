@@ -10,7 +10,8 @@ eighteenth again).
 * recovery: from the end of the fault until MIDI, OSC and plan are right: every part on every step,
   within 10 ms, in its scene's pitches, for a second from there on. Untouched music has up to 63 ms.
 * stuck: sounds longer than 2 s, by MIDI or OSC, at the next fault; the longest note has 0.5 s.
-* off the grid: steps in the calm after that which are not right after all.
+* off the grid: steps in the calm after that which are not right after all; and, for what ought to
+  leave the notes alone, steps that are not right from the beginning of the fault on.
 """
 
 from __future__ import annotations
@@ -536,8 +537,13 @@ FAULTS: dict[str, Callable[[Stage], None]] = {
     "stop, panic, play": start_and_stop,
     "MIDI clock lost": lose_clock,
 }
+#: These ought to leave every note where it is.
+HARMLESS = (
+    *(kill_ear, kill_keyboard, flood, stall_pages, garble_pages, kill_broker, freeze_broker),
+    *(retain, typo, hog, leave_game),
+)
 #: After these the keyboard's cable has to be plugged again.
-UNPLUGS = (restart_jack, kill_keyboard, kill_ear)
+UNPLUGS = (restart_jack, kill_keyboard, kill_ear, hurry)
 
 
 # the judgement -----------------------------------------------------------------------------------
@@ -550,7 +556,8 @@ class Account:
     count: int = 0
     recoveries: list[float] = field(default_factory=list)  # ms
     stuck: int = 0
-    lost: int = 0  # how often not right again within PATIENCE
+    off: int = 0  # steps that were not right although nothing should have touched them
+    steps: int = 0  # of so many
 
 
 @dataclass
@@ -595,19 +602,21 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float) -> No
     if slow:
         soak.wrong.append(f"{label}: {', '.join(f'{n} {ms:,.0f} ms' for n, ms in slow.items())}")
     for name, verdict in verdicts.items():
-        account.lost += verdict.right is None
         soak.errors[name] += [abs(error) / 1e6 for error in verdict.errors]
         soak.bad, soak.steps = soak.bad + verdict.bad, soak.steps + verdict.steps
         if verdict.bad:
             soak.wrong.append(f"{label}: {name}, {verdict.bad} of {verdict.steps} steps off later")
+    if fault in HARMLESS:
+        _unharmed(stage, account, begun)
     _stuck(stage, soak, account, label, BOUND)
     _ways_in(stage, soak, over, label)
     with suppress(OSError):
         soak.memory.append((time.monotonic() - began, stage.show.resident()))
         soak.wires.append(stage.show.memory() - soak.memory[-1][1])
     took = (over - begun) / 1e6
+    size = soak.memory[-1][1] / 2**20 if soak.memory else float("nan")
     told = f"{label}: took {took:,.0f} ms, right after {account.recoveries[-1]:,.0f} ms"
-    print(told, file=sys.stderr, flush=True)
+    print(f"{told}; {size:.1f} MiB", file=sys.stderr, flush=True)
 
 
 def _calm(stage: Stage, fault: Callable[[Stage], None], over: int) -> dict[str, Verdict]:
@@ -627,6 +636,17 @@ def _calm(stage: Stage, fault: Callable[[Stage], None], over: int) -> dict[str, 
         if stage.show.process.poll() is not None:
             return verdicts
         wait += 0.5
+
+
+def _unharmed(stage: Stage, account: Account, begun: int) -> None:
+    """Count the steps that are not right from the beginning of a fault on."""
+    window = begun, time.monotonic_ns()
+    for name in ("MIDI", "OSC"):
+        verdict = judge(stage.heard[name].notes, GRID, STEP, window, TOLERANCE, PITCHES)
+        late = window[1] if verdict.right is None else verdict.right
+        before = max(0, int((late - begun) / STEP) - 1)
+        account.off += before + verdict.bad
+        account.steps += before + verdict.steps
 
 
 def _since(verdict: Verdict, over: int) -> float:
@@ -684,16 +704,18 @@ def rows_of(soak: Soak) -> list[list[str]]:
         total.count += account.count
         total.recoveries += account.recoveries
         total.stuck += account.stuck
+        total.off, total.steps = total.off + account.off, total.steps + account.steps
         rows.append(_row(kind, account))
     return [*sorted(rows), _row("**all**", total)]
 
 
 def _row(name: str, account: Account) -> list[str]:
     shares = [f"{quantile(account.recoveries, q):,.0f}" for q in (0.5, 0.99, 1.0)]
-    return [name, str(account.count), *shares, str(account.stuck)]
+    off = f"{account.off} of {account.steps}" if account.steps else ""
+    return [name, str(account.count), *shares, str(account.stuck), off]
 
 
-HEAD = ["fault", "count", "right again: p50 ms", "p99", "max", "stuck"]
+HEAD = ["fault", "count", "right again: p50 ms", "p99", "max", "stuck", "off during it"]
 
 
 def play(stage: Stage, options: argparse.Namespace) -> str:
