@@ -457,6 +457,7 @@ class Transport:
         if self.playing and self.changes:
             self.changes.settle(lambda beat: self.timeline.ns_at(beat) <= now)
         here = self.now_beat
+        self._bases.forget(here)
         if self._casts and self._casts[0].stings:
             self._casts[0].forget_stings(self.ahead.earliest(here))
         while len(self._casts) > 1 and self._casts[1].begin <= here:

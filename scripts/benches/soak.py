@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import socket
@@ -440,11 +441,10 @@ def hurry(stage: Stage) -> None:
         what = rng.choice((
             ("scene", "other"), ("scene", "house"), ("scene", "nowhere"), ("scene", "desk"),
             ("style", "folk"), ("style", "jazz"), ("seed", rng.randrange(1000)), ("cancel",),
-            ("emotion", "tense"), ("section", "Explore"), ("key", "D dorian"),
+            ("section", "Explore"), ("key", "D dorian"), ("theme", "none"),
         ))  # fmt: skip
         when = () if what[0] == "cancel" or rng.random() < 0.3 else (rng.choice(WHENS),)
-        extra = (0.0,) if what[0] == "emotion" and when else ()
-        stage.door.send(f"/componium/{what[0]}", *what[1:], *extra, *when)
+        stage.door.send(f"/componium/{what[0]}", *what[1:], *when)
         time.sleep(rng.uniform(0, 0.3))
     stage.door.send("/componium/cancel")
     stage.door.send("/componium/scene", "desk", "beat")
@@ -810,6 +810,8 @@ def main(argv: list[str]) -> None:
         "--only", default="", help="kinds with one of these words, with commas between"
     )
     options = ask.parse_args(argv)
+    logging.getLogger("paho").setLevel(logging.CRITICAL)  # it complains of its own farewells
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # tidy up first
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ |= {"XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder)}

@@ -23,6 +23,7 @@ from server.music.groove import parse_groove
 from server.player import Player
 from server.rack import Rack, Tape
 from server.scene import Scene
+from server.transport import Base
 from server.wire.protocol import pack_event
 from tests.server.model import MIDI, MS, OSC, SECOND, Row, Stage, part, row, scene
 
@@ -557,6 +558,15 @@ def test_start_comes_before_the_pulse_of_beat_0() -> None:
     assert start < beat
     assert len([when for when in pulses if when < start]) > 40
     assert min(b - a for a, b in pairwise(pulses)) > 500 * MS / 48 - 1
+
+
+def test_a_tempo_knob_that_is_turned_for_hours_leaves_nothing_behind() -> None:
+    stage = Stage(scene(*CALM, output=MIDI))
+    stage.player.play()
+    for turn in range(1200):
+        stage.player.tempo(100 + turn % 50)
+        stage.go(20 * MS)
+    assert sum(isinstance(each, Base) for each in gc.get_objects()) < 600
 
 
 def test_a_tempo_set_while_stopped_holds_for_what_is_played_next() -> None:
