@@ -757,7 +757,8 @@ def _told(
     stage: Stage,
 ) -> str:
     count = sum(account.count for account in soak.kinds.values())
-    warm = [(at, size) for at, size in soak.memory if at > took / 5]
+    rounds = 2 * len(soak.kinds)  # what a kind needs for the first time it may need once more
+    warm = soak.memory[rounds:] if len(soak.memory) > 1.5 * rounds else soak.memory[-12:]
     slope = linear_regression(*zip(*warm, strict=True)).slope if len(warm) > 2 else float("nan")
     sizes = [size / 2**20 for _, size in warm] or [float("nan")]
     wires = [size / 2**20 for size in soak.wires] or [float("nan")]
@@ -768,7 +769,7 @@ def _told(
         ["status, time to end on SIGTERM", f"{status}, {ending * 1000:.0f} ms", "143, ≤ 1000 ms"],
         ["notes heard; stuck after the end", f"{begun:,}; {stuck}", "0"],
         [
-            "memory of the planner",
+            f"memory of the planner, the last {len(warm)} faults",
             f"{sizes[0]:.1f} to {sizes[-1]:.1f} MiB, {slope * 3600 / 2**20:+.1f} MiB/h",
             "flat",
         ],
