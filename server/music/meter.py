@@ -103,6 +103,9 @@ def _usual_groups(count: int) -> tuple[int, ...]:
     return twos if count % 2 == 0 else (*twos[:-1], 3)
 
 
+REMEMBERED = 256  # bars whose lines are kept
+
+
 class Place(NamedTuple):
     """Where a beat is: the bar (from 1), quarter notes since its line, the bar's metre."""
 
@@ -141,7 +144,7 @@ class MeterMap:
     `beat_of_bar(p.bar) + p.position == beat` for `p = bar_at(beat)`. Both exact, O(log changes).
     """
 
-    __slots__ = ("_bars", "_beats", "_stretches", "changes")
+    __slots__ = ("_bars", "_beats", "_lines", "_stretches", "changes")
 
     def __init__(self, changes: Sequence[tuple[int, Sequence[Meter]]]) -> None:
         self.changes = tuple((bar, tuple(cycle)) for bar, cycle in changes)
@@ -153,6 +156,9 @@ class MeterMap:
             beat = self._stretches[-1].beat_of(bar) if self._stretches else Fraction(0)
             self._stretches.append(_Stretch(bar, beat, cycle))
         self._bars = bars
+        self._lines: dict[
+            int, Fraction
+        ] = {}  # of bars asked for of late, for many ask for the same
         self._beats = [stretch.beat for stretch in self._stretches]
 
     def __eq__(self, other: object) -> bool:
@@ -167,7 +173,13 @@ class MeterMap:
 
     def beat_of_bar(self, bar: int) -> Fraction:
         """The beat of a bar's line; bar 1 is at beat 0."""
-        return self._stretches[max(bisect_right(self._bars, bar) - 1, 0)].beat_of(bar)
+        line = self._lines.get(bar)
+        if line is None:
+            line = self._stretches[max(bisect_right(self._bars, bar) - 1, 0)].beat_of(bar)
+            if len(self._lines) >= REMEMBERED:
+                self._lines.clear()
+            self._lines[bar] = line
+        return line
 
     def beats_before(self, beat: Fraction) -> int:
         """How many beats of their bars begin before this one, from bar 1 on."""
