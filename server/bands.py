@@ -32,6 +32,8 @@ TURN = 4_000_000  # ns of looks after which the loop does other things first
 FEW, FAR = 32, 4  # bands that are planned as far ahead as one is; how many times as far at most
 IDLE = 500_000_000  # ns between two looks at a band that has halted and whose clock nobody follows
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
+#: Where looks come so late, there is no room for another band; the average of so many counts.
+LATE, LOOKS = 30_000_000, 128
 LEFT = 64  # bands closed after which their garbage is looked for
 TEND = 250_000_000  # ns between two looks at who is still wanted
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -112,6 +114,7 @@ class Bands:
         self.tend: Callable[[], None] = lambda: None
         self._factor = 1.0
         self._tended = self._gone = 0
+        self._late = 0.0  # ns that looks come too late, on the average of the last ones
         self._fresh = False
         self.most = MOST
 
@@ -133,6 +136,9 @@ class Bands:
             raise Mistake("name", f"there is a band {name} already; close it first")
         if len(self._there) >= self.most:
             raise Mistake("name", f"there are {self.most} bands already; close one first")
+        if self._late > LATE:
+            late = f"those that play are planned {self._late / 1e6:.0f} ms late"
+            raise Mistake("name", f"this machine has no room for another: {late}")
 
     def open(self, name: str, scene: Scene) -> Band:
         """A band that is ready to play a scene. Errors: Mistake."""
@@ -211,6 +217,7 @@ class Bands:
                 due, _, band = heappop(self._due)
                 if due != band.due:  # it has been given another time since
                     continue
+                self._late += (max(after - due, 0) - self._late) / LOOKS
                 before = after
                 self._look_at(band)
                 after = self._clock.now()

@@ -260,3 +260,23 @@ def test_the_more_there_are_the_further_ahead_they_are_planned_and_play_the_same
     for nth in range(70):
         hall.bands.close(f"b{nth}")
     assert few.player.horizon == horizon
+
+
+def test_where_plans_come_too_late_already_another_band_is_refused() -> None:
+    hall = Hall()
+    for nth in range(6):
+        band = hall.open(f"b{nth}", TUNES["two"])
+
+        def slow(wake: Callable[[], None] = band.player.wake) -> None:
+            wake()
+            hall.clock.jump(40 * MS)
+
+        band.player.wake = slow  # type: ignore[method-assign]
+    hall.go(20 * SECOND)
+    assert len(hall.bands) == 6
+    with pytest.raises(Mistake, match="no room for another"):
+        hall.bands.open("more", TUNES["two"])
+    for band in list(hall.bands)[1:]:
+        hall.bands.close(band.name)
+    hall.go(20 * SECOND)
+    hall.open("more", TUNES["two"])
