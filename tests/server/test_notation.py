@@ -354,7 +354,9 @@ def test_another_s_reader_of_abc_understands_it(tmp_path: Path) -> None:
     for name in SCENES[:3]:
         file = tmp_path / f"{name}.abc"
         file.write_bytes(abc(copied(name), "1"))
-        done = subprocess.run([program, file, "-c"], capture_output=True, text=True, check=False)
+        done = subprocess.run(  # it leaves a file of its own where it is run
+            [program, file, "-c"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0 and "rror" not in done.stdout, done.stdout
 
 
