@@ -166,7 +166,7 @@ class Memory:
 
     def keep(self) -> None:
         """Have it written down as it is now."""
-        state = self.state()
+        state = state_of(self._desk, self._began, self._taste())
         if state is not None:
             self._aside.put(state)
 
@@ -174,52 +174,6 @@ class Memory:
         """Write it down for the last time."""
         self.keep()
         self._aside.close()
-
-    def state(self) -> State | None:
-        """How things are; None where no scene is there."""
-        player, scene = self._desk.player, self._desk.player.scene
-        setting = player.setting
-        if scene is None or setting is None:
-            return None
-        bar = setting.bar(player.now_beat)
-        begun = player.playing or player.now_beat > 0
-        board = self._desk.midi.mappings
-        return State(
-            self._began,
-            scene.name,
-            scene.style,
-            scene.seed,
-            bar.number if begun else 0,
-            bar.section.spec.name,
-            bar.section_bar,
-            tuple(self._commands()),
-            self._taste(),
-            tuple(board.data()) if board.file is None else (),
-        )
-
-    def _commands(self) -> Iterator[tuple[str, tuple[Value, ...]]]:
-        """What would set all that is set otherwise than the scene has it."""
-        player, setting = self._desk.player, self._desk.player.setting
-        assert setting is not None
-        for node in self._desk.tree.nodes.values():
-            if node.continuous and node.concerns[:1] and node.concerns[0] in _KEPT:
-                value = value_of(node)
-                if value and value != _before(node, player.scene):
-                    yield node.address, (*value, "now")
-        here, moods = player.now_beat, setting.conductor.moods
-        mood, target = moods.at(here), moods.target
-        if mood != (setting.conductor.spec.mood or NEUTRAL):
-            yield f"{PREFIX}/mood", (mood.valence, mood.arousal, 0.0, "now")
-        if target.mood != mood and target.beat > here:
-            there, now = setting.place(target.beat), setting.place(here)
-            bars = float(max(there.bar - now.bar, 0))
-            yield f"{PREFIX}/mood", (target.mood.valence, target.mood.arousal, bars, "now")
-        if abs(mood.tension - Mood(mood.valence, mood.arousal).tension) > 1e-6:
-            yield f"{PREFIX}/tension", (mood.tension, 0.0, "now")
-        if player.tempo_asked:
-            line = player.timeline
-            bpm = float(line.tempo_at(line.beat_at(player.clock.now())))
-            yield f"{PREFIX}/tempo", (bpm, 0.0, "now")
 
     def _write(self, state: State) -> None:
         try:
@@ -231,6 +185,57 @@ class Memory:
             if not self._failing:
                 self._failing = True
                 self._trouble(Troubled("state", f"{self._path} cannot be written: {error}"))
+
+
+def state_of(desk: Desk, began: str, taste: Mapping[str, Any]) -> State | None:
+    """How things are; None where no scene is there.
+
+    began: the scene that was started.  taste: what was learnt, as `Hands.tastes`.
+    """
+    player, scene = desk.player, desk.player.scene
+    setting = player.setting
+    if scene is None or setting is None:
+        return None
+    bar = setting.bar(player.now_beat)
+    begun = player.playing or player.now_beat > 0
+    board = desk.midi.mappings
+    return State(
+        began,
+        scene.name,
+        scene.style,
+        scene.seed,
+        bar.number if begun else 0,
+        bar.section.spec.name,
+        bar.section_bar,
+        tuple(_commands(desk)),
+        taste,
+        tuple(board.data()) if board.file is None else (),
+    )
+
+
+def _commands(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    """What would set all that is set otherwise than the scene has it."""
+    player, setting = desk.player, desk.player.setting
+    assert setting is not None
+    for node in desk.tree.nodes.values():
+        if node.continuous and node.concerns[:1] and node.concerns[0] in _KEPT:
+            value = value_of(node)
+            if value and value != _before(node, player.scene):
+                yield node.address, (*value, "now")
+    here, moods = player.now_beat, setting.conductor.moods
+    mood, target = moods.at(here), moods.target
+    if mood != (setting.conductor.spec.mood or NEUTRAL):
+        yield f"{PREFIX}/mood", (mood.valence, mood.arousal, 0.0, "now")
+    if target.mood != mood and target.beat > here:
+        there, now = setting.place(target.beat), setting.place(here)
+        bars = float(max(there.bar - now.bar, 0))
+        yield f"{PREFIX}/mood", (target.mood.valence, target.mood.arousal, bars, "now")
+    if abs(mood.tension - Mood(mood.valence, mood.arousal).tension) > 1e-6:
+        yield f"{PREFIX}/tension", (mood.tension, 0.0, "now")
+    if player.tempo_asked:
+        line = player.timeline
+        bpm = float(line.tempo_at(line.beat_at(player.clock.now())))
+        yield f"{PREFIX}/tempo", (bpm, 0.0, "now")
 
 
 def _before(node: Node, scene: Scene | None) -> tuple[Value, ...] | None:

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from engines.base import Mistake
 from server.conductor.mood import Mood
 from server.desk.desk import Desk, Source
-from server.desk.memory import FARTHEST, Memory, State, bar_of, read_state, restore, write_state
+from server.desk.memory import (
+    FARTHEST,
+    Memory,
+    State,
+    bar_of,
+    read_state,
+    restore,
+    state_of,
+    write_state,
+)
 from server.journal import Troubled
 from server.scene import parse_scene
 from tests.server.model import SECOND
@@ -97,7 +106,7 @@ def test_a_mood_goes_on_to_where_it_was_heading(tmp_path: Path) -> None:
     stage.go(SECOND)
     desk.receive("/componium/mood", (-0.8, 0.4, 16.0, "now"), Source("test"))
     stage.go(8 * SECOND)
-    state = remembered(desk, tmp_path / "state.json").state()
+    state = state_of(desk, "piece", {})
     assert state is not None and stage.player.setting is not None
     here = stage.player.setting.conductor.moods.at(stage.player.now_beat)
     later, other = rig()
@@ -117,7 +126,7 @@ def test_what_is_as_the_scene_has_it_is_not_written_down(tmp_path: Path) -> None
     stage, desk = rig()
     stage.player.play()
     stage.go(5 * SECOND)
-    state = remembered(desk, tmp_path / "state.json").state()
+    state = state_of(desk, "piece", {})
     assert state is not None
     assert state.commands == ()
 
@@ -259,7 +268,7 @@ def test_mappings_are_among_it(tmp_path: Path) -> None:
     _, desk = rig()
     knob = {"kind": "cc", "number": 7, "channel": 1, "to": "/componium/tempo"}
     desk.midi.mappings.load([knob])
-    state = remembered(desk, tmp_path / "state.json").state()
+    state = state_of(desk, "piece", {})
     assert state is not None
     _, other = rig()
     other.midi.mappings.load(State.read(json.loads(json.dumps(state.data()))).maps)
