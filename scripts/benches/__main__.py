@@ -22,6 +22,7 @@ BENCHES = {
     "fuzz": ("fuzz", "mutated OSC datagrams"),
     "landing": ("landing", "transitions in virtual time: each on its tick, nothing old after it"),
     "web": ("web", "pages: command latency, note timing beside them, a hundred that do not read"),
+    "first": ("first", "from a fresh clone to the first sound in a browser"),
     "mqtt": ("mqtt", "from a command at a broker to its receipt"),
     "soak": ("soak", "the whole desk under a long mix of faults"),
 }
