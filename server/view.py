@@ -101,7 +101,7 @@ class View:
         self._tick: tuple[Ticked, float] | None = None
         self._section = self._mood = ""
         self._sync: Synced | None = None
-        self._ports: dict[str, tuple[str, str]] = {}
+        self._ports: dict[str, tuple[str, str, str]] = {}  # name -> output, state, why
         self._troubles: deque[tuple[str, str]] = deque(maxlen=KEPT)
         self._cpu = (time.process_time(), clock())
         self._load = 0.0
@@ -143,7 +143,7 @@ class View:
         elif isinstance(entry, Synced):
             self._sync = entry
         elif isinstance(entry, Ported):
-            self._ports[entry.port] = entry.state, entry.why
+            self._ports[entry.port] = entry.output, entry.state, entry.why
         elif isinstance(entry, Troubled):
             self._troubles.append((time.strftime("%H:%M:%S"), f"{entry.source}: {entry.text}"))
 
@@ -207,7 +207,7 @@ class View:
 
     def picture(self, width: int, height: int) -> list[Line]:
         """At most `height` lines; what matters most is there however small the terminal."""
-        head = [self._headline(), self._clockline(), []]
+        head = [self._headline(), self._clockline(), self._pageline()]
         foot = self._footlines(width)
         spare = height - len(head)
         parts = self._partlines(width, max(spare, 1), spare - len(foot) - 1)
@@ -222,6 +222,11 @@ class View:
         state = [] if self._state != "stopped" else [("   ■ stopped", WARN)]
         feeling = "   ".join(filter(None, (self._section, self._mood)))
         return [(" ", PLAIN), (scene.title, TITLE), (about, DIM), (f"   {feeling}", CHORD), *state]
+
+    def _pageline(self) -> Line:
+        """Where it can be heard without a synth: what a newcomer needs first."""
+        page = self._health.page
+        return [(" page ", DIM), (page, GOOD), ("   open it in a browser", DIM)] if page else []
 
     def _clockline(self) -> Line:
         if self._tick is None:
@@ -295,18 +300,24 @@ class View:
             lines.append([(f" {when} ", DIM), (plain(text), WARN)])
         colours = {"open": GOOD, "waiting": WARN, "lost": BAD, "failed": BAD}
         ports = list(self._ports.values())
-        reasons = dict.fromkeys(why for state, why in ports if state != "open" and why)
+        reasons = dict.fromkeys(why for _, state, why in ports if state != "open" and why)
         lines += [[(f" {plain(why)}", WARN)] for why in reasons]
         lamps: Line = [(" ", PLAIN)]
-        for output, (state, _) in list(self._ports.items()):
-            lamps += [("● ", colours.get(state, WARN)), (f"{output} ", PLAIN), (f"{state}   ", DIM)]
+        for (output, state), names in self._lamps().items():
+            said = names[0] if len(names) == 1 else f"{output}, {len(names)} ports"
+            lamps += [("● ", colours.get(state, WARN)), (f"{said} ", PLAIN), (f"{state}   ", DIM)]
         if self._health.control:
             lamps += [("● ", GOOD), (f"control {self._health.control}   ", DIM)]
-        if self._health.page:
-            lamps += [("● ", GOOD), (f"page {self._health.page}", DIM)]
         lines.append(lamps)
         lines.append(self._healthline())
         return lines
+
+    def _lamps(self) -> dict[tuple[str, str], list[str]]:
+        """The names of ports, by output and state."""
+        lamps: dict[tuple[str, str], list[str]] = {}
+        for name, (output, state, _) in list(self._ports.items()):
+            lamps.setdefault((output, state), []).append(name)
+        return lamps
 
     def _healthline(self) -> Line:
         out: Line = [(f" planner {self._load:4.0%}", DIM)]

@@ -179,7 +179,11 @@ def played(piece: Scene) -> list[Played]:
     return [entry for entry in heard if isinstance(entry, Played)]
 
 
-def test_it_says_where_the_page_is() -> None:
+def test_it_says_where_the_page_is_however_small_the_terminal_and_however_many_ports_wait() -> None:
     health = Health(page="http://127.0.0.1:1822/#token")
     view = View(scene(), health, dict, lambda: None, Console(file=io.StringIO()))
-    assert "page http://127.0.0.1:1822/#token" in "\n".join(lines(view))
+    for number in range(40):
+        view(Ported("midi", "waiting", "no MIDI here", f"part {number}"))
+    for size in ((120, 40), (80, 24), (46, 6)):
+        assert "page http://127.0.0.1:1822/#token" in "\n".join(lines(view, *size))
+    assert "midi, 40 ports waiting" in "\n".join(lines(view, 80, 24))
