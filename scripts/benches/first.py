@@ -1,9 +1,9 @@
 """From nothing to music: a fresh clone, `scripts/play`, one click, and how long until it sounds.
 
-What a newcomer does, done by a machine: this repository is cloned into an empty folder, `scripts/play`
-runs there in a terminal of its own with an empty home, a browser opens the link that it prints,
-presses *Listen* once, and the page's own meter tells when there is sound. Packages come from where pip
-takes them; nothing that pip has kept is used, unless `--kept`.
+What a newcomer does, done by a machine: this repository is cloned into an empty folder,
+`scripts/play` runs there in a terminal of its own with an empty home, a browser opens the link that
+it prints and presses *Listen* once, and the page's own meter tells when there is sound. Packages
+come from where pip takes them; nothing that pip has kept is used, unless `--kept`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LOUD = f"""new Promise((resolve) => {{
 
 
 class First(NamedTuple):
-    """Seconds. click: from the press to the first sound.  notes: heard by then."""
+    """Seconds. load: until the page shows music.  click: from the press to the first sound."""
 
     clone: float
     install: float
