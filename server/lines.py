@@ -186,23 +186,26 @@ def in_words(entry: Entry, spelling: Spelling) -> str:
 class Warnings:
     """Says what is wrong, and what is well again, in one line each and not twice over.
 
-    say: prints a line.  Ports that open without ever having been away are not worth a word.
+    say: prints a line.  Ports that open without ever having been away are not worth a word; a
+    reason that several ports share at once is told with the first of them.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._states: dict[str, str] = {}
+        self._amiss: dict[str, str] = {}  # why a port is not open
         self._last = ""
 
     def __call__(self, entry: Entry) -> None:
         if isinstance(entry, Ported):
-            before = self._states.get(entry.port)
+            line = ""
             if entry.state == "open":
-                self._states.pop(entry.port, None)
-                line = f"{entry.port}: open again" if before else ""
+                if entry.port in self._amiss:
+                    del self._amiss[entry.port]
+                    line = f"{entry.port}: open again"
             else:
-                self._states[entry.port] = entry.state
-                line = f"{entry.port}: {entry.why}" if entry.why else ""
+                shared = entry.why in self._amiss.values()
+                self._amiss[entry.port] = entry.why
+                line = f"{entry.port}: {entry.why}" if entry.why and not shared else ""
         elif isinstance(entry, Troubled):
             line = f"{entry.source}: {entry.text}"
         else:

@@ -129,6 +129,16 @@ def test_a_trouble_is_told_once_and_its_end_too() -> None:
     assert said == ["synth: no cable", "synth: open again"]
 
 
+def test_a_reason_that_many_ports_share_is_told_once() -> None:
+    said: list[str] = []
+    warnings = Warnings(said.append)
+    for port in ("left", "bass", "kit"):
+        warnings(Ported(port, "waiting", "no MIDI here"))
+    warnings(Ported("bass", "open", ""))
+    warnings(Ported("bass", "waiting", "bass has gone"))
+    assert said == ["left: no MIDI here", "bass: open again", "bass: bass has gone"]
+
+
 def test_a_note_in_words_has_its_place_name_and_reason() -> None:
     heard: list[Entry] = []
     hear(scene(), 1, heard.append)
