@@ -150,7 +150,9 @@ class Bands:
             wires["web"] = prompter
 
         def rack(ids: Callable[[], int]) -> Rack:
-            return Rack(wires, ids, number, self._numbers, name)
+            made = Rack(wires, ids, number, self._numbers, name)
+            made.together = self._together
+            return made
 
         factor = self._factor
         horizon, look = round(self._horizon * factor), round(LOOK * factor)

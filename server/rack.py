@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Any, Protocol, cast
 from weakref import WeakSet
@@ -121,6 +122,8 @@ class Rack:
     outputs: those patched last.  labels: by kind and port, the output's name and that of the
     part whose virtual port it is, "" where it is not one part's own.
     trouble: told when a wire fails at what it is asked to do, once until it does well again.
+    together: has all that the wires are told meanwhile leave in one piece, so that none is left
+    with notes recalled and not yet those in their place.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class Rack:
         self._ports: dict[tuple[Any, ...], int] = {}
         self._settings: dict[int, tuple[str, dict[str, Any]]] = {}
         self.trouble: Callable[[str], None] = lambda text: None
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self._failing: set[str] = set()
         self._timed: WeakSet[OscEncoder] = WeakSet()
 

@@ -150,6 +150,7 @@ class Stage:
         journal.add(self._follow_inputs)
         self._links = {kind: self._link(kind) for kind in self._kinds()}
         self.player.rack.wires.update({k: Share(link, 0) for k, link in self._links.items()})
+        self.player.rack.together = self._together
         self._bands = Bands(
             self.player.clock,
             self._links,

@@ -217,7 +217,7 @@ class Transport:
     def still(self, doing: str) -> Iterator[None]:
         """What is done within is done at one moment: no time passes.
 
-        doing: what that is, for the log.
+        Wires hear of it in one piece.  doing: what that is, for the log.
         """
         if self._mark is not None:
             yield
@@ -226,7 +226,8 @@ class Transport:
         self.clock = JumpClock(now)
         self._mark, self._doing, self._noted = self.mark, doing, False
         try:
-            yield
+            with self.rack.together():
+                yield
         finally:
             if self.noting is not None and self.playing and not self._noted:
                 self._looks.append(now if doing == "look" else -now)

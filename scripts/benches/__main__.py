@@ -14,6 +14,7 @@ BENCHES = {
     "sync": ("sync", "following: a MIDI clock that strays, a Link session"),
     "drift": ("drift", "drift over ten minutes, and over a thousand simulated hours"),
     "control": ("control", "from a control message to the first affected event"),
+    "flood": ("flood", "ten thousand OSC messages a second: notes, last values, panic"),
     "load": ("load", "sustained notes a second; processor time of a plain scene"),
     "bands": ("bands", "bands beside each other: how many with their notes in time"),
     "engines": ("engines_", "symbols a second, flat memory, learning"),

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from itertools import count
 
+from server.baton import Baton
 from server.clock import VirtualClock
+from server.conductor.mood import Mood
 from server.encode import MidiEncoder, OscEncoder, OutputSpec
 from server.journal import Entry, Ported
 from server.player import Player
 from server.rack import Rack, Tape
-from tests.server.model import MS, row, scene
+from server.wire.protocol import ALL
+from tests.server.model import MS, Stage, row, scene
 
 GAME = OutputSpec("game", "osc", "[::1]:9000", timing="bundle", ahead=200 * MS)
 SYNTH = OutputSpec("synth", "midi", "virtual", rate=3125)
@@ -144,3 +150,38 @@ def test_a_wire_that_raises_is_told_once_and_takes_no_other_down() -> None:
     here.recall()
     assert told == ["midi: cannot recall: RuntimeError: broken"]
     assert (len(midi.calls), len(osc.calls)) == (1, 3)
+
+
+def test_what_is_recalled_leaves_in_one_piece_with_what_takes_its_place() -> None:
+    stage = Stage(scene(*(row(name, "C D E", grid=Fraction(1, 16)) for name in "abc")))
+    pieces: list[tuple[set[int], set[int]]] = []
+    inside, recalled = [False], list[bool]()
+    recall = stage.wire.recall
+
+    @contextmanager
+    def piece() -> Iterator[None]:
+        before, inside[0] = set(stage.wire.queued), True
+        yield
+        pieces.append((before, set(stage.wire.queued)))
+        inside[0] = False
+
+    def noted(part: int = ALL) -> None:
+        recalled.append(inside[0])
+        recall(part)
+
+    stage.player.rack.together, stage.wire.recall = piece, noted  # type: ignore[method-assign]
+    stage.player.play()
+    stage.go(500 * MS)
+    recalled.clear()
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: stage.player.strip("b", "level", 0.3),
+        lambda: Baton(stage.player).mood(Mood(0.5, 0.9), when="now"),
+        lambda: stage.player.strip("a", "octave", 1, "beat"),
+    )
+    for ask in asks:
+        pieces.clear()
+        with stage.player.together():
+            ask()
+        ((before, after),) = pieces
+        assert len(before) > 5 and before <= after
+    assert len(recalled) > 5 and all(recalled)
