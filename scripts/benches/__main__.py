@@ -13,7 +13,10 @@ BENCHES = {
     "keys": ("keys", "from a key of a MIDI input to its sound"),
     "sync": ("sync", "following: a MIDI clock that strays, a Link session"),
     "drift": ("drift", "drift over ten minutes, and over a thousand simulated hours"),
-    "control": ("control", "from a control message to the first affected event"),
+    "control": (
+        "control",
+        "from a command by OSC, WebSocket, MQTT, MIDI to its first effect",
+    ),
     "flood": ("flood", "ten thousand OSC messages a second: notes, last values, panic"),
     "load": ("load", "sustained notes a second; processor time of a plain scene"),
     "bands": ("bands", "bands beside each other: how many with their notes in time"),

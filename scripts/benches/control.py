@@ -1,6 +1,7 @@
-"""From a control message to its first effect: over real UDP, in and out.
+"""From a control message to its first effect: by every way in, and for several kinds of control.
 
-Time runs from just before the message is sent to the kernel's stamp of what arrives:
+First the ways in, `scripts/benches/ways.py`: OSC, WebSocket, MQTT and MIDI; then, over real UDP, in
+and out. There time runs from just before the message is sent to the kernel's stamp of what arrives:
 
 * mute: until the off of the note that was sounding (the last that is heard of the part);
 * density 0: until the moment of the first note that is missing;
@@ -27,6 +28,7 @@ from tests.rigs.udp import Arrival, Receiver
 from .door import Door, free_port
 from .receiver import quantile
 from .show import Show, table
+from .ways import ways_in
 
 #: 750 BPM: a sixty-fourth is 5 ms, a quarter note 80 ms.
 SCENE = """
@@ -131,7 +133,11 @@ def main(argv: list[str]) -> None:
     """Print the table."""
     ask = argparse.ArgumentParser(prog="bench control", description=__doc__)
     ask.add_argument("--count", type=int, default=200, help="trials of each control")
+    ask.add_argument("--ways", action="store_true", help="the ways in alone")
     options = ask.parse_args(argv)
+    print(ways_in(options.count), flush=True)
+    if options.ways:
+        return
     port, receiver = free_port(), Receiver()
     door = Door(port)
     rows = []
