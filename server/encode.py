@@ -67,6 +67,21 @@ def osc_message(address: str, *args: Arg) -> bytes:
     return head + b"".join(map(_argument, args))
 
 
+def osc_typed(address: str, *args: Arg | bool) -> bytes:
+    """An OSC 1.1 message, whose truths are T and F and whose large whole numbers are h."""
+    tags, data = "", b""
+    for arg in args:
+        if isinstance(arg, bool):
+            tags += "T" if arg else "F"
+        elif isinstance(arg, int) and not -(2**31) <= arg < 2**31:
+            tags += "h"
+            data += struct.pack(">q", min(max(arg, -(2**63)), 2**63 - 1))
+        else:
+            tags += "s" if isinstance(arg, str) else "i" if isinstance(arg, int) else "f"
+            data += _argument(arg)
+    return _string(address) + _string(f",{tags}") + data
+
+
 def _argument(arg: Arg) -> bytes:
     if isinstance(arg, str):
         return _string(arg)

@@ -129,7 +129,7 @@ class Troubled(NamedTuple):
 
 
 class Ported(NamedTuple):
-    """An output's or input's state: open, waiting, lost, failed or muted, and why.
+    """An output's or input's state: open, waiting, lost, failed, muted or closed, and why.
 
     part: whose virtual port it is, "" where the port is not one part's own.
     """

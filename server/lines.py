@@ -202,6 +202,8 @@ class Warnings:
                 if entry.port in self._amiss:
                     del self._amiss[entry.port]
                     line = f"{entry.port}: open again"
+            elif entry.state == "closed":
+                self._amiss.pop(entry.port, None)
             else:
                 shared = entry.why in self._amiss.values()
                 self._amiss[entry.port] = entry.why

@@ -124,6 +124,7 @@ class Rack:
     trouble: told when a wire fails at what it is asked to do, once until it does well again.
     together: has all that the wires are told meanwhile leave in one piece, so that none is left
     with notes recalled and not yet those in their place.
+    closed: told of an output, and of the part whose own port it was, that has no port any more.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class Rack:
         self._settings: dict[int, tuple[str, dict[str, Any]]] = {}
         self.trouble: Callable[[str], None] = lambda text: None
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
+        self.closed: Callable[[str, str], None] = lambda output, part: None
         self._failing: set[str] = set()
         self._timed: WeakSet[OscEncoder] = WeakSet()
 
@@ -167,8 +169,11 @@ class Rack:
         for key, port in list(self._ports.items()):
             if port not in used:
                 self.wires[key[0]].shut(port)
-                del self._ports[key], self._settings[port], self.labels[key[0], port]
+                label = self.labels.pop((key[0], port))
+                del self._ports[key], self._settings[port]
                 self.numbers.ports.discard(port)
+                if label not in self.labels.values():
+                    self.closed(*label)
         self._timed = WeakSet(
             patched.encoder
             for patched in self.outputs.values()

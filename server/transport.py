@@ -104,6 +104,7 @@ class Transport:
         self._next_id = self.rack.next_id
         self._numbers = count()
         self.rack.trouble = lambda text: self._enter(Troubled("wire", text))
+        self.rack.closed = lambda output, part: self._enter(Ported(output, "closed", "", part))
         self._pulses = Pulses(self.rack)
         now = clock.now()
         self.playing = False

@@ -143,7 +143,10 @@ class View:
         elif isinstance(entry, Synced):
             self._sync = entry
         elif isinstance(entry, Ported):
-            self._ports[entry.port] = entry.output, entry.state, entry.why
+            if entry.state == "closed":
+                self._ports.pop(entry.port, None)
+            else:
+                self._ports[entry.port] = entry.output, entry.state, entry.why
         elif isinstance(entry, Troubled):
             self._troubles.append((time.strftime("%H:%M:%S"), f"{entry.source}: {entry.text}"))
 

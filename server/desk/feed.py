@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from server.bands import base_of
-from server.encode import osc_message, osc_name
+from server.encode import osc_message, osc_name, osc_typed
 from server.journal import (
     Entry,
     Felt,
@@ -42,6 +42,7 @@ from .desk import PREFIX, Desk
 from .query import Query, Reading, fixed, told, value_of
 from .tree import Tree, Value
 
+ENDLESS = 1 << 20  # bars left, from which on a section is said to have no end
 ROOM = 256 << 10  # bytes that wait for one listener
 STALE = 2 * 10**9  # ns after which nobody needs to hear of a note any more
 EARLY = 1_000_000  # ns that a timer may be early
@@ -411,7 +412,7 @@ class Feed:
     ) -> None:
         listener.listens[address] = value
         if value is not None:
-            listener.outbox.value(address, osc_message(address, *map(_plain, value)))
+            listener.outbox.value(address, osc_typed(address, *value))
 
     # What happens -----------------------------------------------------------------------
 
@@ -451,7 +452,10 @@ class Feed:
             said["transport"] = (entry.state,)
         elif isinstance(entry, Ported):
             fields_of = {"output": entry.output, "part": entry.part, "state": entry.state}
-            self._ports[entry.port] = {**fields_of, "why": entry.why}
+            if entry.state == "closed":
+                self._ports.pop(entry.port, None)
+            else:
+                self._ports[entry.port] = {**fields_of, "why": entry.why}
 
     def _readings(self) -> list[Reading]:
         """What Componium tells of itself and nobody can set."""
@@ -491,7 +495,7 @@ class Feed:
 
         def section(setting: Setting, beat: Fraction) -> tuple[Value, ...]:
             bar = setting.bar(beat)
-            return (bar.section_bar, bar.section_left)
+            return (bar.section_bar, bar.section_left if bar.section_left < ENDLESS else 0)
 
         def target(setting: Setting, beat: Fraction) -> tuple[Value, ...]:
             there = setting.conductor.moods.target
@@ -503,7 +507,12 @@ class Feed:
         return [
             reading("energy", "f", "How much is going on, 0 to 1.", energy),
             reading("phrase", "ii", f"Which bar of its phrase this is, {left}", phrase),
-            reading("section/bar", "ii", f"Which bar of its section this is, {left}", section),
+            reading(
+                "section/bar",
+                "ii",
+                f"Which bar of its section this is, {left} 0: no end is known.",
+                section,
+            ),
             reading(
                 "mood/target",
                 "fff",
@@ -628,7 +637,3 @@ def _item(event: Event, why: bool) -> str:
 
 def _seconds(ns: int) -> float:
     return round(ns / 1e9, 6)
-
-
-def _plain(value: Value) -> int | float | str:
-    return int(value) if isinstance(value, bool) else value

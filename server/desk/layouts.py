@@ -150,7 +150,7 @@ def _moved(
     span: tuple[float, float] | None = None,
 ) -> Widget:
     """What a finger moves: the arguments that must be given."""
-    needed = [each for each in node.arguments if each.default is None]
+    needed = node.needed
     spans = [span or (each.low, each.high) for each in needed]
     now = (*_now(node), *(0.0 for _ in needed))[: len(needed)]
     at = [min(max(each, low), high) for each, (low, high) in zip(now, spans, strict=True)]

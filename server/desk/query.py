@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,6 +31,7 @@ EXTENSIONS = dict.fromkeys((*sorted(_OFFERED), *_COMMANDS), True) | dict.fromkey
 _UNITS = {"bpm": "time.bpm"}
 
 OK, EMPTY, BAD, LOST = 200, 204, 400, 404
+WRITTEN = 2  # of ACCESS: nothing to read
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Query:
         address = self._inner(address)
         node, reading = self._tree().get(address), self.readings.get(address)
         if node is not None:
-            return value_of(node) if _needed(node) else None
+            return value_of(node) if node.access != WRITTEN else None
         return reading.value() if reading is not None else None
 
 
@@ -150,11 +151,14 @@ def value_of(node: Node) -> tuple[Value, ...] | None:
 
 def attributes(node: Node) -> dict[str, Any]:
     """Everything about a command but where it is; the same keys in the same order."""
-    needed = _needed(node)
-    value = value_of(node) if needed else None
+    needed = node.needed
+    value = value_of(node) if node.access != WRITTEN else None
+    types = "".join(map(_type, needed)) or "I"
+    if value is not None and not needed:
+        types = "".join(map(_type_of, value))
     found: dict[str, Any] = {
-        "TYPE": "".join(each.type for each in needed) or "I",
-        "ACCESS": 2 if not needed or node.value is None else 3,
+        "TYPE": types,
+        "ACCESS": node.access,
         "DESCRIPTION": node.about,
         "TAGS": [node.role, *(["continuous"] if node.continuous else [])],
     }
@@ -168,11 +172,9 @@ def attributes(node: Node) -> dict[str, Any]:
         ]
     if any(each.unit for each in needed):
         found["UNIT"] = [_UNITS.get(each.unit, each.unit) or None for each in needed]
-    optional = node.types[len(needed) :]
-    if optional:
-        found["OVERLOADS"] = [
-            {"TYPE": node.types[: len(needed) + nth]} for nth in range(1, len(optional) + 1)
-        ]
+    taken = "".join(map(_type, node.arguments))
+    if more := range(len(needed) + 1, len(taken) + 1):
+        found["OVERLOADS"] = [{"TYPE": taken[:count]} for count in more]
     if node.urgent:
         found["CRITICAL"] = True
     return found
@@ -185,8 +187,15 @@ def fixed(node: Node) -> tuple[Any, ...]:
     return tuple(map(repr, found.items()))
 
 
-def _needed(node: Node) -> tuple[Argument, ...]:
-    return tuple(each for each in node.arguments if each.default is None)
+def _type(argument: Argument) -> str:
+    """An argument's type tag; whole numbers that 32 bits cannot hold are h."""
+    return "h" if argument.type == "i" and 2**31 <= argument.high < inf else argument.type
+
+
+def _type_of(value: Value) -> str:
+    if isinstance(value, bool):
+        return "T"
+    return "s" if isinstance(value, str) else "i" if isinstance(value, int) else "f"
 
 
 def _range(argument: Argument) -> dict[str, Any] | None:

@@ -164,9 +164,16 @@ class Node:
         return "".join(argument.type for argument in self.arguments)
 
     @property
+    def needed(self) -> tuple[Argument, ...]:
+        """The arguments that may not be left out."""
+        return tuple(each for each in self.arguments if each.default is None)
+
+    @property
     def access(self) -> int:
-        """As OSCQuery counts: 2 can be written, 3 can be read as well."""
-        return 2 if self.value is None else 3
+        """As OSCQuery counts: 1 can be read, 2 can be written, 3 both; a button has no value."""
+        if self.value is None or not (self.needed or self.role == "view"):
+            return 2
+        return 3 if self.needed else 1
 
     @property
     def quantum(self) -> str:

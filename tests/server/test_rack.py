@@ -90,6 +90,23 @@ def test_the_journal_says_whose_port_has_gone() -> None:
     ]
 
 
+def test_it_is_told_which_ports_have_gone_for_good() -> None:
+    here, _, _ = rack()
+    gone: list[tuple[str, str]] = []
+    here.closed = lambda output, part: gone.append((output, part))
+    here.patch({"synth": SYNTH}, {7: A, 8: B})
+    here.patch({"synth": SYNTH}, {9: A})
+    assert gone == []
+    here.sweep()
+    assert gone == [("synth", "b")]
+    here.patch({"synth": replace(SYNTH, target="Soft Synth")}, {9: A})
+    here.sweep()
+    assert gone[1:] == [("synth", "a")]
+    here.patch({"synth": replace(SYNTH, target="Hard Synth")}, {9: A})
+    here.sweep()
+    assert len(gone) == 2, "an output of that name has a port still"
+
+
 def test_ports_of_many_scenes_stay_few_numbers() -> None:
     here, _, osc = rack()
     for number in range(2000):

@@ -267,7 +267,7 @@ function about() {
 
 store.watch("/componium/section", (name) => write($("section"), name));
 store.watch("/componium/section/bar", (bar, left) => {
-  write($("section-left"), left > 9999 ? `bar ${bar}` : `bar ${bar} of ${bar + left - 1}`);
+  write($("section-left"), left === 0 ? `bar ${bar}` : `bar ${bar} of ${bar + left - 1}`);
 });
 store.watch("/componium/energy", (energy) => {
   $("energy").style.setProperty("--energy", energy);

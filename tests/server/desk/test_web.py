@@ -338,6 +338,10 @@ async def test_listen_and_ignore_as_osc() -> None:
         assert OscMessage(await friend.packet()).params == ["stopped"]
         house.player.play()
         assert OscMessage(await friend.packet()).params == ["playing"]
+        await friend.say(COMMAND="LISTEN", DATA="/componium/part/melody/mute")
+        assert (await friend.packet()).endswith(b",F\0\0")
+        house.send("/part/melody/mute", 1)
+        assert (await friend.packet()).endswith(b",T\0\0")
         await friend.say(COMMAND="IGNORE", DATA="/componium/part/melody/level")
         await friend.say(COMMAND="LISTEN", DATA="/componium/nothing")
         assert "there is no" in (await friend.hears("error"))["error"]
@@ -386,6 +390,11 @@ async def test_chataigne_and_ossia_find_what_they_ask_for() -> None:
         ("/componium/tempo?VALUE", 200, {"VALUE": [120.0]}),
         ("/componium/tempo?TYPE", 200, {"TYPE": "f"}),
         ("/componium/tempo?RANGE=", 200, {"RANGE": [{"MIN": 20, "MAX": 999}]}),
+        ("/componium/seed?TYPE", 200, {"TYPE": "h"}),
+        ("/componium/sync/state?VALUE", 200, {"VALUE": ["leading"]}),
+        ("/componium/sync/state?TYPE", 200, {"TYPE": "s"}),
+        ("/componium/sync/state?ACCESS", 200, {"ACCESS": 1}),
+        ("/componium/section/bar?VALUE", 200, {"VALUE": [1, 0]}),
         ("/componium/stop?VALUE", 204, ""),
         ("/componium?VALUE", 204, ""),
         ("/componium/tempo?HTML", 204, ""),
