@@ -17,8 +17,6 @@ from __future__ import annotations
 import argparse
 import bisect
 import json
-import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -31,13 +29,12 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from tests.rigs.jack import ROOT, JackServer
 
+from .lan import again_inside, inside
 from .receiver import Receiver, quantile
 from .show import Show, grid_scene, table
 
 CLOCK = "Componium clock:clock"
 CONTROL = 18_321
-INSIDE = "COMPONIUM_BENCH_INSIDE"
-SPELL = "ip link set lo up; ip link set lo multicast on; ip route add 224.0.0.0/4 dev lo; exec "
 CLOCKS: dict[str, dict[str, Any]] = {
     "120 bpm, exact": {"ms": 0, "tempi": [[0, 120]]},
     "120 bpm, ± 2 ms": {"ms": 2, "tempi": [[0, 120]]},
@@ -164,7 +161,7 @@ def main(argv: list[str]) -> None:
     options = ask.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if INSIDE in os.environ:
+        if inside():
             print(link_table(folder, options.seconds))
             return
         if options.only != "link":
@@ -175,14 +172,4 @@ def main(argv: list[str]) -> None:
             head = ["MIDI clock", "notes", "cable ms", "p50 ms", "p99", "max", "step", "first"]
             print(table(head, rows), flush=True)
         if options.only != "midi":
-            command = f"{sys.executable} -m scripts.benches sync --seconds {options.seconds:g}"
-            user = [] if os.geteuid() == 0 else ["-r"]
-            done = subprocess.run(
-                ["unshare", *user, "-n", "sh", "-c", SPELL + command],
-                cwd=ROOT,
-                env={**os.environ, INSIDE: "1"},
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            print(re.sub(r"\A.*\n\n", "", done.stdout))
+            again_inside("sync", "--seconds", f"{options.seconds:g}")

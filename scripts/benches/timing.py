@@ -3,7 +3,9 @@
 Every part plays a note on each sixteenth at 240 BPM (every 62.5 ms) to a UDP socket on
 loopback; arrival is the kernel's stamp. Busy: a Python thread computes without a pause in the
 planner's process. Beside it a process that only sleeps tells how late the machine itself wakes
-anybody. With --peers the same work is done by other systems, in turn, in one run.
+anybody. With --peers the same work is done by other systems, in turn, in one run. With --desk it is
+`componium play` that is measured, alone and with page, MQTT and Link attached
+(`scripts/benches/full.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .full import full
+from .lan import again_inside, inside
 from .receiver import ROOT, Receiver, grid_errors, quantile
 from .timer import Timer
 
@@ -86,7 +90,13 @@ def main(argv: list[str]) -> None:
         help="eight parts with mood, form, fit and brightness too",
     )
     ask.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "peers")
+    ask.add_argument("--desk", action="store_true", help="with page, MQTT and Link attached")
+    ask.add_argument("--rounds", type=int, default=3, help="with --desk: of all states by turns")
     options = ask.parse_args(argv)
+    if options.desk and not inside():
+        return again_inside("timing", *argv)
+    if options.desk:
+        return full(options.parts, options.seconds, options.rounds)
     own = [sys.executable, "-m", "scripts.benches.sender"]
     python = peers_python(options.folder) if options.peers else ""
     print(
