@@ -14,6 +14,7 @@ from engines.base import Mistake
 
 from .clock import Clock
 from .hands import Hands
+from .heap import settle
 from .journal import Journal, Troubled
 from .keyboard import Keyboard
 from .part import said
@@ -241,8 +242,7 @@ class Bands:
             gc.unfreeze()
         if self._fresh:
             self._fresh = False
-            gc.collect()
-            gc.freeze()
+            settle()
 
     def hasten(self, band: Band) -> None:
         """Something was asked of a band: it may be due earlier than it was."""

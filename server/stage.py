@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -32,6 +32,7 @@ from .desk.memory import Memory, State, bar_of, read_state, restore
 from .desk.midi import Mappings
 from .hands import Hands
 from .health import Health
+from .heap import settle
 from .journal import Entry, Journal, Marked, Troubled
 from .keyboard import Keyboard
 from .log import LogWriter
@@ -230,8 +231,7 @@ class Stage:
             await self._open_desk(closing, loaded, mappings)
             await self._listen(self._scene)
             await self._ports_open()
-            gc.collect()
-            gc.freeze()
+            settle()
             memory = self._open_memory(state)
             if goes_on:
                 self.player.end_after(self.wish.bars)
@@ -728,6 +728,25 @@ def _boottime() -> Callable[[], int] | None:
     return None if number is None else lambda: time.clock_gettime_ns(number)
 
 
+class Selector(selectors.SelectSelector):
+    """Waits for sockets, and lets go of those that cannot be waited for.
+
+    Law: a descriptor that a library has closed, or closed before its wish to hear of it arrived,
+    ends nothing but that wish; `select` itself would raise, again and again.
+    """
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        try:
+            return super().select(timeout)
+        except (OSError, ValueError):
+            for key in list(self.get_map().values()):
+                try:
+                    select.select((key.fd,), (), (), 0)
+                except (OSError, ValueError):
+                    self.unregister(key.fd)
+            return []
+
+
 class Loop(asyncio.SelectorEventLoop):
     """A loop whose waits are not rounded to milliseconds.
 
@@ -735,7 +754,7 @@ class Loop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        super().__init__(selectors.SelectSelector())
+        super().__init__(Selector())
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Args], T], *args: *Args

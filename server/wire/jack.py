@@ -9,6 +9,7 @@ interface is declared; the copy used is the one that the binding has already loa
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from itertools import count
 from pathlib import Path
 from time import monotonic_ns, sleep
@@ -21,8 +22,12 @@ _PATIENCE = 350_000_000
 _WAITS, _WAIT = 25, 0.02
 
 
+@cache
 def _library() -> Any:
-    """The libjack in this process, or the system's. Errors: OSError."""
+    """The libjack in this process, or the system's. Errors: OSError.
+
+    One for all attempts: each would leave a circle behind, and here no collector comes by.
+    """
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and "libjack" in fields[5]:

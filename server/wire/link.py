@@ -16,6 +16,7 @@ from time import monotonic_ns
 from typing import Any, NamedTuple
 
 from server.wire import protocol
+from server.wire.lately import Lately
 from server.wire.machine import AGAIN
 from server.wire.ports import LOST, OPEN, WAITING
 from server.wire.protocol import ALL, LATE_DROP, PORTS, Event, concerned
@@ -100,7 +101,7 @@ class Link:
         self._owed: dict[tuple[int, bytes], None] = {}
         self._parted: list[_Parted] = []
         self._paid_at = 0
-        self._played: set[int] = set()
+        self._played = Lately(MOST_REMEMBERED)
         self._heard_at = 0
         self._runs = asyncio.Event()
         self._returning = False
@@ -358,8 +359,6 @@ class Link:
 
     def _never_again(self, event: Event) -> None:
         """It may have been played, so no other wire and no other port is to play it."""
-        if len(self._played) >= MOST_REMEMBERED:
-            self._played.clear()
         self._played.add(event.id)
 
     def _introduce(self) -> None:
@@ -483,6 +482,7 @@ class Link:
                     self._sent[key] = event._replace(end=now)
 
     def _prune(self, now: int) -> None:
+        self._played.forget(now)
         if self._pipe is not None:
             for key in [key for key, event in self._sent.items() if event.end + SETTLED < now]:
                 del self._sent[key]

@@ -19,6 +19,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from server.wire import protocol
+from server.wire.lately import Lately
 from server.wire.ledger import PUMP, QUEUED, SOUNDING, Entry, Output, untimed
 from server.wire.ports import FAILED, WAITING, Absent, Dead, Port, make
 from server.wire.protocol import LATE_DROP, RANK_CLOCK, RANK_OFF, concerned
@@ -77,9 +78,7 @@ class Wire:
         self._gone: list[Output] = []  # nothing is on its way; the port itself is to be closed
         self.queued: dict[int, Entry] = {}
         self.sounding: dict[int, Entry] = {}
-        self._over: set[int] = set()
-        self._over_ring = [0] * REMEMBERED
-        self._over_at = 0
+        self._over = Lately(REMEMBERED)
         self._heard_at = self._tick_at = self._stats_at = clock()
         self._told: dict[int, tuple[str, str, tuple[str, ...]]] = {}
         self.mute = False
@@ -395,10 +394,6 @@ class Wire:
     def _remember(self, entry: Entry) -> None:
         """Its id is over: sending it again does nothing, as long as that is remembered."""
         entry.seq = -1
-        at = self._over_at
-        self._over_at = (at + 1) % REMEMBERED
-        self._over.discard(self._over_ring[at])
-        self._over_ring[at] = entry.id
         self._over.add(entry.id)
 
     # -- now and then
@@ -410,6 +405,7 @@ class Wire:
         """Look after the planner, the ports and the queue, and say how it goes."""
         now = self._clock()
         self._tick_at = now + TICK
+        self._over.forget(now)
         if not self.mute and not self._inbox and now - self._heard_at > PATIENCE:
             self.mute = True
             self.silence()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 
 import pytest
@@ -44,3 +45,29 @@ def test_what_hangs_aside_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixt
     thread.join(5)
     assert back.is_set()
     assert not caplog.records, "and coming back late says nothing"
+
+
+def test_a_socket_that_a_library_closes_behind_our_back_ends_nothing() -> None:
+    async def go_on() -> list[bytes]:
+        loop, heard = asyncio.get_running_loop(), list[bytes]()
+        ours, theirs = socket.socketpair()
+        loop.add_reader(ours, lambda: heard.append(ours.recv(9)))
+        gone, other = socket.socketpair()
+        number = gone.fileno()
+        loop.add_reader(number, heard.clear)
+        loop.add_writer(number, heard.clear)
+        gone.close()
+        loop.call_soon_threadsafe(loop.add_writer, number, heard.clear)  # a wish that comes late
+        for word in (b"one", b"two"):
+            theirs.send(word)
+            while word not in heard:
+                await asyncio.sleep(0)
+        assert not loop.remove_reader(number)
+        assert not loop.remove_writer(number)
+        loop.remove_reader(ours)
+        for each in (ours, theirs, other):
+            each.close()
+        return heard
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert runner.run(go_on()) == [b"one", b"two"]

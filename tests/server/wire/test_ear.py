@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from server.wire import protocol
 from server.wire.ear import MS, MUTED, RETRY, SAME, SENSING, TICK, Ear, Parser, Stamper
 from server.wire.midi import choose
+from server.wire.midi_in import MidiInput
 from server.wire.ports import FAILED, Absent, Dead
 from server.wire.protocol import Heard, unpack_heard
 
@@ -242,3 +245,22 @@ def test_our_own_ports_are_no_inputs(wanted: str) -> None:
     assert choose(names, wanted, strangers=True) is None
     assert choose([*names, "My melody box 20:0"], "melody", strangers=True) == 2
     assert choose(names, wanted) is not None
+
+
+def test_a_port_that_is_looked_for_in_vain_leaves_nothing_behind() -> None:
+    """In the ear's process no collector of garbage comes by, and this goes on all night."""
+    port = MidiInput({"name": "virtual", "client": "nobody"}, lambda *_: None)
+    for _ in range(2):
+        with suppress(Absent):
+            port.open()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            with suppress(Absent):
+                port.open()
+        found = gc.collect()
+    finally:
+        gc.enable()
+        port.close()
+    assert found < 20
