@@ -5,8 +5,8 @@ UDP socket (kernel stamps), and how far each is from the best-fitting exact grid
 nobody there, and *desk*: a Chromium with the page open at the size of a phone, its roll running and
 its sound on; a mosquitto, with a subscriber that hears all; a Link session with another member,
 which leads the tempo. *desk, page apart* is the same with Chromium at the lowest priority (`nice
-19`): what a page on another machine, as a phone is, would leave to us. All of it shares the cores of
-this machine and a network of its own.
+19`): what a page on another machine, as a phone is, would leave to us. All of it shares the cores
+of this machine and a network of its own.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Found:
     page: float = 0.0
     sounded: int = 0
     told: int = 0
-    peers: set[str] = field(default_factory=set)
+    link: set[str] = field(default_factory=set)
 
 
 def spent(pids: Iterator[int]) -> float:
@@ -122,12 +122,13 @@ class Desk:
             nice.write_text(f'#!/bin/sh\nexec nice -n 19 {program} "$@"\n')
             nice.chmod(0o755)
             program = str(nice)
-        self.tab = await self._stack.enter_async_context(browser(program, profile))
-        await self.tab.size(390, 844, mobile=True)
-        await self.tab.open(url)
-        await self.tab.until("window.componium?.pulse.last && 1")
-        await self.tab.click("#listen")
-        await self.tab.until("componium.sound.scheduled > 0")
+        tab: Browser = await self._stack.enter_async_context(browser(program, profile))
+        await tab.size(390, 844, mobile=True)
+        await tab.open(url)
+        await tab.until("window.componium?.pulse.last && 1")
+        await tab.click("#listen")
+        await tab.until("componium.sound.scheduled > 0")
+        self.tab = tab
 
     async def sounded(self) -> int:
         """How many notes the page has given to its instruments."""
@@ -173,9 +174,9 @@ async def measure(parts: int, state: str, seconds: float, into: Found) -> None:
             more = spent(iter(pids)) - before[name]
             setattr(into, name, getattr(into, name) + more)
         into.stall, into.seconds = max(into.stall, timer.stop()), into.seconds + took
-        if state != "quiet":
-            peers = await desk.tab.ask("componium.store.get('/componium/sync/state')")  # type: ignore[union-attr]
-            into.peers.add(str(peers))
+        if desk.tab is not None:
+            link = await desk.tab.ask("componium.store.get('/componium/sync/state')")
+            into.link.add(str(link))
     stamps = [
         each.ns for each in receiver.stop() if b"/note\0" in each.data and wall <= each.ns <= until
     ]
@@ -192,7 +193,7 @@ def row(parts: int, state: str, found: Found) -> list[str]:
         return [*cells, "", "", "", ""]
     cells += [f"{found.page / found.seconds:.0%}"]
     cells += [f"{each / found.seconds:,.0f}" for each in (found.sounded, found.told)]
-    return [*cells, ", ".join(sorted(found.peers))]
+    return [*cells, ", ".join(sorted(found.link))]
 
 
 def full(parts: list[int], seconds: float, rounds: int) -> None:

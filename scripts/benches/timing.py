@@ -94,9 +94,11 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--rounds", type=int, default=3, help="with --desk: of all states by turns")
     options = ask.parse_args(argv)
     if options.desk and not inside():
-        return again_inside("timing", *argv)
+        again_inside("timing", *argv)
+        return
     if options.desk:
-        return full(options.parts, options.seconds, options.rounds)
+        full(options.parts, options.seconds, options.rounds)
+        return
     own = [sys.executable, "-m", "scripts.benches.sender"]
     python = peers_python(options.folder) if options.peers else ""
     print(
