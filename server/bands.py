@@ -1,4 +1,7 @@
-"""Bands that play beside each other in one process: one loop looks after all, over shared wires."""
+"""Bands that play beside each other in one process: one loop looks after all, over shared wires.
+
+The one without a name is a band like the others, but for its loop, which is its player's own.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
 from heapq import heapify, heappop, heappush
 
 from engines.base import Mistake
 
 from .clock import Clock
+from .earshot import Earshot, Seat
 from .hands import Hands
 from .heap import settle
 from .journal import Journal, Troubled
@@ -22,7 +28,11 @@ from .player import Player
 from .prompter import Prompter
 from .rack import Numbers, Rack, Share, SharedWire, Wire
 from .scene import Scene
+from .sync.link import Peer
+from .sync.source import INPUT, Linked, Sync
+from .sync.spec import SyncSpec
 from .transport import HORIZON, LOOK
+from .wire.protocol import Heard
 
 PREFIX = "/componium"
 SESSION = f"{PREFIX}/session"
@@ -35,6 +45,7 @@ IDLE = 500_000_000  # ns between two looks at a band that has halted and whose c
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
 #: Where looks come so late, there is no room for another band; the average of so many counts.
 LATE, LOOKS = 30_000_000, 128
+LINKED = 16  # bands that may be in a Link session at once
 LEFT = 64  # bands closed after which their garbage is looked for
 TEND = 250_000_000  # ns between two looks at who is still wanted
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -61,15 +72,62 @@ def band_in(address: str) -> str:
     return name if slash else ""
 
 
-class Band:
-    """Its own scene, transport, outputs and listeners.
+def dressed(scene: Scene, name: str) -> Scene:
+    """A scene whose OSC outputs speak of the band of that name."""
+    outputs = {
+        key: replace(spec, prefix=base_of(name)) if spec.prefix == PREFIX else spec
+        for key, spec in scene.outputs.items()
+    }
+    return replace(scene, outputs=outputs)
 
-    number: on the wires.  prompter: None where nobody could listen.
+
+#: As of `Sync`.
+Join = Callable[[float, Fraction, bool], Linked]
+#: Given what is to be called, what has it called at a time, ns; another time takes its place.
+Alarm = Callable[[Callable[[], None]], Callable[[int], None]]
+
+
+def no_alarm(ring: Callable[[], None]) -> Callable[[int], None]:
+    """Nothing is ever called: where nobody plays at an input."""
+    return lambda at: None
+
+
+class Band:
+    """Its own scene, transport, inputs, source of tempo and listeners.
+
+    number: on the wires.  prompter: None where nobody could listen.  spec: who leads at first.
+    earshot: through which inputs are heard.  usual: the clock's port where none is named.
+    join: as of `Sync`.  hasten: called when it may be due earlier.
     """
 
-    def __init__(self, name: str, number: int, player: Player, prompter: Prompter | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        player: Player,
+        prompter: Prompter | None,
+        spec: SyncSpec | None = None,
+        earshot: Earshot | None = None,
+        alarm: Alarm = no_alarm,
+        usual: Callable[[], str] = lambda: "virtual",
+        join: Join = Peer,
+    ) -> None:
+        self._usual = usual
         self.name, self.number, self.player, self.prompter = name, number, player, prompter
-        self.hands, self.keyboard = Hands(player), Keyboard(player)
+        self.hands = Hands(player)
+        self.keyboard = Keyboard(player, alarm(self._ring))
+        self.sync = Sync(player, spec, self._listen, join)
+        self.hasten: Callable[[], object] = lambda: None
+        earshot = earshot or Earshot()
+        self.keyboard.ears = keys = Seat(earshot, name)
+        keys.heard, keys.state, keys.lost = (
+            self.keyboard.heard,
+            self.keyboard.state,
+            self.keyboard.lost,
+        )
+        self._clock = Seat(earshot, common="clock")
+        self._clock.heard, self._clock.state = self._beat, self.sync.port_state
+        self.over = False
         self.due = 0  # the nanosecond of the next look
         self.long = 0  # looks in a row that have taken too long
 
@@ -79,11 +137,50 @@ class Band:
 
     def dressed(self, scene: Scene) -> Scene:
         """The scene with its OSC outputs speaking of this band."""
-        outputs = {
-            name: replace(spec, prefix=self.base) if spec.prefix == PREFIX else spec
-            for name, spec in scene.outputs.items()
-        }
-        return replace(scene, outputs=outputs, inputs={})
+        return dressed(scene, self.name)
+
+    def cue(self, scene: Scene) -> None:
+        """Make ready to play a scene, as nothing was before; a log begins with it."""
+        with self.player.still("cue"):
+            self.player.note("cue", scene=scene.recipe)
+            self.player.cue(scene)
+
+    def listen(self) -> None:
+        """Hear the inputs of the scene that plays."""
+        scene = self.player.scene
+        if scene is not None and not self.over:
+            self.keyboard.use(scene.inputs)
+
+    def halt(self) -> None:
+        """End the music, and all that is held; a log ends with it. It does not play again."""
+        player, self.over = self.player, True
+        self.keyboard.close()
+        try:
+            with player.still("end"):
+                player.note("end")
+                player.stop()
+        except Exception:  # it goes all the same
+            player.playing = False
+            player.rack.everywhere("silence")
+        self.sync.close()
+
+    def _ring(self) -> None:
+        if not self.over:
+            self.keyboard.wake()
+            self.hasten()
+
+    def _listen(self, port: str) -> None:
+        """Open the input of a MIDI clock, or shut it."""
+        if port:
+            port = self._usual() if port == "virtual" else port
+            settings = {"name": port, "client": "Componium", "title": "clock"}
+            self._clock.open({"port": INPUT, "kind": "midi", **settings})
+        else:
+            self._clock.shut(INPUT)
+
+    def _beat(self, heard: Heard) -> None:
+        self.sync.heard(heard)
+        self.hasten()
 
 
 class Bands:
@@ -91,7 +188,7 @@ class Bands:
 
     wires: by kind, shared by all.  numbers: likewise.  soon: as of `Prompter`, None where nobody
     can listen.  together: has all that is written to the wires meanwhile leave in one piece.
-    clear: when a wire's ports are closed.
+    earshot, alarm, usual, join: as of `Band`.
     Laws: no band's failure, halt or end touches what another plays; what a band is given is given
     back when it is closed; each band's notes are those that it would play alone.
     """
@@ -105,7 +202,13 @@ class Bands:
         soon: Callable[[Callable[[], None]], object] | None = None,
         together: Callable[[], AbstractContextManager[object]] = nullcontext,
         boot: Callable[[], int] | None = None,
+        earshot: Earshot | None = None,
+        alarm: Alarm = no_alarm,
+        usual: Callable[[], str] = lambda: "virtual",
+        join: Join = Peer,
     ) -> None:
+        self._shared = earshot or Earshot(), alarm, usual, self._joined
+        self._join = join
         self._clock, self._wires, self._numbers, self._horizon = clock, wires, numbers, horizon
         self._soon, self._together, self._boot = soon, together, boot
         self._there: dict[str, Band] = {}
@@ -141,8 +244,10 @@ class Bands:
             late = f"those that play are planned {self._late / 1e6:.0f} ms late"
             raise Mistake("name", f"this machine has no room for another: {late}")
 
-    def open(self, name: str, scene: Scene) -> Band:
-        """A band that is ready to play a scene. Errors: Mistake."""
+    def open(
+        self, name: str, scene: Scene, furnish: Callable[[Band], object] = lambda band: None
+    ) -> Band:
+        """A band that is ready to play a scene. furnish: called before it is. Errors: Mistake."""
         self.check(name)
         number = next(n for n in range(1, self.most + 2) if n not in self._used)
         prompter = Prompter(self._clock.now, self._soon) if self._soon is not None else None
@@ -158,8 +263,11 @@ class Bands:
         factor = self._factor
         horizon, look = round(self._horizon * factor), round(LOOK * factor)
         player = Player(self._clock, rack, Journal(), horizon, look, boot=self._boot)
-        band = Band(name, number, player, prompter)
-        player.cue(band.dressed(scene))
+        band = Band(name, number, player, prompter, scene.sync, *self._shared)
+        band.hasten = partial(self.hasten, band)
+        furnish(band)
+        band.cue(band.dressed(scene))
+        band.listen()
         self._used.add(number)
         self._there[name] = band
         self._set(band)
@@ -167,6 +275,12 @@ class Bands:
         self._fresh = True
         self._reach()
         return band
+
+    def _joined(self, bpm: float, quantum: Fraction, transport: bool) -> Linked:
+        """A band's place in the Link session: each has one of its own, which costs a thread."""
+        if sum(band.sync.source == "link" for band in self) >= LINKED:
+            raise Mistake("sync", f"{LINKED} bands are in the Link session already")
+        return self._join(bpm, quantum, transport)
 
     def _reach(self) -> None:
         """Plan further ahead, and look less often, the more there are: that halves what they cost.
@@ -177,19 +291,18 @@ class Bands:
         if factor == self._factor:
             return
         self._factor = factor
-        horizon = round(self._horizon * factor)
+        horizon, look = round(self._horizon * factor), round(LOOK * factor)
         for band in self:
-            band.player.reach(horizon, round(LOOK * factor))
+            with band.player.still("reach"):
+                band.player.note("reach", horizon=horizon, look=look)
+                band.player.reach(horizon, look)
 
     def close(self, name: str) -> Band:
         """Have a band halt, and give back all that it was given. Errors: Mistake."""
         band = self._there.pop(name, None)
         if band is None:
             raise Mistake("name", f"there is no band {name}")
-        try:
-            band.player.stop()
-        except Exception:  # it goes all the same
-            band.player.rack.everywhere("silence")
+        band.halt()
         band.player.rack.clear()
         self._due = [each for each in self._due if each[2] is not band]
         heapify(self._due)
@@ -256,7 +369,7 @@ class Bands:
 
     def _when(self, band: Band) -> int:
         player = band.player
-        if player.playing or player.rack.clocked:
+        if player.playing or player.rack.clocked or band.sync.source != "internal":
             return player.expected
         return self._clock.now() + IDLE
 

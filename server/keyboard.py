@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
 
 from engines import motif
 from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
@@ -18,6 +17,7 @@ from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
 from .ahead import Begun
 from .cast import Playing
 from .changes import Receipt, Told
+from .earshot import Ears
 from .encode import Encoder, MidiEncoder
 from .inputs import InputSpec
 from .journal import Entry, Moved, Played, Ported, Pressed
@@ -45,13 +45,6 @@ _SIXTEENTH = Fraction(1, 4)
 _FORWARDED = frozenset(
     {1, 2, 11}
 )  # controllers that shape live notes: modulation, breath, expression
-
-
-class Ears(Protocol):
-    """Where inputs are opened; `server.wire.ears.Ears` is the real one."""
-
-    def open(self, settings: Mapping[str, Any]) -> None: ...
-    def shut(self, number: int) -> None: ...
 
 
 class Struck(Origin):
@@ -189,6 +182,14 @@ class Keyboard:
             with self.player.still("lost"):
                 self.player.note("lost", input=one.spec.name, why=why)
                 self._lose(one)
+
+    def close(self) -> None:
+        """Let go of everything, and hear nothing more."""
+        for number in list(self._inputs):
+            self.lost(number, "closed")
+            del self._inputs[number]
+            if self.ears is not None:
+                self.ears.shut(number)
 
     def _lose(self, one: _Input) -> None:
         now = self.player.clock.now()

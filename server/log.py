@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,7 +29,10 @@ FORMAT = "componium control log 1"
 LARGEST = 64 << 20  # bytes that a log may grow to
 WAITING = 4 << 20  # bytes kept while the disk takes none
 KEPT = 20  # logs of past performances
+KEPT_BANDS = 256  # logs of bands that were closed, of one performance
+LARGEST_BAND = 4 << 20  # bytes of one of those: some hours
 SYNCED = 1.0  # seconds after which what is written is on the disk, power cuts included
+SYNCING = 0.1  # seconds in a row for that, of however many logs
 LONGEST_LINE = 32 << 20  # bytes, as of a head with all that was ever learnt
 
 
@@ -45,35 +52,82 @@ class Log(NamedTuple):
     whole: bool
 
 
-class LogWriter:
-    """Keeps a log on a thread of its own; to be a transport's `noting`.
+class Scribe:
+    """The thread on which logs are written, of however many bands."""
 
-    told: called, on that thread, with what goes wrong.
+    def __init__(self) -> None:
+        self._logs: dict[LogWriter, None] = {}  # of that thread alone
+        self.aside: Aside[Callable[[], None]] = Aside(lambda work: work(), self._pause, self._pause)
+
+    def close(self, patience: float = 2.0) -> bool:
+        """Write the last of everything; False where the disk does not take it in time."""
+        return self.aside.close(patience)
+
+    def begin(self, log: LogWriter) -> None:
+        self.aside.put(lambda: self._logs.update({log: None}))
+
+    def end(self, log: LogWriter, last: Callable[[], None]) -> None:
+        """Have the last of a log written."""
+
+        def finish() -> None:
+            self._logs.pop(log, None)
+            last()
+
+        self.aside.put(finish)
+
+    def _pause(self) -> None:
+        began = time.monotonic()
+        for log in self._logs:
+            log.flush()
+        for log in sorted(self._logs, key=lambda log: log.synced_at):
+            if time.monotonic() - began > SYNCING:  # the others come first the next time
+                break
+            log.sync()
+
+
+class LogWriter:
+    """Keeps a log; to be a transport's `noting`.
+
+    told: called, on the scribe's thread, with what goes wrong.  scribe: who writes; one of its own
+    where there is none.  largest: bytes that it may grow to.
     Laws: what was noted a second ago can be read, whatever becomes of the process; a disk that is
     full or slow holds nothing up, and nothing is left out in the midst: a log that cannot go on
     ends.  Errors: OSError where the file cannot be made.
     """
 
     def __init__(
-        self, path: Path, head: Mapping[str, Any], told: Callable[[Troubled], None]
+        self,
+        path: Path,
+        head: Mapping[str, Any],
+        told: Callable[[Troubled], None],
+        scribe: Scribe | None = None,
+        largest: int = 0,
     ) -> None:
-        self._path, self._told = path, told
+        self._path, self._told, self._largest = path, told, largest or LARGEST
         self._file: BinaryIO | None = path.open("wb", buffering=0)
-        self._written, self._synced_at = 0, 0.0  # bytes that are good; when they were made safe
+        self._written = self._safe = 0  # bytes that are good, and of those that are safe
+        self.synced_at = 0.0  # when they were made so
         self._pending = bytearray(_line({"format": FORMAT, **head}))
         self._origin = self._at = int(head.get("clock", 0))
         self._wrong = ""
-        self._aside: Aside[Entered] = Aside(self._take, self._pause, self._pause)
+        self._own = Scribe() if scribe is None else None
+        self._scribe = scribe or self._own or Scribe()
+        self._dropped = self._scribe.aside.dropped
+        self._scribe.begin(self)
 
     def __call__(self, mark: Mark, what: str, data: dict[str, Any]) -> None:
-        self._aside.put(Entered(mark, what, data))
+        self._scribe.aside.put(partial(self._take, Entered(mark, what, data)))
 
     def close(self, patience: float = 2.0) -> bool:
-        """Write the last of it; False where the disk does not take it in time."""
-        done = self._aside.close(patience)
-        if done and self._file is not None:
+        """Have the last of it written; False where the disk does not take it in time."""
+        self._scribe.end(self, self._finish)
+        return self._own.close(patience) if self._own is not None else True
+
+    def _finish(self) -> None:
+        self.flush()
+        self.sync()
+        if self._file is not None:
             self._file.close()
-        return done
 
     def _take(self, entered: Entered) -> None:
         if self._file is None:
@@ -89,25 +143,26 @@ class LogWriter:
         }
         self._at = mark.at
         data = _line(line)
-        if len(self._pending) + len(data) > WAITING or self._aside.dropped:
+        if len(self._pending) + len(data) > WAITING or self._scribe.aside.dropped != self._dropped:
             self._end(self._wrong or "the disk is too slow")
-        elif self._written + len(self._pending) + len(data) > LARGEST:
-            self._flush()
+        elif self._written + len(self._pending) + len(data) > self._largest:
+            self.flush()
             self._end("it is as long as one may be")
         else:
             self._pending += data
 
-    def _pause(self) -> None:
-        self._flush()
+    def sync(self) -> None:
+        """Have what is written safe from power cuts, once a second."""
         file, now = self._file, time.monotonic()
-        if file is not None and self._written and now - self._synced_at >= SYNCED:
-            self._synced_at = now
+        if file is not None and self._written > self._safe and now - self.synced_at >= SYNCED:
+            self.synced_at, self._safe = now, self._written
             try:
                 os.fsync(file.fileno())
             except OSError as error:
                 self._trouble(error.strerror or str(error))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Have what has gathered written."""
         file = self._file
         if file is None or not self._pending:
             return
@@ -202,6 +257,35 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
+class BandLogs:
+    """Where the logs of bands lie: in a folder of their own beside that of the one without a name.
+
+    Laws: no two bands have the same file, whatever they are called and how often; of the bands that
+    have been closed the newest `KEPT_BANDS` logs stay.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.folder = log.with_suffix(".bands")
+        self._count = 0
+        self._closed: deque[Path] = deque()
+
+    def fresh(self, name: str) -> Path:
+        """A place for the log of a band of that name. Errors: OSError."""
+        if not self._count:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for old in logs(self.folder):  # of another performance
+                old.unlink(missing_ok=True)
+        self._count += 1
+        return self.folder / f"{self._count:05d} {name}.log"
+
+    def close(self, path: Path) -> None:
+        """A band has gone; what was noted of it stays, but not for ever."""
+        self._closed.append(path)
+        while len(self._closed) > KEPT_BANDS:
+            with suppress(OSError):
+                self._closed.popleft().unlink(missing_ok=True)
+
+
 def log_folder() -> Path:
     """Where logs of past performances lie, on whatever system this is."""
     from platformdirs import user_state_path
@@ -215,6 +299,7 @@ def fresh_log(folder: Path, name: str) -> Path:
     there = logs(folder)
     for old in there[: -KEPT + 1]:
         old.unlink(missing_ok=True)
+        shutil.rmtree(BandLogs(old).folder, ignore_errors=True)
     stamp = time.strftime("%Y-%m-%d %H.%M.%S")
     same = [path.name[len(stamp) + 1 :] for path in there if path.name.startswith(f"{stamp}.")]
     number = 1 + max((int(rest[:3]) for rest in same if rest[:3].isdecimal()), default=0)

@@ -15,6 +15,7 @@ from typing import Any
 
 from engines.base import Mistake
 
+from .bands import dressed
 from .clock import VirtualClock
 from .desk.desk import Desk, Source
 from .hands import Hands
@@ -24,10 +25,10 @@ from .log import Entered, Log
 from .music.timeline import Course
 from .player import Player
 from .rack import Rack, Wire
-from .scene import Scene, cooked, overheard, routed
+from .scene import Scene, cooked, overheard, redirected, routed
 from .sync.source import Sync
 from .takes import Keeper
-from .transport import HORIZON, Mark
+from .transport import HORIZON, LOOK, Mark
 from .wire.protocol import Heard as Arrived
 
 SOURCE = Source("log", role="edit")
@@ -86,6 +87,7 @@ class Replay:
             lambda ids: Rack({**silent, **(wires or {})}, ids),
             self.journal,
             horizon,
+            _whole(head, "look", LOOK),
             after_sleep=str(head.get("after_sleep", "stop")),
         )
         self.keyboard = Keyboard(self.player)
@@ -167,6 +169,9 @@ class Replay:
             case "end":
                 with player.still("stop"):
                     player.stop()
+            case "reach":
+                with player.still("reach"):
+                    player.reach(_whole(data, "horizon", HORIZON), _whole(data, "look", LOOK))
             case "slept":
                 with player.still("slept"):
                     player.wake_up()
@@ -236,13 +241,13 @@ def routed_as(head: Mapping[str, Any], scene: Scene) -> Scene:
     route = head.get("route")
     if route is None:
         return scene
-    scene = routed(
-        scene,
-        str(route.get("midi", "")),
-        tuple(map(str, route.get("osc", ()))),
-        bool(route.get("why", False)),
-        tuple(map(str, route.get("midi_in", ()))),
-    )
+    why, midi_in = bool(route.get("why", False)), tuple(map(str, route.get("midi_in", ())))
+    if route.get("target"):
+        scene = redirected(scene, str(route["target"]), why, midi_in)
+    else:
+        osc = tuple(map(str, route.get("osc", ())))
+        scene = routed(scene, str(route.get("midi", "")), osc, why, midi_in)
+    scene = dressed(scene, str(head.get("session", "")))
     return overheard(scene) if "web" in head.get("wires", ()) else scene
 
 

@@ -965,6 +965,19 @@ def routed(
     return replace(scene.changed(heard), outputs=outputs, inputs=inputs)
 
 
+def redirected(
+    scene: Scene, target: str, why: bool = False, midi_in: tuple[str, ...] = ()
+) -> Scene:
+    """The scene with one output in place of its own, and nothing else.
+
+    target: "none", "virtual" for MIDI ports, or HOST:PORT by OSC.  why, midi_in: as of `routed`.
+    Errors: Mistake.
+    """
+    scene = replace(scene.changed(lambda part: replace(part, outputs=())), outputs={})
+    osc = () if target in ("none", "virtual") else (target,)
+    return routed(scene, "virtual" if target == "virtual" else "none", osc, why, midi_in)
+
+
 def overheard(scene: Scene) -> Scene:
     """The scene with every part going to whoever listens to what is planned, too."""
     outputs = {**scene.outputs, PAGE.name: PAGE}

@@ -20,6 +20,7 @@ from .table import parse
 KINDS = ("styles", "harmony", "moods")
 MOST = 1000  # files of one scene
 LONGEST = 255  # characters of a name
+PATIENCE = 2.0  # s for another's reading; a disk that hangs holds up nobody else for longer
 LARGEST = 16 << 20  # bytes of a file that are looked at
 
 
@@ -105,11 +106,20 @@ class Shelf:
     """
 
     def __init__(self, room: int = 32) -> None:
-        self._room, self._lock = room, Lock()
+        self._room, self._lock, self._turn = room, Lock(), Lock()
         self._there: OrderedDict[tuple[Path, str], tuple[Scene, bytes]] = OrderedDict()
 
     def scene(self, path: Path, style: str = "") -> Scene:
         """As `load_scene`. Errors: Mistake."""
+        # A hundred bands may ask for what has just been saved: one of them reads it.
+        mine = self._turn.acquire(timeout=PATIENCE)
+        try:
+            return self._scene(path, style)
+        finally:
+            if mine:
+                self._turn.release()
+
+    def _scene(self, path: Path, style: str) -> Scene:
         key = path, style
         with self._lock:
             known = self._there.pop(key, None)

@@ -13,9 +13,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -30,29 +30,29 @@ from .clock import RealClock
 from .desk.desk import Desk, Source
 from .desk.memory import Memory, State, bar_of, read_state, restore
 from .desk.midi import Mappings
-from .hands import Hands
+from .earshot import Earshot
 from .health import Health
 from .heap import settle
 from .journal import Entry, Journal, Marked, Troubled
-from .keyboard import Keyboard
-from .log import LogWriter
+from .log import LARGEST_BAND, BandLogs, LogWriter, Scribe
 from .metrics import FORMAT, Tally, metrics
 from .player import Player
 from .prompter import Prompter
 from .rack import Numbers, Rack, Share
-from .scene import Scene, find_scene, load_scene, overheard, routed
+from .scene import Scene, find_scene, load_scene, overheard, redirected, routed
 from .service import keep_alive, notify
 from .sources import Shelf
-from .sync.source import INPUT, Sync
 from .sync.spec import asked
 from .transport import HORIZON
 from .wire.ears import Ears
 from .wire.link import Link
-from .wire.protocol import Event, Heard
+from .wire.protocol import Event
 
 if TYPE_CHECKING:
     from .desk.broker import Broker
     from .desk.feed import Feed
+    from .desk.sessions import Session
+    from .desk.watch import Lookout
     from .replay import Replay
 
 #: What `play` may wait for its ports to open before the first beat.
@@ -134,7 +134,6 @@ class Stage:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: set[tuple[str, int]] = set()
         self._answered = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._saver: Aside[Callable[[], None]] | None = None
         self.player = Player(
             RealClock(),
@@ -143,12 +142,16 @@ class Stage:
             wish.horizon,
             boot=_boottime(),
         )
-        self._hands = Hands(self.player)
-        self.keyboard = Keyboard(self.player, self._set_alarm)
-        self.sync = Sync(self.player, asked(scene.sync, wish.sync), self._listen_to_clock)
         self._ears: Ears | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        journal.add(self._follow_inputs)
+        self._scribe: Scribe | None = None
+        self._lookout: Lookout | None = None
+        self._hearing: asyncio.Task[None] | None = None
+        earshot = self._earshot = Earshot(self._need_ears)
+        self._prompter = Prompter(self.player.clock.now, self._soon)
+        lead = asked(scene.sync, wish.sync)
+        self.band = Band("", 0, self.player, self._prompter, lead, earshot, self._alarm)
+        self.sync = self.band.sync
+        journal.add(partial(self._follow_inputs, self.band))
         self._links = {kind: self._link(kind) for kind in self._kinds()}
         self.player.rack.wires.update({k: Share(link, 0) for k, link in self._links.items()})
         self.player.rack.together = self._together
@@ -160,8 +163,10 @@ class Stage:
             self._soon if wish.http else None,
             self._together,
             _boottime(),
+            earshot,
+            self._alarm,
+            lambda: self.sync.spec.input,
         )
-        self._prompter = Prompter(self.player.clock.now, self._soon)
         if wish.http:
             self.player.rack.wires["web"] = self._prompter
 
@@ -175,12 +180,11 @@ class Stage:
     def _load_for_band(self, name: str, style: str, target: str) -> Scene:
         """A scene as a band plays it that is to send to a target of its own. Errors: Mistake."""
         wish, scene = self.wish, self._shelf.scene(find_scene(name), style)
-        midi, osc = wish.midi, wish.osc
+        midi_in = tuple(self._band_inputs())
         if target:
-            scene = replace(scene.changed(lambda part: replace(part, outputs=())), outputs={})
-            midi = "virtual" if target == "virtual" else "none"
-            osc = () if target in ("none", "virtual") else (target,)
-        scene = routed(scene, midi, osc, wish.why)
+            scene = redirected(scene, target, wish.why, midi_in)
+        else:
+            scene = routed(scene, wish.midi, wish.osc, wish.why, midi_in)
         return overheard(scene) if wish.http else scene
 
     @contextlib.contextmanager
@@ -224,12 +228,12 @@ class Stage:
             if state is not None and mappings.file is None:
                 mappings.load(state.maps)
             log = self._open_log()
-            with self.player.still("cue"):
-                self.player.note("cue", scene=self._scene.recipe)
-                self.player.cue(self._scene)
+            self.band.cue(self._scene)
             goes_on = state is not None and await self._stand_at(state)
             await self._open_desk(closing, loaded, mappings)
-            await self._listen(self._scene)
+            self.band.listen()
+            if self._hearing is not None:
+                await self._hearing
             await self._ports_open()
             settle()
             memory = self._open_memory(state)
@@ -247,49 +251,56 @@ class Stage:
             notify("STOPPING=1")
             if memory is not None:
                 memory.close()
-            with self.player.still("end"):
-                self.player.note("end")
-                self.player.stop()
+            self.band.halt()
             if self.wish.taste is not None:
                 self._keep_at_last()
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
             self.sync.close()
             ends = [link.close() for link in self._links.values()]
             ends += [self._ears.close()] if self._ears is not None else []
             await asyncio.gather(closing.aclose(), *ends)
             if log is not None:
                 log.close()
+            if self._scribe is not None:
+                self._scribe.close()
         return 128 + self._left if self._left else 0
 
     def _open_log(self) -> LogWriter | None:
         """Begin the control log. Errors: Mistake where it was asked for and cannot be kept."""
-        wish, player = self.wish, self.player
-        if wish.log is None:
+        path = self.wish.log
+        if path is None:
             return None
+        try:
+            return self._log_of(self.band, path)
+        except OSError as error:
+            problem = f"{path} cannot be written: {error.strerror}"
+            self._do_without("--log", f"{problem}; playing without a log", self.wish.log_insisted)
+            return None
+
+    def _log_of(self, band: Band, path: Path, target: str = "", largest: int = 0) -> LogWriter:
+        """Have a band noted down. target: as of `_load_for_band`. Errors: OSError."""
+        wish, player = self.wish, band.player
+        route: dict[str, object] = {"midi": wish.midi, "osc": list(wish.osc), "why": wish.why}
+        route |= {"midi_in": list(wish.midi_in) if not band.name else self._band_inputs()}
         head = {
             "version": wish.version,
             "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
             "clock": player.clock.now(),
             "horizon": player.horizon,
+            "look": player.period,
             "wires": list(player.rack.wires),
-            "route": {
-                "midi": wish.midi,
-                "osc": list(wish.osc),
-                "why": wish.why,
-                "midi_in": list(wish.midi_in),
-            },
-            "taste": self._hands.tastes(),
+            "route": route | ({"target": target} if target else {}),
+            "taste": band.hands.tastes(),
+            **({"session": band.name} if band.name else {}),
         }
-        try:
-            log = LogWriter(wish.log, head, self.trouble)
-        except OSError as error:
-            problem = f"{wish.log} cannot be written: {error.strerror}"
-            self._do_without("--log", f"{problem}; playing without a log", wish.log_insisted)
-            return None
+        self._scribe = self._scribe or Scribe()
+        log = LogWriter(path, head, self.trouble, self._scribe, largest)
         player.noting = log
         return log
+
+    def _band_inputs(self) -> list[str]:
+        """What `--midi-in` means for bands with a name: their scenes' own inputs, or none."""
+        return ["none"] if "none" in self.wish.midi_in else []
 
     def _unwell(self) -> list[str]:
         return self.health.unwell(self.player.clock.now())
@@ -335,7 +346,7 @@ class Stage:
             scene = self.load(known, state.style)
         self._scene = scene.with_seed(state.seed) if state.seed != scene.seed else scene
         if self.wish.taste is None and state.taste:
-            self._hands.load_tastes(state.taste)
+            self.band.hands.load_tastes(state.taste)
         return state
 
     async def _stand_at(self, state: State) -> bool:
@@ -363,7 +374,8 @@ class Stage:
             return None
         if state is not None:
             restore(self._desk, state)
-        return Memory(self._desk, self.wish.state, self._began, self._hands.tastes, self.trouble)
+        taste = self.band.hands.tastes
+        return Memory(self._desk, self.wish.state, self._began, taste, self.trouble)
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""
@@ -374,7 +386,7 @@ class Stage:
             if path.stat().st_size > LARGEST_TASTE:
                 raise Mistake("--taste", f"{path} is larger than {LARGEST_TASTE >> 20} MiB")
             data = json.loads(path.read_text(encoding="utf-8"))
-            self._hands.load_tastes(data)
+            self.band.hands.load_tastes(data)
         except (OSError, ValueError, RecursionError) as error:
             if isinstance(error, Mistake):
                 raise
@@ -382,7 +394,7 @@ class Stage:
 
     def _save_taste(self, become: Callable[[str, str], None]) -> None:
         """Save what was learnt, on a thread of its own, and tell what became of it."""
-        data, loop = self._hands.tastes(), self._loop
+        data, loop = self.band.hands.tastes(), self._loop
 
         def save() -> None:
             try:
@@ -412,7 +424,7 @@ class Stage:
     def _keep_at_last(self) -> None:
         if self._saver is not None:
             self._saver.close()
-        self._keep_taste(self._hands.tastes())
+        self._keep_taste(self.band.hands.tastes())
 
     def _until(self) -> float | None:
         """When so many seconds of music are over, by the loop's clock; None for never."""
@@ -472,14 +484,13 @@ class Stage:
         keep = self._save_taste if wish.taste is not None else None
         baton = Baton(self.player)
         keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
-        ways = (keep, keep_theme, self.keyboard, mappings, self.sync)
+        ways = (keep, keep_theme, self.band.keyboard, mappings, self.sync)
         desk = Desk(self.player, self.load, wish.folder, *ways)
         self._desk = desk
-        desk.midi.later = asyncio.get_running_loop().call_soon
-        self.keyboard.claims.append(desk.midi.claim)
+        self._play_by_hand(self.band, desk)
         closing.callback(desk.close)
         if wish.watch:
-            self._watch(desk, closing)
+            closing.callback(self._watch(desk))
         token = self._token() if wish.control or wish.http else ""
         if wish.control:
             await self._open_osc(desk, token, closing)
@@ -498,18 +509,45 @@ class Stage:
         if wish.mqtt is not None:
             self._open_mqtt(feed, wish.mqtt, closing)
 
-    def _watch(self, desk: Desk, closing: contextlib.AsyncExitStack) -> None:
-        """Have the scene read again when its files are saved."""
+    def _watch(self, desk: Desk) -> Callable[[], object]:
+        """Have a band's scene read again when its files are saved; what ends that."""
         try:
-            from .desk.watch import Watch
+            from .desk.watch import Lookout, Watch
         except ImportError as error:
-            self._do_without("watch", f"{error}; files are not read again when saved", False)
-            return
+            if desk is self._desk:
+                self._do_without("watch", f"{error}; files are not read again when saved", False)
+            return lambda: None
 
         def became(right: bool) -> None:
             self.health.reload_ok = right
 
-        closing.callback(Watch(desk, became).close)
+        self._lookout = self._lookout or Lookout(self.journal.enter)
+        told = became if desk is self._desk else (lambda right: None)
+        return Watch(desk, told, self._lookout).close
+
+    def _furnish(self, session: Session) -> None:
+        """Give a band that is opened what the one without a name has."""
+        band, desk = session.band, session.desk
+        self.joined(band)
+        band.player.journal.add(partial(self._follow_inputs, band))
+        self._play_by_hand(band, desk)
+        if self.wish.watch:
+            session.closing.append(self._watch(desk))
+
+    def _note_down(self, band: Band, target: str, logs: BandLogs) -> Callable[[], object]:
+        """Begin a band's control log; what ends it."""
+        try:
+            path = logs.fresh(band.name)
+            log = self._log_of(band, path, target, LARGEST_BAND)
+        except OSError as error:
+            self.journal.enter(Troubled("log", f"none of {band.name}: {error.strerror}"))
+            return lambda: None
+
+        def close() -> None:
+            log.close()
+            logs.close(path)
+
+        return close
 
     def _token(self) -> str:
         """The token of this user, or one for this time only where it cannot be kept."""
@@ -564,8 +602,13 @@ class Stage:
             prompter = band.prompter or Prompter(self.player.clock.now, self._soon)
             return self._feed(band.player, desk, prompter, band.name)
 
-        heard = feed_of if self.wish.http else None
-        sessions = Sessions(desk, self._bands, self._load_for_band, heard, self.joined)
+        heard = feed_of if self.wish.http or self.wish.mqtt else None
+        logs = BandLogs(self.wish.log) if self.wish.log is not None and self._scribe else None
+
+        def begin(band: Band, target: str) -> Callable[[], object]:
+            return self._note_down(band, target, logs) if logs is not None else lambda: None
+
+        sessions = Sessions(desk, self._bands, self._load_for_band, heard, begin, self._furnish)
         if feed is not None:
             feed.beside = sessions.feeds
             feed.query.beside = sessions.queries
@@ -652,64 +695,43 @@ class Stage:
 
     # MIDI inputs ------------------------------------------------------------------------
 
-    async def _listen(self, scene: Scene) -> None:
-        """Hear the scene's inputs."""
-        if scene.inputs:
-            await self._hear()
-        self.keyboard.use(scene.inputs)
+    def _play_by_hand(self, band: Band, desk: Desk) -> None:
+        """Have a band's mapped knobs and pads move its desk."""
+        desk.midi.later = asyncio.get_running_loop().call_soon
+        band.keyboard.claims.append(desk.midi.claim)
+
+    def _need_ears(self) -> None:
+        """Start the process that hears, when the first input is wanted."""
+        if self._hearing is None:
+            self._hearing = asyncio.get_running_loop().create_task(self._hear())
 
     async def _hear(self) -> None:
-        """Start the process that hears, when the first input is wanted."""
-        if self._ears is not None:
-            return
-        keyboard = self.keyboard
-        ears = self._ears = Ears(self._heard, self._input_state, keyboard.lost)
+        earshot = self._earshot
+        ears = self._ears = Ears(earshot.heard, earshot.state, earshot.lost)
         try:
             await ears.start()
         except OSError as error:
             self.journal.enter(Troubled("midi in", f"cannot be heard: {error}"))
             return
-        keyboard.ears = ears
+        earshot.attach(ears)
 
-    def _heard(self, heard: Heard) -> None:
-        if not self.sync.heard(heard):
-            self.keyboard.heard(heard)
+    def _follow_inputs(self, band: Band, entry: Entry) -> None:
+        """Have the inputs of a scene that takes over, once the look at it is over."""
+        if isinstance(entry, Marked) and entry.kind == "scene":
+            self._soon(band.listen)
 
-    def _input_state(self, number: int, state: str, why: str) -> None:
-        if not self.sync.port_state(number, state, why):
-            self.keyboard.state(number, state, why)
+    def _alarm(self, ring: Callable[[], None]) -> Callable[[int], None]:
+        """As of `Band`."""
+        timer: asyncio.TimerHandle | None = None
 
-    def _listen_to_clock(self, port: str) -> None:
-        """Open the input of a MIDI clock, or shut it."""
+        def set_to(at: int) -> None:
+            nonlocal timer
+            if timer is not None:
+                timer.cancel()
+            wait = max(at - self.player.clock.now(), 0) / 1e9
+            timer = asyncio.get_running_loop().call_later(wait, ring)
 
-        async def listen() -> None:
-            await self._hear()
-            if self._ears is not None and self.sync.source == "midi":
-                settings = {"name": port, "client": "Componium", "title": "clock"}
-                self._ears.open({"port": INPUT, "kind": "midi", **settings})
-
-        if port:
-            self._own(listen())
-        elif self._ears is not None:
-            self._ears.shut(INPUT)
-
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _follow_inputs(self, entry: Entry) -> None:
-        """Have the inputs of a scene that takes over."""
-        scene = self.player.scene
-        if isinstance(entry, Marked) and entry.kind == "scene" and scene is not None:
-            self._own(self._listen(scene))
-
-    def _set_alarm(self, at: int) -> None:
-        """Have the keyboard called at that time; an earlier call is asked for anew by itself."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        wait = max(at - self.player.clock.now(), 0) / 1e9
-        self._alarm = asyncio.get_running_loop().call_later(wait, self.keyboard.wake)
+        return set_to
 
     async def _ports_open(self) -> None:
         """Wait until every port has said how it is, but not for long."""

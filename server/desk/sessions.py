@@ -29,20 +29,25 @@ Load = Callable[[str, str, str], Scene]
 class Session:
     """A band with its desk. feed: for its listeners, None where nobody can listen.
 
-    heard: when somebody last asked anything of it, ns.  patience: ns without a word after which
-    it is closed; 0 for never.
+    target: where it sends to; "" as its scene says.  heard: when somebody last asked anything of
+    it, ns.  patience: ns without a word after which it is closed; 0 for never.
+    closing: called when it is closed, the last first.
     """
 
-    def __init__(self, band: Band, desk: Desk, feed: Feed | None, now: int) -> None:
-        self.band, self.desk, self.feed = band, desk, feed
+    def __init__(
+        self, band: Band, desk: Desk, feed: Feed | None, now: int, target: str = ""
+    ) -> None:
+        self.band, self.desk, self.feed, self.target = band, desk, feed, target
         self.heard, self.patience = now, 0
+        self.closing: list[Callable[[], object]] = []
 
 
 class Sessions:
     """Bands that are opened and closed by command.
 
     main: the desk of the band without a name.  load: called off the loop.  feed: makes what a
-    band's listeners hear.  opened: told of each new band, for whoever writes its journal down.
+    band's listeners hear.  begin: told of a band, and where it sends to, before its scene is there;
+    what it hands back is called at the end.  opened: told of each before it plays.
     Laws: what is asked of one band reaches no other; a receipt names the address as it was sent.
     """
 
@@ -52,10 +57,11 @@ class Sessions:
         bands: Bands,
         load: Load,
         feed: Callable[[Band, Desk], Feed] | None = None,
-        opened: Callable[[Band], object] = lambda band: None,
+        begin: Callable[[Band, str], Callable[[], object]] = lambda band, target: lambda: None,
+        opened: Callable[[Session], object] = lambda session: None,
     ) -> None:
         self._main, self.bands, self._load = main, bands, load
-        self._feed, self._opened = feed, opened
+        self._feed, self._begin, self._opened = feed, begin, opened
         self._there: dict[str, Session] = {}
         self._asked: dict[str, tuple[str, str, Receipt]] = {}  # in turn: scene, target, receipt
         self._loader: asyncio.Task[None] | None = None
@@ -193,18 +199,34 @@ class Sessions:
 
     def open(self, name: str, scene: Scene, target: str = "") -> Session:
         """A band that plays from now on. Errors: Mistake."""
-        band = self.bands.open(name, scene)
+        session = self._made(name, scene, target)
+        try:
+            session.band.sync.open()
+        except Mistake:  # such as a Link session without its library
+            self.close(name)
+            raise
+        self.bands.hasten(session.band)
+        return session
+
+    def _made(self, name: str, scene: Scene, target: str) -> Session:
+        """A band that is ready to play. Errors: Mistake."""
+        closing: list[Callable[[], object]] = []
+        begin, now = self._begin, self._main.player.clock.now()
+        try:
+            band = self.bands.open(name, scene, lambda band: closing.append(begin(band, target)))
+        except BaseException:
+            for close in closing:
+                close()
+            raise
 
         def load(file: str, style: str) -> Scene:
             return band.dressed(self._load(file, style, target))
 
-        desk = Desk(band.player, load, self._main.folder, keyboard=band.keyboard)
+        desk = Desk(band.player, load, self._main.folder, keyboard=band.keyboard, sync=band.sync)
         feed = self._feed(band, desk) if self._feed is not None else None
-        session = Session(band, desk, feed, self._main.player.clock.now())
-        self._there[name] = session
-        self._opened(band)
-        band.player.play()
-        self.bands.hasten(band)
+        session = self._there[name] = Session(band, desk, feed, now, target)
+        session.closing += closing
+        self._opened(session)
         return session
 
     def close(self, name: str) -> None:
@@ -212,10 +234,11 @@ class Sessions:
         if self._asked.pop(name, None) is not None:
             return
         session = self.find(name)
-        session.desk.sync.close()
+        session.desk.close()
         self.bands.close(name)
         del self._there[name]
-        session.desk.close()
+        while session.closing:
+            session.closing.pop()()
         if session.feed is not None:
             session.feed.end()
 

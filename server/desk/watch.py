@@ -26,29 +26,115 @@ from .tree import Value
 
 SETTLE, STEP = 60, 20  # ms that nothing more has changed; and between two looks
 CALM = 0.3  # s between two readings: an editor may save twice, a bouncing button is told apart
+MOST_STATES = 64  # scenes whose files are known
 SCENE, SEED, STYLE = (f"{PREFIX}/{name}" for name in ("scene", "seed", "style"))
+
+#: A scene's files, what they say in short, and whether its own still says what was read.
+_Said = tuple[frozenset[Path], bytes, bool]
+
+
+class Lookout:
+    """Notices changes in folders, on one thread for all who follow any.
+
+    trouble: told where a system has no more watches to give.
+    Laws: who follows is told of each change in his folders; what their files say is found out once
+    for all who play of the same ones.
+    """
+
+    def __init__(self, trouble: Callable[[Troubled], object]) -> None:
+        self._loop, self._trouble = asyncio.get_running_loop(), trouble
+        self._followed: dict[Callable[[], None], frozenset[Path]] = {}
+        self._folders: frozenset[Path] = frozenset()
+        self._stop: threading.Event | None = None
+        self._states: dict[int, tuple[object, asyncio.Future[_Said]]] = {}
+
+    def follow(self, told: Callable[[], None], folders: frozenset[Path]) -> None:
+        """Have somebody told of changes in these folders, not of those below them."""
+        self._followed[told] = folders
+        self._look_there()
+
+    def leave(self, told: Callable[[], None]) -> None:
+        if self._followed.pop(told, None) is not None:
+            self._look_there()
+
+    async def state(self, scene: Scene) -> _Said:
+        """What a scene's files say, as far as we have been told of changes."""
+        sheet = scene.sheet
+        known = self._states.get(id(sheet))
+        if known is None or known[0] is not sheet:
+            future = asyncio.ensure_future(asyncio.to_thread(_state, scene))
+            if len(self._states) >= MOST_STATES:
+                self._states.clear()
+            known = self._states[id(sheet)] = sheet, future
+        return await asyncio.shield(known[1])
+
+    def _look_there(self) -> None:
+        there = frozenset[Path]().union(*self._followed.values())
+        if there == self._folders:
+            return
+        fresh, self._folders = there - self._folders, there
+        if self._stop is not None:
+            self._stop.set()
+        self._stop = threading.Event()
+        if there:
+            ways = (sorted(there), self._stop)
+            threading.Thread(target=self._listen, args=ways, name="watch", daemon=True).start()
+        self._tell(fresh)  # it may have changed before anybody listened
+
+    def _tell(self, folders: frozenset[Path]) -> None:
+        if folders:
+            self._states.clear()
+        for told, followed in list(self._followed.items()):
+            if followed & folders:
+                told()
+
+    def _listen(self, folders: list[Path], stop: threading.Event) -> None:
+        """On a thread of its own: nothing of it touches the music but one call."""
+        changes = watch(
+            *folders,
+            watch_filter=None,
+            debounce=SETTLE,
+            step=STEP,
+            stop_event=stop,
+            rust_timeout=500,
+            recursive=False,
+            raise_interrupt=False,
+        )
+        try:
+            for each in changes:
+                where = frozenset(Path(path).parent for _, path in each)
+                with suppress(RuntimeError):  # the loop has just closed
+                    self._loop.call_soon_threadsafe(self._tell, where)
+        except Exception as error:  # such as no more watches to be had from the system
+            text = f"the scene's files cannot be followed: {error}"
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._trouble, Troubled("watch", text))
 
 
 class Watch:
     """Follows the files of the scene that plays, whichever that is, until `close`.
 
-    became: told whether the last reading was right.
+    became: told whether the last reading was right.  lookout: shared with others.
     Laws: a file that is wrong leaves the old scene playing, and says where; one that says the same
     as before changes nothing; saved twice while it is being read, it is read once more; a scene or
     style that somebody has armed comes first, and what was saved is read after it.
     """
 
-    def __init__(self, desk: Desk, became: Callable[[bool], None] = lambda right: None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        became: Callable[[bool], None] = lambda right: None,
+        lookout: Lookout | None = None,
+    ) -> None:
         self._desk, self._became = desk, became
-        self._loop = asyncio.get_running_loop()
-        self._stop: threading.Event | None = None
+        self._lookout = lookout or Lookout(desk.player.journal.enter)
         #: Where changes are noticed.
         self.folders: frozenset[Path] = frozenset()
         self._seen = b""
         self._scene: Scene | None = None
         self._ours = self._later = False  # a reading is armed; one waits for what others armed
         self._changed = asyncio.Event()
-        self._task = self._loop.create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._run())
         self._readings = 0
         desk.player.journal.add(self._hear)
         self._changed.set()
@@ -56,8 +142,7 @@ class Watch:
     def close(self) -> None:
         """Follow no more."""
         self._task.cancel()
-        if self._stop is not None:
-            self._stop.set()
+        self._lookout.leave(self._changed.set)
 
     def _hear(self, entry: Entry) -> None:
         if isinstance(entry, Marked) and entry.kind == "scene":
@@ -79,7 +164,7 @@ class Watch:
         scene = self._desk.player.scene
         if scene is None:
             return
-        files, now, current = await asyncio.to_thread(_state, scene)
+        files, now, current = await self._lookout.state(scene)
         if scene is not self._desk.player.scene:  # another has taken over meanwhile
             self._changed.set()
             return
@@ -113,43 +198,11 @@ class Watch:
         self._desk.receive_all(messages, source)
 
     def _follow(self, folders: Iterable[Path]) -> None:
-        """Be told of changes in these folders, not of those below them."""
-        there = frozenset(path.resolve() for path in folders if path.is_dir())
-        if there == self.folders:
-            return
-        self.folders = there
-        if self._stop is not None:
-            self._stop.set()
-        self._stop = threading.Event()
-        if there:
-            ways = (sorted(there), self._stop)
-            threading.Thread(target=self._listen, args=ways, name="watch", daemon=True).start()
-            self._changed.set()  # it may have changed before anybody listened
-
-    def _listen(self, folders: list[Path], stop: threading.Event) -> None:
-        """On a thread of its own: nothing of it touches the music but one call."""
-        changes = watch(
-            *folders,
-            watch_filter=None,
-            debounce=SETTLE,
-            step=STEP,
-            stop_event=stop,
-            rust_timeout=500,
-            recursive=False,
-            raise_interrupt=False,
-        )
-        try:
-            for _ in changes:
-                with suppress(RuntimeError):  # the loop has just closed
-                    self._loop.call_soon_threadsafe(self._changed.set)
-        except Exception as error:  # such as no more watches to be had from the system
-            text = f"the scene's files cannot be followed: {error}"
-            with suppress(RuntimeError):
-                enter = self._desk.player.journal.enter
-                self._loop.call_soon_threadsafe(enter, Troubled("watch", text))
+        self.folders = frozenset(path.resolve() for path in folders if path.is_dir())
+        self._lookout.follow(self._changed.set, self.folders)
 
 
-def _state(scene: Scene) -> tuple[frozenset[Path], bytes, bool]:
+def _state(scene: Scene) -> _Said:
     """A scene's files, what they say in short, and whether its own still says what was read."""
     files, sheet, text = sources(scene), scene.sheet, written(scene)
     current = sheet is None or sheet.text == text or not text

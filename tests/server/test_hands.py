@@ -218,7 +218,7 @@ def test_a_performance_begins_with_its_file_and_keeps_it(tmp_path: Path) -> None
     piece: Scene = parse_scene(CHOICE)
     stage = RealStage(piece, Wish(taste=path), Journal(), Health())
     stage.player.taste("scene", "tune").add(Lesson("S", "C"), 1.0)
-    assert stage._keep_taste(stage._hands.tastes()) == "to scene.taste.json"
+    assert stage._keep_taste(stage.band.hands.tastes()) == "to scene.taste.json"
 
     async def saved() -> tuple[str, str]:
         stage._loop, told = asyncio.get_running_loop(), asyncio.Queue[tuple[str, str]]()
