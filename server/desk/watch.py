@@ -44,7 +44,8 @@ class Lookout:
     def __init__(self, trouble: Callable[[Troubled], object]) -> None:
         self._loop, self._trouble = asyncio.get_running_loop(), trouble
         self._followed: dict[Callable[[], None], frozenset[Path]] = {}
-        self._folders: frozenset[Path] = frozenset()
+        #: All that anybody follows.
+        self.folders: frozenset[Path] = frozenset()
         self._stop: threading.Event | None = None
         self._states: dict[int, tuple[object, asyncio.Future[_Said]]] = {}
 
@@ -70,9 +71,9 @@ class Lookout:
 
     def _look_there(self) -> None:
         there = frozenset[Path]().union(*self._followed.values())
-        if there == self._folders:
+        if there == self.folders:
             return
-        fresh, self._folders = there - self._folders, there
+        fresh, self.folders = there - self.folders, there
         if self._stop is not None:
             self._stop.set()
         self._stop = threading.Event()

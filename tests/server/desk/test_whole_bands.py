@@ -1,0 +1,403 @@
+"""A band with a name has all that the one without has: log, inputs, clocks, files, takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engines.base import Mistake
+from server.bands import LINKED, SESSION, Band, Bands
+from server.clock import VirtualClock
+from server.desk.desk import Desk, Source
+from server.desk.sessions import Session, Sessions
+from server.desk.watch import Lookout, Watch
+from server.earshot import Earshot
+from server.journal import Entry, Marked, Played, Troubled
+from server.log import Entered, Log
+from server.player import Player
+from server.rack import Numbers, Rack, Share
+from server.replay import Replay
+from server.scene import Scene, load_scene, redirected, routed
+from server.sources import Shelf
+from tests.rigs.ears import FakeEars
+from tests.server.model import MS, SECOND, ModelWire
+from tests.server.sync.test_source import FakeSession
+
+PIECE = """
+tempo = 132
+[inputs.keys]
+midi = "Keystation"
+[mood]
+start = [0.1, 0.0]
+[form]
+plan = "A B"
+[form.sections.A]
+bars = 2
+energy = [0.3, 0.6]
+[form.sections.B]
+bars = 2
+energy = 0.9
+[outputs.game]
+osc = "127.0.0.1:9000"
+[parts.lead]
+engine = "grammar"
+rules = "S -> C 1/8 D 1/8 E 1/4 | G 1/2 | A 1/8 Rest 1/8 B 1/4"
+humanize = { time_ms = 12, velocity = 0.1 }
+[parts.bass]
+engine = "grammar"
+rules = "S -> I:1/2 V7:1/2 | ii:1/1"
+octave = 2
+[parts.solo]
+engine = "grammar"
+rules = "S -> Rest 1/1"
+input = "keys"
+"""
+OTHER = PIECE.replace("132", "90").replace("C 1/8 D 1/8", "E 1/8 F 1/8")
+TARGET = "127.0.0.1:9100"
+
+
+class House:
+    """A main desk and bands in virtual time, whose scenes lie in a folder.
+
+    lines: the log of each band that was ever opened, by its place in turn.
+    """
+
+    def __init__(self, folder: Path, look: int = 0) -> None:
+        self.folder, self.shelf = folder, Shelf()
+        self.clock = VirtualClock(10**12)
+        self.wire = ModelWire(self.clock)
+        self.numbers = Numbers()
+        shares = {"osc": Share(self.wire, 0)}
+        self.player = Player(self.clock, lambda ids: Rack(shares, ids, numbers=self.numbers))
+        self.earshot = Earshot()
+        self.ears = FakeEars(self.earshot.heard, self.earshot.state, self.earshot.lost)
+        self.earshot.attach(self.ears)
+        self.alarms: dict[object, int] = {}
+        self.rings: dict[object, Callable[[], None]] = {}
+        self.bands = Bands(
+            *(self.clock, {"osc": self.wire}, self.numbers),
+            earshot=self.earshot,
+            alarm=self._alarm,
+            join=lambda *wish: FakeSession(self),
+        )
+        self.desk = Desk(self.player, self.load, folder)
+        self.logs: list[tuple[dict[str, Any], list[Entered]]] = []
+        self.heard: dict[str, list[Entry]] = {}
+        self.furnish: Callable[[Session], object] = lambda session: None
+        self.sessions = Sessions(
+            self.desk, self.bands, self.load_for, begin=self._begin, opened=self._opened
+        )
+        self.answers: list[tuple[Any, ...]] = []
+        self.source = Source("test", "edit", lambda _, values: self.answers.append(values))
+        self.look = look  # ns that the machine is late at each look
+
+    def load(self, file: str, style: str) -> Scene:
+        return routed(load_scene(Path(file), style))
+
+    def load_for(self, file: str, style: str, target: str) -> Scene:
+        scene = self.shelf.scene(Path(file), style)
+        return redirected(scene, target) if target else routed(scene)
+
+    def _alarm(self, ring: Callable[[], None]) -> Callable[[int], None]:
+        self.rings[key := object()] = ring
+        return partial(self.alarms.__setitem__, key)
+
+    def _begin(self, band: Band, target: str) -> Callable[[], object]:
+        lines: list[Entered] = []
+        head = {
+            **{"clock": self.clock.now(), "horizon": band.player.horizon},
+            **{"look": band.player.period, "wires": ["osc"], "session": band.name},
+            "route": {"target": target} if target else {},
+        }
+        self.logs.append((head, lines))
+        band.player.noting = lambda *line: lines.append(Entered(*line))
+        self.heard[band.name] = []
+        band.player.journal.add(self.heard[band.name].append)
+        return lambda: None
+
+    def _opened(self, session: Session) -> None:
+        self.furnish(session)
+
+    def open(self, name: str, file: str = "first.toml", target: str = TARGET) -> Session:
+        scene = self.load_for(str(self.folder / file), "", target)
+        return self.sessions.open(name, scene, target)
+
+    def ask(self, address: str, *args: object) -> list[tuple[Any, ...]]:
+        self.answers.clear()
+        self.desk.receive(address, args, self.source)
+        return self.answers
+
+    def go(self, ns: int) -> None:
+        end = self.clock.now() + ns
+        while self.clock.now() < end:
+            due = min(self.bands.look(), self.player.expected, end, *self.alarms.values())
+            self.clock.jump(max(due - self.clock.now() + self.look, MS))
+            self.wire.run()
+            for key, at in list(self.alarms.items()):
+                if at <= self.clock.now():
+                    del self.alarms[key]
+                    self.rings[key]()
+            if self.player.expected <= self.clock.now():
+                self.player.wake()
+
+    async def loaded(self) -> None:
+        while any(session.desk.loading for session in self.sessions):
+            await asyncio.sleep(0.001)
+            self.go(2 * MS)
+
+    def key(self, pitch: int, velocity: int) -> None:
+        [number] = [n for n, each in self.ears.opened.items() if each["name"] == "Keystation"]
+        self.ears.play(self.clock.now() - 1_000, bytes((0x90, pitch, velocity)), number)
+
+    def sounding(self, band: Band) -> int:
+        mine = [e for e in self.wire.sounding.values() if e.part >> 16 == band.number]
+        return len(mine)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("scenes")
+    (place / "first.toml").write_text(PIECE)
+    (place / "other.toml").write_text(OTHER)
+    return place
+
+
+def notes(entries: list[Entry]) -> list[tuple[Any, ...]]:
+    return [
+        (each.moment.beat, each.note.part, each.note.pitch, each.note.velocity, each.duration)
+        for each in entries
+        if isinstance(each, Played)
+    ]
+
+
+DOINGS = st.lists(
+    st.tuples(
+        st.sampled_from(["ann", "bob", "eve"]),
+        st.sampled_from(
+            [
+                ("tempo", 150.0, 4.0),
+                ("part/lead/density", 0.5),
+                ("part/bass/mute", True),
+                ("mood", -0.6, 0.7),
+                ("section", "B", "bar"),
+                ("seed", 9),
+                ("scene", "other"),
+                ("stop",),
+                ("play",),
+                ("sync", "midi"),
+                ("sync", "internal"),
+                ("key", 64, 90),
+                ("key", 64, 0),
+                ("open",),
+                ("close",),
+                ("crowd",),
+            ]
+        ),
+        st.integers(0, 1900),
+    ),
+    max_size=10,
+)
+
+
+async def performed(folder: Path, doings: list[Any], only: str = "", late: int = 0) -> House:
+    """Bands that things are asked of. only: whose doings count, everybody's by default."""
+    house = House(folder, late)
+    house.open("ann")
+    if not only:
+        house.open("bob")
+    for name, (what, *args), wait in doings:
+        house.go(wait * MS)
+        there = house.sessions.get(name) is not None
+        if what == "key":
+            house.key(*args)
+        elif only and name != only:
+            continue
+        elif what == "open" and not there:
+            house.open(name)
+        elif what == "close" and there and name != "ann":
+            house.sessions.close(name)
+        elif what == "crowd" and not only:
+            for nth in range(40):
+                if house.sessions.get(f"x{nth}") is None:
+                    house.open(f"x{nth}", target="none")
+        elif there and what not in ("open", "close", "crowd"):
+            house.ask(f"{SESSION}/{name}/{what}", *args)
+            await house.loaded()
+    house.go(2 * SECOND)
+    return house
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(doings=DOINGS, late=st.sampled_from([0, 3 * MS, 30 * MS]))
+def test_the_log_of_each_band_replays_to_its_notes(
+    folder: Path, doings: list[Any], late: int
+) -> None:
+    house = asyncio.run(performed(folder, doings, late=late))
+    house.sessions.end()
+    last = {str(head["session"]): (head, lines) for head, lines in house.logs}
+    for name in {"ann", "bob", "eve"} & last.keys():
+        head, lines = last[name]
+        replay, entries = Replay(Log(head, tuple(lines), True)), list[Entry]()
+        replay.journal.add(entries.append)
+        replay.run()
+        assert replay.exact, [each for each in entries if isinstance(each, Troubled)]
+        assert notes(entries) == notes(house.heard[name])
+        assert lines[-1].what == "end"
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(doings=DOINGS)
+def test_what_neighbours_do_changes_no_note(folder: Path, doings: list[Any]) -> None:
+    timed = [each for each in doings if each[1][0] not in ("scene", "sync")]
+    beside = asyncio.run(performed(folder, timed))
+    alone = asyncio.run(performed(folder, timed, only="ann"))
+    # What counts is what both have seen to its end.
+    pitches = [[each[:4] for each in notes(house.heard["ann"])] for house in (beside, alone)]
+    assert pitches[0] == pitches[1]
+
+
+def test_when_a_band_is_closed_every_note_of_it_ends(folder: Path) -> None:
+    house = House(folder)
+    ann, bob = house.open("ann"), house.open("bob")
+    house.go(SECOND)
+    house.key(60, 90)
+    house.go(20 * MS)
+    assert house.sounding(ann.band)
+    house.sessions.close("ann")
+    house.wire.run()
+    assert house.sounding(ann.band) == 0
+    assert not [e for e in house.wire.queued.values() if e.part >> 16 == ann.band.number]
+    assert house.sounding(bob.band), "a neighbour's go on, the same key's among them"
+    assert len(house.ears.opened) == 1
+    house.sessions.close("bob")
+    assert not house.ears.opened and not house.wire.sounding
+    assert not house.wire.ports
+    before = len(house.logs[0][1])
+    house.go(15 * SECOND)  # what waits for its time when a band is closed never comes
+    assert len(house.logs[0][1]) == before
+
+
+def test_one_keyboard_plays_in_each_band_whose_scene_names_it(folder: Path) -> None:
+    house = House(folder)
+    for name in ("ann", "bob"):
+        house.open(name)
+    house.go(SECOND)
+    assert len(house.ears.opened) == 1
+    house.key(60, 90)
+    house.go(200 * MS)
+    house.ears.lose(next(iter(house.ears.opened)))
+    house.go(200 * MS)
+    for name in ("ann", "bob"):
+        solo = [e for e in house.heard[name] if isinstance(e, Played) and e.note.part == "solo"]
+        assert [each.note.pitch for each in solo] == [60]
+        assert solo[0].duration == pytest.approx(0.2, abs=0.06)
+
+
+def test_a_clock_leads_every_band_that_follows_it_and_no_other(folder: Path) -> None:
+    house = House(folder)
+    ann, bob = house.open("ann"), house.open("bob")
+    house.go(SECOND)
+    assert house.ask(f"{SESSION}/ann/sync", "midi")[0][1] == "done"
+    [clock] = [n for n, each in house.ears.opened.items() if each["title"] == "clock"]
+    assert ann.desk.sync.state == "waiting" and ann.band.player.playing
+    for tempo in (100.0,):
+        at = house.clock.now()
+        for _ in range(24 * 8):
+            house.ears.play(at, b"\xf8", clock)
+            at += round(60e9 / tempo / 24)
+            house.go(at - house.clock.now())
+    assert ann.desk.sync.state == "locked"
+    line = ann.band.player.timeline
+    assert line.tempo_at(line.beat_at(house.clock.now())) == pytest.approx(100, abs=1)
+    other = bob.band.player.timeline
+    assert other.tempo_at(other.beat_at(house.clock.now())) == pytest.approx(132, abs=10)
+    assert house.ask(f"{SESSION}/ann/sync", "internal")[0][1] == "done"
+    assert clock not in house.ears.opened
+
+
+def test_so_many_bands_may_be_in_a_link_session_and_the_next_is_told_why_not(folder: Path) -> None:
+    house = House(folder)
+    for nth in range(LINKED + 1):
+        house.open(f"b{nth}", target="none")
+    states = [house.ask(f"{SESSION}/b{nth}/sync", "link")[0][1:] for nth in range(LINKED + 1)]
+    assert {state for state, _, _ in states[:LINKED]} == {"done"}
+    assert states[LINKED][0] == "refused" and str(LINKED) in states[LINKED][2]
+    assert house.sessions.find(f"b{LINKED}").desk.sync.source == "internal"
+    house.sessions.close("b0")
+    assert house.ask(f"{SESSION}/b{LINKED}/sync", "link")[0][1] == "done"
+
+
+def test_a_band_that_cannot_begin_leaves_nothing(folder: Path, monkeypatch: Any) -> None:
+    house = House(folder)
+
+    def fail(*args: object) -> None:
+        raise Mistake("sync", "link needs a library")
+
+    scene = house.load_for(str(folder / "first.toml"), "", TARGET)
+    monkeypatch.setattr("server.sync.source.Sync.open", fail)
+    with pytest.raises(Mistake, match="needs a library"):
+        house.sessions.open("ann", scene, TARGET)
+    assert not list(house.sessions) and len(house.bands) == 0
+    assert not house.ears.opened and not house.wire.ports
+
+
+async def test_a_file_that_is_saved_is_read_by_each_band_that_plays_it(tmp_path: Path) -> None:
+    (tmp_path / "first.toml").write_text(PIECE)
+    (tmp_path / "other.toml").write_text(OTHER)
+    house = House(tmp_path)
+    lookout = Lookout(house.player.journal.enter)
+
+    def furnish(session: Session) -> None:
+        watch = Watch(session.desk, lookout=lookout)
+        session.closing.append(watch.close)
+
+    house.furnish = furnish
+
+    async def until(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not what():
+                house.go(20 * MS)
+                await asyncio.sleep(0.005)
+
+    def tempi() -> dict[str, float]:
+        return {s.band.name: s.band.player.scene.tempo for s in house.sessions}  # type: ignore[union-attr]
+
+    for name, file in (("ann", "first"), ("bob", "first"), ("eve", "other")):
+        house.open(name, f"{file}.toml")
+    await until(lambda: bool(lookout.folders))
+    (tmp_path / "first.toml").write_text(PIECE.replace("tempo = 132", "tempo = 140"))
+    await until(lambda: tempi() == {"ann": 140, "bob": 140, "eve": 90})
+    starts = [e for e in house.heard["eve"] if isinstance(e, Marked) and e.kind == "scene"]
+    assert len(starts) <= 1, "whose file has not changed plays on"
+    (tmp_path / "first.toml").write_text(PIECE.replace("tempo = 132", "tempo = fast"))
+
+    def troubles(name: str) -> list[str]:
+        return [each.text for each in house.heard[name] if isinstance(each, Troubled)]
+
+    await until(lambda: bool(troubles("ann") and troubles("bob")))
+    assert "line 2" in troubles("ann")[0] or "tempo" in troubles("ann")[0]
+    assert not troubles("eve")
+    assert tempi() == {"ann": 140, "bob": 140, "eve": 90}
+    before = len(notes(house.heard["ann"]))
+    house.go(2 * SECOND)
+    assert len(notes(house.heard["ann"])) > before + 4
+    house.sessions.end()
+    assert not lookout.folders
+
+
+def test_beats_of_a_band_are_its_own(folder: Path) -> None:
+    house = House(folder)
+    ann = house.open("ann")
+    house.go(3 * SECOND)
+    house.open("bob")
+    house.go(SECOND)
+    bob = house.sessions.find("bob")
+    assert ann.band.player.now_beat > bob.band.player.now_beat + Fraction(4)
