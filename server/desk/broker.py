@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from math import isfinite
@@ -32,7 +32,9 @@ PAYLOAD = 16 << 10  # bytes of a command
 QUEUED = 100  # letters that wait; the oldest make room
 LEVELS = 6  # of an address below the base, at most
 SOONEST, LATEST = 0.5, 30.0  # s until the next try
+LYING = 1024  # topics of earlier runs that are cleared at one connection
 SET, STATUS = "/set", "/status"
+LOOKING = "/looking"  # said to ourselves: all that lies at the broker has come before it
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SWITCHES = {"on": True, "off": False, "true": True, "false": False}
 
@@ -141,6 +143,11 @@ def address_of(base: str, topic: str) -> str:
 def filters(base: str) -> list[str]:
     """What to subscribe to, for all commands: their own state does not come back then."""
     return [f"{base}{'/+' * levels}{SET}" for levels in range(1, LEVELS + 1)]
+
+
+def everything(base: str) -> list[str]:
+    """What to subscribe to for a moment, for all that lies at the broker."""
+    return [f"{base}{'/+' * levels}" for levels in range(1, LEVELS + 1)]
 
 
 class Command(NamedTuple):
@@ -257,12 +264,18 @@ class Mailbox(Outbox):
     def __len__(self) -> int:
         return len(self._letters) + len(self._newest)
 
-    def begin(self, values: Mapping[str, Iterable[Value]]) -> None:
-        """Tell everything anew: the broker may have forgotten it. values: by address."""
+    def begin(self, values: Mapping[str, Iterable[Value]], lying: Set[str] = frozenset()) -> None:
+        """Tell everything anew: the broker may have forgotten it.
+
+        values: by address.  lying: topics whose state the broker remembers; of what is not there
+        any more it is to be forgotten.
+        """
         self._told.clear()
         self._newest.clear()
         for address, value in values.items():
             self._keep(topic_of(self._base, address), payload_of(value))
+        for topic in lying - self._newest.keys():
+            self._newest[topic] = ""
         self._ready()
 
     def send(self, name: str, payload: str, qos: int = 0, retain: bool = False) -> None:

@@ -19,7 +19,19 @@ from aiomqtt import Client, Message, Will
 
 from engines.base import Mistake
 
-from .broker import STATUS, Broker, Mailbox, address_of, filters, pause, read_payload
+from .broker import (
+    LOOKING,
+    LYING,
+    SET,
+    STATUS,
+    Broker,
+    Mailbox,
+    address_of,
+    everything,
+    filters,
+    pause,
+    read_payload,
+)
 from .desk import PREFIX, Source
 from .feed import RATE, Feed
 from .lanes import Paced
@@ -29,6 +41,7 @@ from .tree import Value
 PATIENCE = 5  # s for a broker to answer; half of what passes until a frozen one is let go of
 COMMANDS = 200  # a second
 LEAVING = 0.4  # s for saying good-bye
+GLANCE = 1.0  # s for hearing what lies at the broker
 #: Small packets go at once: held back until the last is acknowledged, they take 40 ms.
 SWIFT = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 HEARS = ("state", "beats", "marks")
@@ -67,6 +80,8 @@ class Mqtt:
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._lost = self._leaving = False
+        self._lying: set[str] = set()
+        self._seen: asyncio.Event | None = None  # while we look at what lies at the broker
         self.became: Callable[[bool], None] = lambda stands: None
         self.connected = False
 
@@ -129,11 +144,12 @@ class Mqtt:
     async def _converse(self, client: Client) -> None:
         """Everything from the connection to its end, which is an error."""
         feed, base = self._feed, self._broker.base
+        await self._look_around(client)
         await client.subscribe([(each, 1) for each in (*filters(base), base + STATUS)])
         await client.publish(base + STATUS, "online", qos=1, retain=True)
         listener = feed.join(self.box)
         feed.hear(listener, (*HEARS, "notes") if self._broker.notes else HEARS, "control")
-        self.box.begin(self._readable())
+        self.box.begin(self._readable(), self._lying)
         self._client, self.connected = client, True
         self.became(True)
         if self._lost:
@@ -151,6 +167,23 @@ class Mqtt:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_around(self, client: Client) -> None:
+        """Find out what states the broker remembers, of a run that crashed perhaps.
+
+        Commands are not taken meanwhile; who waits for `online` does not notice.
+        """
+        base, self._seen = self._broker.base, asyncio.Event()
+        self._lying.clear()
+        try:
+            await client.subscribe([(each, 0) for each in everything(base)])
+            await client.publish(base + LOOKING, self._identity)
+            with contextlib.suppress(TimeoutError):  # an access list may forbid it
+                async with asyncio.timeout(GLANCE):
+                    await self._seen.wait()
+            await client.unsubscribe(everything(base))
+        finally:
+            self._seen = None
 
     def _part(self, error: BaseException) -> None:
         self.connected = False
@@ -195,6 +228,14 @@ class Mqtt:
 
     def _hear(self, topic: str, payload: object, retained: bool) -> None:
         base, desk = self._broker.base, self._feed.desk
+        if self._seen is not None:
+            if topic == base + LOOKING:
+                self._seen.set()
+            elif retained and topic != base + STATUS and not topic.endswith(SET):
+                self._lying.add(topic)
+                if len(self._lying) == LYING:
+                    self._seen.set()
+            return
         if topic == base + STATUS:
             # The will of a connection long lost, and not what we say when we go.
             if payload == b"offline" and not (retained or self._leaving):

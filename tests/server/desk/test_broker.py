@@ -261,6 +261,21 @@ def test_what_happens_as_topics(event: dict[str, object], letter: Letter) -> Non
     assert box.all() == [letter]
 
 
+@given(
+    st.sets(st.sampled_from(["a", "b", "c", "d"])), st.sets(st.sampled_from(["a", "b", "c", "e"]))
+)
+def test_a_broker_forgets_what_it_remembers_and_is_not_there(
+    there: set[str], lying: set[str]
+) -> None:
+    box = Mailbox(BROKER, set, lambda: 0, lambda: None)
+    box.begin({f"/componium/{name}": (1,) for name in there}, {f"{BASE}/{n}" for n in lying})
+    left = dict.fromkeys(lying, "0")
+    while (letter := box.next()) is not None:
+        assert letter.retain
+        left[letter.topic.removeprefix(f"{BASE}/")] = letter.payload
+    assert {name for name, payload in left.items() if payload} == there
+
+
 def test_notes_are_told_only_where_they_are_asked_for() -> None:
     note = {"event": "note", "part": "low drums", "pitch": 36, "velocity": 0.7, "duration": 0.5}
     quiet, loud = Box(), Box(Broker("h", 1, "stage", tls=False, notes=True))

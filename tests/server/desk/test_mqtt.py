@@ -188,6 +188,30 @@ async def test_retained_commands_are_ignored_and_named(tmp_path: Path) -> None:
                 assert [text for text in room.troubles if "play/set is retained" in text]
 
 
+async def test_what_a_run_that_crashed_left_behind_is_cleared(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        async with aiomqtt.Client("127.0.0.1", broker.port) as before:
+            for number in range(50):
+                topic = f"{BASE}/part/ghost_{number}/mute"
+                await before.publish(topic, "1", qos=1, retain=True)
+            await before.publish(f"{BASE}/control/old", "0.5", qos=1, retain=True)
+            await before.publish(f"{BASE}/tempo", "77", qos=1, retain=True)
+            await before.publish(f"{BASE}/tempo/set", "66", qos=1, retain=True)
+            await before.publish("componium/neighbour/control/old", "0.5", qos=1, retain=True)
+        async with Room(broker.port) as room, dashboard(broker.port) as witness:
+            await witness.client.subscribe("componium/neighbour/#")
+            await room.connected()
+            await room.until(lambda: witness.heard.get("/part/ghost_49/mute") == "")
+            await room.until(lambda: witness.heard.get("/transport") == "stopped")
+            async with dashboard(broker.port) as board:
+                await room.until(lambda: "/transport" in board.heard)
+                await board.set("/tempo", "99")
+                await room.until(lambda: board.heard["/tempo"] == "99")
+                assert not [each for each in board.heard if "ghost" in each or "old" in each]
+                assert board.heard["/tempo/set"] in ("66", "99"), "commands are not ours to clear"
+            assert witness.heard["componium/neighbour/control/old"] == "0.5"
+
+
 async def test_in_a_flood_the_last_value_wins_and_a_stop_gets_through(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, ["allow_anonymous true", "max_queued_messages 0"]) as broker:
         async with Room(broker.port) as room, dashboard(broker.port) as board:
