@@ -30,6 +30,7 @@ from .clock import RealClock
 from .desk.desk import Desk, Source
 from .desk.memory import Memory, State, bar_of, read_state, restore
 from .desk.midi import Mappings
+from .desk.whereabouts import addresses
 from .earshot import Earshot
 from .health import Health
 from .heap import settle
@@ -668,7 +669,8 @@ class Stage:
             return
         closing.push_async_callback(door.close)
         feed.query.host |= {"WS_PORT": door.port}
-        page = f"http://127.0.0.1:{door.port}"
+        [here, *_] = await asyncio.to_thread(addresses, wish.lan)
+        page = f"http://{here}:{door.port}"
         self.health.page = page if wish.lan else f"{page}/#{token}"  # others may see the screen
         self.opened(f"{page}/#{token}")
         if wish.announce:

@@ -214,7 +214,7 @@ MAY: dict[str, set[str]] = {
     "server.metrics": {"server.health", "server.journal"},
     "server.service": {"engines.base", "server.aside", "server.journal"},
     "server.settings": {"engines.base", "server.table", "platformdirs"},
-    "server.desk.announce": {"engines.base", "zeroconf"},
+    "server.desk.announce": {"engines.base", "server.desk.whereabouts", "zeroconf"},
     "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
     "server.desk.web": {
         *("engines.base", "server.bands", "server.desk", "server.encode", "aiohttp"),

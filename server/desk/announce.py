@@ -14,6 +14,8 @@ from zeroconf import asyncio as mdns
 
 from engines.base import Mistake
 
+from .whereabouts import addresses
+
 QUERY, OSC = "_oscjson._tcp.local.", "_osc._udp.local."
 LEAVING = 0.4  # s for saying that it is here no more
 
@@ -28,7 +30,7 @@ async def announce(
     Errors: Mistake where nothing can be made known.
     """
     machine = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname().partition(".")[0]) or "componium"
-    where = await asyncio.to_thread(_addresses, lan)
+    where = await asyncio.to_thread(addresses, lan)
     try:
         net = mdns.AsyncZeroconf(
             interfaces=InterfaceChoice.Default if lan else where, ip_version=IPVersion.V4Only
@@ -59,18 +61,3 @@ async def _leave(net: mdns.AsyncZeroconf) -> None:
     with suppress(TimeoutError, OSError, Error):
         async with asyncio.timeout(LEAVING):
             await net.async_close()
-
-
-def _addresses(lan: bool) -> list[str]:
-    """IPv4 addresses under which this machine can be reached."""
-    if not lan:
-        return ["127.0.0.1"]
-    with suppress(OSError):
-        found = socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
-        own = {str(address[0]) for *_, address in found if not str(address[0]).startswith("127.")}
-        if own:
-            return sorted(own)
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent; only the way there is looked up
-        return [str(probe.getsockname()[0])]
-    return ["127.0.0.1"]

@@ -35,6 +35,7 @@ from .lanes import Paced
 from .limits import Bucket
 from .osc import owner_of
 from .packet import ADDRESS, ARGUMENTS, ELEMENTS, Message, Rejected, decode
+from .seats import Seats
 from .tree import LONGEST_RULES, ROLES, Role, Value
 
 PORT = 1822
@@ -50,6 +51,9 @@ TEND = 0.25  # s between two looks at who is still there
 BUFFER = 32 << 10  # bytes under way to a client that cannot be taken back
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 FOLDER = Path(__file__).parent / "page"
+
+OPEN = ("/favicon.ico", "/healthz")  # to whoever reaches us, as the files of the page are
+STRANGE = "beyond this machine this needs the token: open the link that play prints"
 
 _SILENT = logging.getLogger("componium.web")  # what strangers send is not worth a line each
 _SILENT.disabled = True
@@ -75,6 +79,13 @@ class Manners:
         self._hosts = LOCAL | {name.lower() for name in names}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
         self._lan = lan
+
+    @staticmethod
+    def at_home(address: str) -> bool:
+        """Whether an address is of this machine, where everybody may see everything."""
+        with suppress(ValueError):
+            return ip_address(address).is_loopback
+        return False
 
     def accepts(self, host: str, origin: str | None) -> bool:
         """Whether a request with these headers is from whom it should be.
@@ -127,17 +138,26 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
-        if len(self._door.connections) >= self._door.most_connections:
+        if not self._door.seat(self, str((transport.get_extra_info("peername") or ("?",))[0])):
             cut(transport)
             return
         transport.set_write_buffer_limits(high=BUFFER)
-        self._door.connections.add(self)
         self._limit = asyncio.get_running_loop().call_later(HEADERS_IN, cut, transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.calm()
-        self._door.connections.discard(self)
+        self._door.connections.leave(self)
         super().connection_lost(exc)
+
+    @property
+    def silent(self) -> bool:
+        """Whether its first request has not come yet."""
+        return self._limit is not None
+
+    def end(self) -> None:
+        """Cut it off: somebody else needs the place."""
+        if isinstance(self.transport, asyncio.Transport):
+            cut(self.transport)
 
     def calm(self) -> None:
         """A whole request has come."""
@@ -155,6 +175,7 @@ class Client:
     ) -> None:  # fmt: skip
         self._door, self._socket, self._transport = door, socket, transport
         self.name, self.address, self.role = name, address, role
+        self.strange = role == "view" and not Manners.at_home(address)  # until the token comes
         self._ready = asyncio.Event()
         self.outbox = Outbox(door.now, self._ready.set)
         self._joined: dict[str, tuple[Feed, Listener]] = {
@@ -163,7 +184,7 @@ class Client:
         self._paced = Paced(door.desk, COMMANDS, door.now)
         self._asks = Bucket(COMMANDS, time.monotonic_ns())
         self._loop = asyncio.get_running_loop()
-        self.heard_at = self._pinged_at = self._loop.time()
+        self.heard_at = self._pinged_at = self._came_at = self._loop.time()
 
     # Out --------------------------------------------------------------------------------
 
@@ -184,20 +205,25 @@ class Client:
 
     def tend(self, now: float) -> None:
         """Ask whether it still lives; cut it off if it does not read. now: of the loop, in s."""
-        if now - self.heard_at > GONE or self.outbox.full:
-            cut(self._transport)
+        late = self.strange and now - self._came_at > HEADERS_IN
+        if now - self.heard_at > GONE or self.outbox.full or late:
+            self.cut()
         elif now - self._pinged_at >= PING:
             self._ready.set()
 
     def say(self, value: Any) -> None:
         self.outbox.put(compact(value))
 
+    def cut(self) -> None:
+        """Cut it off."""
+        cut(self._transport)
+
     async def end(self) -> None:
         """Say good-bye; one who does not listen is cut off."""
         with suppress(Exception):
             async with asyncio.timeout(0.2):
                 await self._socket.close(code=WSCloseCode.GOING_AWAY)
-        cut(self._transport)
+        self.cut()
 
     # In ---------------------------------------------------------------------------------
 
@@ -216,6 +242,9 @@ class Client:
                 return
 
     async def _text(self, text: str) -> None:
+        if self.strange and '"token"' not in text:
+            self._refuse(STRANGE)
+            return
         if text.startswith("/"):  # a query, as some OSCQuery clients put it
             await self._door.ration()
             self.say(self._door.feed.query.answer(text)[1])
@@ -233,6 +262,8 @@ class Client:
     async def _obey(self, asked: Any) -> None:
         if not isinstance(asked, dict):
             raise Mistake("", 'expected an object, such as {"hear": ["state"]}')
+        if self.strange and asked.keys() != {"token"}:
+            raise Mistake("", STRANGE)
         feed = self._door.feed
         if "set" in asked or "all" in asked:
             several = asked.get("all", [asked])
@@ -259,6 +290,9 @@ class Client:
             token = asked["token"] if isinstance(asked["token"], str) else ""
             role = await self._door.role_of(self.address, token)
             self.role = max(self.role, role, key=ROLES.index)
+            if self.role != "view":
+                self.strange = False
+                self._door.clients.trust(self)
             self.say({"role": self.role})
         elif asked.get("COMMAND") in ("LISTEN", "IGNORE"):
             address = asked.get("DATA")
@@ -299,6 +333,9 @@ class Client:
         self._paced.enter(messages, Source(self.name, self.role, answer))
 
     def _packet(self, data: bytes) -> None:
+        if self.strange:
+            self._refuse(STRANGE)
+            return
         messages = decode(data)
         if isinstance(messages, Rejected):
             self._refuse(messages.why)
@@ -340,10 +377,8 @@ class Web:
         self._pages = pages
         self.feed, self.desk, self.keys, self.now = feed, feed.desk, keys, now
         self._manners = manners or Manners()
-        self.most_connections = most_connections or CONNECTIONS
-        self.most_clients = most_clients or CLIENTS
-        self.connections: set[_Connection] = set()
-        self.clients: dict[Client, None] = {}
+        self.connections: Seats[_Connection] = Seats(most_connections or CONNECTIONS)
+        self.clients: Seats[Client] = Seats(most_clients or CLIENTS)
         self._server = web.Server(self._handle)
         self._listening: list[asyncio.Server] = []
         self._turn, self._rate = asyncio.Lock(), Bucket(ANSWERS, time.monotonic_ns())
@@ -368,7 +403,7 @@ class Web:
             self._task.cancel()
         for each in self._listening:
             each.close()
-        await asyncio.gather(*(client.end() for client in list(self.clients)))
+        await asyncio.gather(*(client.end() for client in self.clients))
         with suppress(TimeoutError):
             async with asyncio.timeout(0.3):
                 await self._server.shutdown(0.1)
@@ -384,8 +419,21 @@ class Web:
                 self.desk.complaints.add("web", f"cannot tell how things are: {error!r}")
             if loop.time() - tended >= TEND:
                 tended = loop.time()
-                for client in list(self.clients):
+                for client in self.clients:
                     client.tend(tended)
+
+    def seat(self, connection: _Connection, address: str) -> bool:
+        """Whether there is room for a connection; one that only waits gives way to it."""
+        found, gone = self.connections.take(connection, address)
+        if not found:
+            gone = next((each for each in self.connections if each.silent), None)
+            if gone is None:
+                return False
+            self.connections.leave(gone)
+            self.connections.take(connection, address)
+        if gone is not None:
+            gone.end()
+        return True
 
     def feed_of(self, name: str) -> Feed:
         """What a band's listeners hear. Errors: Mistake where there is none of this name."""
@@ -429,6 +477,8 @@ class Web:
         if not self._manners.accepts(headers.get("Host", ""), headers.get("Origin")):
             return _text(403, "this host or origin is not let in; docs/web.md says which are")
         role = await self._role(request)
+        if role != "view" and isinstance(request.protocol, _Connection):
+            self.connections.trust(request.protocol)
         await self.ration()
         if headers.get("Upgrade", "").lower() == "websocket":
             return await self._converse(request, role)
@@ -478,10 +528,13 @@ class Web:
 
     async def _show(self, request: web.BaseRequest, role: Role) -> web.Response:
         path, asks = request.path, request.query_string
-        html = "text/html" in request.headers.get("Accept", "")
+        page = path == "/" and not asks and "text/html" in request.headers.get("Accept", "")
+        strange = role == "view" and not Manners.at_home(request.remote or "")
+        if strange and not (page or path in OPEN or path.startswith("/page/")):
+            return _text(401, STRANGE)
         if path in self._pages:
             return self._more(*self._pages[path]())
-        if path == "/" and not asks and html:
+        if page:
             return await self._file(request, "index.html")
         if path.startswith("/page/") or path == "/favicon.ico":
             return await self._file(request, path.removeprefix("/page/"))
@@ -561,8 +614,8 @@ class Web:
         return _json(200, {"receipts": list(receipts)})
 
     async def _converse(self, request: web.BaseRequest, role: Role) -> web.StreamResponse:
-        if len(self.clients) >= self.most_clients:
-            return _text(503, f"{self.most_clients} clients are there already")
+        if not self.clients.room(str(request.remote), role != "view"):
+            return _text(503, f"{self.clients.most} clients are there already")
         made = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=FRAME, writer_limit=0, timeout=0.2
         )
@@ -575,14 +628,20 @@ class Web:
             return made
         peer = transport.get_extra_info("peername") or ("?", 0)
         client = Client(self, made, transport, f"web {peer[0]}:{peer[1]}", str(peer[0]), role)
-        self.clients[client] = None
+        seated, gone = self.clients.take(client, client.address, role != "view")
+        if gone is not None:
+            gone.cut()
+        if not seated:  # taken by another meanwhile
+            client.leave()
+            client.cut()
+            return made
         writing = asyncio.get_running_loop().create_task(client.write())
         # One who does not read is noticed where he is written to.
         writing.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             await client.read()
         finally:
-            del self.clients[client]
+            self.clients.leave(client)
             client.leave()
             writing.cancel()
         return made

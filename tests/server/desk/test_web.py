@@ -586,17 +586,62 @@ async def test_one_client_too_many_is_told_so_and_one_who_leaves_makes_room() ->
         await house.connect()
 
 
+async def test_whoever_shows_the_token_takes_the_place_of_one_who_does_not() -> None:
+    async with House(most_clients=2) as house:
+        strangers = [await house.connect(token=False) for _ in range(2)]
+        owner = await house.connect()
+        assert await strangers[0].next() is None, "cut off"
+        assert await owner.settle("x") == [] == await strangers[1].settle("y")
+
+
 async def test_one_connection_too_many_is_cut_off() -> None:
     async with House(most_connections=3) as house:
-        held = [await asyncio.open_connection("127.0.0.1", house.door.port) for _ in range(3)]
-        while len(house.door.connections) < 3:
-            await asyncio.sleep(0.001)
+        held = [await house.connect() for _ in range(3)]
         reader, writer = await asyncio.open_connection("127.0.0.1", house.door.port)
         async with asyncio.timeout(5):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
-        for _, each in [*held, (reader, writer)]:
+        writer.close()
+        assert await held[0].settle("x") == []
+
+
+async def test_connections_that_ask_nothing_keep_nobody_out() -> None:
+    async with House(most_connections=3) as house:
+        held = [await asyncio.open_connection("127.0.0.1", house.door.port) for _ in range(3)]
+        while len(house.door.connections) < 3:
+            await asyncio.sleep(0.001)
+        assert (await house.get("/componium/tempo?VALUE"))[0] == 200
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                assert await held[0][0].read() == b"", "the oldest of them gave way"
+        for _, each in held:
             each.close()
+
+
+async def test_beyond_this_machine_all_but_the_page_needs_the_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Manners, "at_home", staticmethod(lambda address: False))
+    monkeypatch.setattr("server.desk.web.HEADERS_IN", 0.05)
+    monkeypatch.setattr("server.desk.web.TEND", 0.01)
+    async with House() as house:
+        for path in ("/", "/componium/tempo?VALUE", "/?HOST_INFO", "/metrics", "/take.mid"):
+            assert (await house.get(path))[0] == 401
+        assert (await house.get("/", Accept="text/html"))[0] == 200
+        assert (await house.get("/page/main.js"))[0] == 200
+        assert (await house.get("/componium/tempo?VALUE", **BEARER))[0] == 200
+        stranger = await house.connect(token=False)
+        await stranger.say(hear=["state"])
+        assert "token" in (await stranger.next())["error"]
+        await stranger.socket.send_bytes(osc_message("/componium/stop"))
+        assert "token" in (await stranger.next())["error"]
+        assert await stranger.next() is None, "it was not to wait any longer"
+        guest = await house.connect(token=False)
+        await guest.say(token=TOKEN)
+        assert await guest.next() == {"role": "edit"}
+        await guest.say(hear=["state"])
+        assert "snapshot" in await guest.next()
+        assert not any(each.strange for each in house.door.clients)
 
 
 async def test_headers_that_do_not_come_and_frames_too_long_end_the_connection(
