@@ -15,6 +15,7 @@ export class Music {
         this.asked = new Map();
         this.pings = [];
         this.untimed = [];
+        this.begun = new Set();  // the last ids that were told
         this.offset = undefined;  // the server's clock less ours, in seconds
         this.number = 0;
         this.open();
@@ -24,13 +25,23 @@ export class Music {
         this.told.set(what, [...this.told.get(what) ?? [], call]);
     }
 
-    /** A command; resolves to its first receipt. Needs a token, or the role control. */
+    /** A command; resolves to its first receipt, rejects where none can come. Needs the token. */
     set(address, ...args) {
-        return new Promise((resolve) => {
+        return new Promise((resolve, reject) => {
+            if (this.socket.readyState !== WebSocket.OPEN) {
+                reject(new Error("not connected"));
+                return;
+            }
             const id = ++this.number;
-            this.asked.set(id, resolve);
+            this.asked.set(id, {resolve, reject});
             this.send({set: address, args, id});
         });
+    }
+
+    /** Remember that a note has been told: what comes again of it is only another end. */
+    begin(id) {
+        this.begun.add(id);
+        if (this.begun.size > 512) this.begun.delete(this.begun.values().next().value);
     }
 
     /** Seconds from now until a time of the server, such as `note.at`. */
@@ -57,6 +68,9 @@ export class Music {
         };
         this.socket.onclose = () => {
             clearInterval(this.pinging);
+            for (const {reject} of this.asked.values()) reject(new Error("the connection was lost"));
+            this.asked.clear();
+            this.begun.clear();
             this.pings = [];
             this.untimed = [];
             this.offset = undefined;  // it may be another server next time
@@ -85,17 +99,24 @@ export class Music {
             for (const each of message.plan) {
                 const left = this.until(each.at);
                 // The same id again takes the place of what was said before.
-                if (left > -LATE || each.end > each.at) this.tell(each.event, each, left);
+                if (left > -LATE || (this.begun.has(each.id) && this.until(each.end) > 0)) {
+                    this.begin(each.id);
+                    this.tell(each.event, each, left);
+                }
             }
         } else if ("forget" in message) {
             this.tell("forget", message.forget);
         } else if ("event" in message) {
             this.tell(message.event, message);
         } else if ("receipt" in message) {
-            this.asked.get(message.id)?.(message);
+            this.asked.get(message.id)?.resolve(message);
             this.asked.delete(message.id);
             this.tell("receipt", message);
         } else {
+            if ("error" in message && this.asked.has(message.id)) {
+                this.asked.get(message.id).reject(new Error(message.error));
+                this.asked.delete(message.id);
+            }
             for (const what of ["snapshot", "state", "scene", "error"]) {
                 if (what in message) return this.tell(what, message);
             }
