@@ -197,6 +197,7 @@ def test_the_level_in_godot_asks_for_the_boss_and_fights_on_the_beat(
         assert process.stdout is not None
         heard = [server.hear()]
         while heard[-1].address != "/componium/section":
+            server.tell("/beat", 1, 1, 120.0)
             heard.append(server.hear())
         assert (heard[-1].args[0], heard[-1].args[1]) == ("Boss", "cue door")
         assert "/componium/listener" in {each.address for each in heard}
@@ -212,6 +213,17 @@ def test_the_level_in_godot_asks_for_the_boss_and_fights_on_the_beat(
         server.tell("/transport", "stopped")
         lines = process.stdout.read().splitlines()
     assert "section Boss 9" in lines and lines.count("blow 0") == 1
+
+
+@pytest.mark.parametrize("which", GODOTS)
+def test_without_music_the_level_in_godot_can_be_played_too(which: str, tmp_path: Path) -> None:
+    server = Server()
+    command = godot(which, tmp_path, "hero.gd", "Node2D")
+    (tmp_path / "hero.gd").write_text(HEROES[which] + HERO)
+    with running(command, server, tmp_path):
+        while (message := server.hear()).address != "/componium/section":
+            pass
+        assert message.args[0] == "Victory", "the gate opened, and the blows fell"
 
 
 def awaited(server: Server, address: str) -> Message:

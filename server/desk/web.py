@@ -42,7 +42,7 @@ PORT = 1822
 CONNECTIONS, CLIENTS = 64, 32
 WAITING, ACCEPTED = 128, 2  # connections that may wait, and that are taken in one turn of the loop
 LINE, BODY, FRAME = 8190, 1 << 20, 64 << 10  # bytes
-HEADERS_IN, BODY_IN = 5.0, 10.0  # s
+HEADERS_IN, BODY_IN, ANSWER_IN = 5.0, 10.0, 2.0  # s
 COMMANDS, ANSWERS = 100, 200  # of one client, and to all together what takes long, a second
 LISTENED = 1024  # addresses, by one client
 BANDS = 16  # besides the one without a name, that one client hears
@@ -595,23 +595,29 @@ class Web:
         async with asyncio.timeout(BODY_IN):
             body = await request.read()
         receipts: list[dict[str, Any]] = []
+        answered = asyncio.Event()
 
         def answer(address: str, values: tuple[Value, ...]) -> None:
             if len(receipts) < ELEMENTS:
                 receipts.append(receipt(values))
+                answered.set()
 
         try:
             asked = json.loads(body or b"{}")
             if not isinstance(asked, dict):
                 raise Mistake("", 'expected an object, such as {"args": [120]}')
             message = message_of({"set": request.path, "args": asked.get("args", [])})
-        except (ValueError, RecursionError):
-            return _text(400, "this is no JSON")
         except Mistake as mistake:
             return _text(400, str(mistake))
+        except (ValueError, RecursionError):
+            return _text(400, "this is no JSON")
         name = f"web {request.remote}"
         self.desk.receive_all([message], Source(name, role, answer))
-        return _json(200, {"receipts": list(receipts)})
+        with suppress(TimeoutError):  # a scene has to be read first
+            async with asyncio.timeout(ANSWER_IN):
+                await answered.wait()
+        refused = bool(receipts) and receipts[0]["state"] == "refused"
+        return _json(409 if refused else 200, {"receipts": list(receipts)})
 
     async def _converse(self, request: web.BaseRequest, role: Role) -> web.StreamResponse:
         if not self.clients.room(str(request.remote), role != "view"):

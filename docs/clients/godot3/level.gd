@@ -46,13 +46,20 @@ func walk(to):
 		if hero.distance_to(coin) < 1.0:
 			coins.erase(coin)
 			music.say("/stinger", ["pickup"])  # it rings on the next sixteenth, in the key
-	if hero.distance_to(BOSS_GATE) < 2.0 and not asked:
+	if hero.distance_to(BOSS_GATE) >= 2.0 or gate_open:
+		return
+	if not music.alive():
+		gate_open = true  # without music the game goes on all the same
+	elif not asked:
 		asked = true
 		music.say("/section", ["Boss", "cue door"])  # the next bar at which a door may open
 
 
 func fight():
-	music.when("beat", self, "blow")  # not now: on the beat
+	if music.alive():
+		music.when("beat", self, "blow")  # not now: on the beat
+	else:
+		blow()
 
 
 func blow():
@@ -78,5 +85,7 @@ func _on_section_coming(name, _bar, seconds):
 
 
 func _on_receipt(address, state, bar, reason):
+	if address == "/componium/section" and (state == "refused" or state == "superseded"):
+		asked = false  # at the gate it is asked for again
 	if address != "/componium/listener":
 		print("receipt ", address, " ", state, " ", bar, " ", reason)

@@ -23,9 +23,11 @@ signal heard(address, values)  # every message, those above too
 @export var server_host = "127.0.0.1"
 @export var server_port = 1821
 
+const SILENCE = 4000000  # microseconds without a beat
+
 var tempo = 120.0
 var _socket = PacketPeerUDP.new()
-var _beat_at = 0
+var _beat_at = -SILENCE
 var _waiting = []  # [what, object, method, values]
 
 
@@ -47,6 +49,11 @@ func say(address, values = []):
 # Call a method once, when the next "beat" or "bar" falls.
 func when(what, object, method, values = []):
 	_waiting.append([what, object, method, values])
+
+
+# Whether there is music: false where Componium does not play, or is not there at all.
+func alive():
+	return Time.get_ticks_usec() - _beat_at < SILENCE
 
 
 # How far the beat has come, 0 to 1: for what pulses, bobs or flickers.

@@ -467,6 +467,9 @@ async def test_the_link_becomes_a_cookie_that_opens_everything() -> None:
         assert (await socket.receive_json())["role"] == "edit"
 
 
+JSONS = ("[90]", '{"args": [[90]]}')
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
@@ -479,8 +482,8 @@ async def test_the_link_becomes_a_cookie_that_opens_everything() -> None:
         (BEARER, '{"args": [' + "9" * 10**5 + "]}", 400),
         (BEARER, "[" * 10**5, 400),
         (BEARER, " " * ((1 << 20) + 1), 413),
-        (BEARER, '{"args": [NaN]}', 200),
-        (BEARER, "", 200),
+        (BEARER, '{"args": [NaN]}', 409),
+        (BEARER, "", 409),
     ],
 )
 async def test_what_is_posted_is_checked_before_it_is_done(
@@ -490,10 +493,20 @@ async def test_what_is_posted_is_checked_before_it_is_done(
         sent = {"Content-Type": "application/json", **headers}
         async with house.session.post("/componium/tempo", data=body, headers=sent) as response:
             assert response.status == status
-            if status == 200:
+            if status == 409:
                 assert (await response.json())["receipts"][0]["state"] == "refused"
+            if status == 400:
+                assert ("no JSON" in await response.text()) == (body not in JSONS)
         line = house.player.timeline
         assert line.tempo_at(line.beat_at(house.clock.now())) == 120
+
+
+async def test_a_command_that_has_to_read_a_file_first_is_answered_too(tmp_path: Path) -> None:
+    async with House(tmp_path) as house:
+        asked = {"args": ["nothing"]}
+        async with house.session.post("/componium/scene", json=asked, headers=BEARER) as response:
+            assert response.status == 409
+            assert "nothing" in (await response.json())["receipts"][0]["reason"]
 
 
 @pytest.mark.parametrize("how", ["get", "upgrade"])
