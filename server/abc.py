@@ -16,6 +16,11 @@ BARS_IN_LINE = 4
 _SIGNS = {-2: "__", -1: "_", 0: "=", 1: "^", 2: "^^"}
 #: The sign that stands for a letter: in an octave, or in whichever it was written last.
 _Signs = dict[tuple[str, int | None], int]
+#: By how many flats a mode's signature differs from the major one.
+FLATTER = {
+    **{"lydian": -1, "major": 0, "mixolydian": 1, "dorian": 2},
+    **{"minor": 3, "phrygian": 4, "locrian": 5},
+}
 _ORDER = "FCGDAEB"  # in which sharps come; flats from behind
 
 
@@ -42,7 +47,7 @@ def abc(score: Manuscript, version: str) -> bytes:
     lines += [
         f'V:{name} name="{_plain(staff.name)}" clef={_clef(staff)}' for name, staff, _ in voices
     ]
-    lines.append(f"K:{signature(parse_key(bars[0].key)) if bars else 'C'}")
+    lines.append(f"K:{_key(bars[0]) if bars else 'C'}")
     led = next((staff.name for staff in score.staves if not staff.drums), "")
     for name, staff, voice in voices:
         lines.append(f"V:{name}")
@@ -86,8 +91,8 @@ def _bar(
     words: list[str] = []
     if bar.meter != before.meter:
         words.append(f"[M:{_metre(bar)}]")
-    if signature(parse_key(bar.key)) != signature(parse_key(before.key)):
-        words.append(f"[K:{signature(parse_key(bar.key))}]")
+    if _key(bar) != _key(before):
+        words.append(f"[K:{_key(bar)}]")
     if tell and round(bar.tempo) != round(before.tempo):
         words.append(f"[Q:1/4={round(bar.tempo)}]")
     if tell and bar.section:
@@ -106,6 +111,16 @@ def _bar(
         words += [f'"{_plain(name)}"' for name in names]
         words.append("".join(_note(each, signs, state)))
     return " ".join(words).replace('" ', '"').replace(f"(3:2:{count} ", f"(3:2:{count}")
+
+
+def _key(bar: Bar) -> str:
+    """The key by its own name where the standard has it with these signs, else by its signature."""
+    major = signature(parse_key(bar.key))
+    tonic, _, mode = bar.key.partition(" ")
+    sharps = _ORDER.index(tonic[0]) - 1 + 7 * (tonic.count("#") - tonic.count("b"))
+    if mode in FLATTER and sharps - FLATTER[mode] == SHARPS[major]:
+        return f"{tonic} {mode}"
+    return major
 
 
 def _signed(key: Key) -> dict[str, int]:

@@ -29,6 +29,7 @@ CURES = {"ALSA": "sudo modprobe snd-seq", "JACK": "start jackd, or play by OSC"}
 EXTRAS = {
     "mqtt": ("aiomqtt", "MQTT"),
     "announce": ("zeroconf", "being found by mDNS"),
+    "link": ("link", "Ableton Link"),
 }
 
 
@@ -46,7 +47,7 @@ def examine(options: Mapping[str, Reads], control: int, http: int) -> Iterator[F
 
     options: what `play` takes, as of `read_settings`.  control, http: the ports it will want.
     """
-    for look in (_python, _midi, _timer, _priority, _sound, _extras):
+    for look in (_python, _midi, _timer, _priority, _sound, _pictures, _extras):
         yield from look()
     yield _port("control", control, socket.SOCK_DGRAM, "--control PORT")
     yield _port("http", http, socket.SOCK_STREAM, "--http PORT")
@@ -122,6 +123,16 @@ def _sound() -> Iterator[Finding]:
     elif sys.platform == "linux":
         cure = f"{install} fluid-soundfont-gm"
         yield Finding("soundfont", "warning", "none in the usual folders", cure)
+
+
+def _pictures() -> Iterator[Finding]:
+    drawer = shutil.which("rsvg-convert")
+    if drawer:
+        yield Finding("pictures", "ok", drawer)
+    else:
+        mac = sys.platform == "darwin"
+        cure = "brew install librsvg" if mac else "sudo apt install librsvg2-bin"
+        yield Finding("pictures", "warning", "no rsvg-convert: piano rolls as SVG only", cure)
 
 
 def _extras() -> Iterator[Finding]:

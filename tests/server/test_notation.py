@@ -269,8 +269,14 @@ _ATOM = re.compile(
 _PITCH = re.compile(r"(?P<sign>[_^=]*)(?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<tie>-?)")
 _SIGNS = {"": None, "=": 0, "^": 1, "^^": 2, "_": -1, "__": -2}
 _FIFTHS = "FCGDAEB"
-_NAMES = ("Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#")
-_KEYS = {name: sharps for sharps, name in enumerate(_NAMES, -5)}
+#: The tonic of each mode that is written without a sign.
+_MODES = dict(
+    zip(
+        ("major", "dorian", "phrygian", "lydian", "mixolydian", "minor", "locrian"),
+        "CDEFGAB",
+        strict=True,
+    )
+)
 
 
 def read_abc(text: str) -> set[Sound]:
@@ -293,7 +299,9 @@ def read_abc(text: str) -> set[Sound]:
 
 
 def _signature(key: str) -> dict[str, int]:
-    sharps = _KEYS[key]
+    tonic, _, mode = key.partition(" ")
+    sharps = _FIFTHS.index(tonic[0]) + 7 * (tonic.count("#") - tonic.count("b"))
+    sharps -= _FIFTHS.index(_MODES[mode or "major"])
     changed = _FIFTHS[:sharps] if sharps >= 0 else _FIFTHS[sharps:]
     return {letter: (1 if sharps > 0 else -1) * (letter in changed) for letter in _FIFTHS}
 
