@@ -11,7 +11,6 @@ import selectors
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from engines.base import Mistake
 
-from .aside import Aside
+from .aside import Aside, Crew
 from .bands import Band, Bands
 from .baton import Baton
 from .clock import RealClock
@@ -779,6 +778,12 @@ class Loop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__(Selector())
+        self._crew = Crew("loader")
+
+    def close(self) -> None:
+        """As ever; whoever hangs stays behind."""
+        self._crew.close()
+        super().close()
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Args], T], *args: *Args
@@ -797,7 +802,7 @@ class Loop(asyncio.SelectorEventLoop):
                 else:
                     future.set_result(result)
 
-        threading.Thread(target=work, name="loader", daemon=True).start()
+        self._crew.do(work)
         return asyncio.wrap_future(future, loop=self)
 
 

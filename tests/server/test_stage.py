@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from server.aside import SPARE
 from server.stage import Loop
 
 
@@ -25,21 +26,23 @@ def test_work_aside_comes_back_with_its_result_or_its_error() -> None:
 
 
 def test_what_hangs_aside_does_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    hangs, back = threading.Event(), threading.Event()
+    hangs, back, who = threading.Event(), threading.Event(), list[threading.Thread]()
 
     def look_up() -> None:
+        who.append(threading.current_thread())
         hangs.wait()
         back.set()
 
     async def leave() -> None:
         task = asyncio.create_task(asyncio.to_thread(look_up))
-        await asyncio.sleep(0)
+        while not who:
+            await asyncio.sleep(0)
         assert not task.done()
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(leave())
     assert not back.is_set(), "the loop has ended, and it still hangs"
-    [thread] = [each for each in threading.enumerate() if each.name == "loader"]
+    [thread] = who
     assert thread.daemon
     hangs.set()
     thread.join(5)
@@ -71,3 +74,37 @@ def test_a_socket_that_a_library_closes_behind_our_back_ends_nothing() -> None:
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         assert runner.run(go_on()) == [b"one", b"two"]
+
+
+def test_the_loop_waits_for_no_thread_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, start = threading.Event(), threading.Event(), threading.Thread.start
+
+    def on_a_busy_machine(thread: threading.Thread) -> None:
+        if thread.name == "loader":
+            begun.set()
+            assert go.wait(10)
+        start(thread)
+
+    async def ask() -> list[int]:
+        tasks = [asyncio.create_task(asyncio.to_thread(sum, (1, n))) for n in range(3)]
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in tasks), "and yet we are here"
+        go.set()
+        return await asyncio.gather(*tasks)
+
+    monkeypatch.setattr(threading.Thread, "start", on_a_busy_machine)
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert runner.run(ask()) == [1, 2, 3]
+
+
+def test_threads_are_kept_and_not_gathered() -> None:
+    async def ask() -> set[int]:
+        found = set[int]()
+        for _ in range(50):
+            found.add(await asyncio.to_thread(threading.get_ident))
+        await asyncio.gather(*(asyncio.to_thread(threading.Event().wait, 0.01) for _ in range(20)))
+        return found
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert len(runner.run(ask())) <= SPARE
