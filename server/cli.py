@@ -897,6 +897,7 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
 
 
 def _check(path: str) -> bool:
+    from .desk.reference import addresses
     from .errands import clashes, examine, strays, toured, try_out, unled
     from .scene import find_scene
 
@@ -926,7 +927,8 @@ def _check(path: str) -> bool:
         _complain(f"{path}: {trouble}")
     for part in silent:
         _complain(f"{path}: parts.{part}: silent {where}; is that meant?")
-    for oddity in [*strays(scene), *unled(scene), *clashes(scene)]:
+    obeyed, scenes = addresses(scene, file.parent)
+    for oddity in [*strays(scene, scenes, obeyed), *unled(scene), *clashes(scene)]:
         _complain(f"{path}: {oddity}")
     if not troubles:
         print(f"{path}: OK")

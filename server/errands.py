@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -316,9 +316,11 @@ def clashes(scene: Scene) -> list[str]:
     ]
 
 
-def strays(scene: Scene) -> list[str]:
-    """Parts that a section has alone, and sections that are led from or to, which the scene has
-    not; in words. Another style may have such parts, so they are no mistakes.
+def strays(scene: Scene, known: Collection[str], addresses: Collection[str]) -> list[str]:
+    """Parts, sections, scenes and addresses that the scene names and that are not there; in words.
+
+    known: scenes that may be asked for.  addresses: of the tree while this scene plays.
+    Another style or scene may have them, so they are no mistakes.
     """
     parts = {part.name for part in scene.parts}
     sections = scene.conductor.form.sections
@@ -334,6 +336,16 @@ def strays(scene: Scene) -> list[str]:
             for each in places
             if each != "*" and each not in sections
         ]
+    found += [
+        f"programs: no scene is called {each!r}; is that meant?"
+        for each in scene.programs
+        if each not in known
+    ]
+    found += [
+        f"map: there is no {each.to!r}, which {each.trigger} is to move; is that meant?"
+        for each in scene.maps
+        if each.to not in addresses
+    ]
     return found
 
 

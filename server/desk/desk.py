@@ -285,7 +285,7 @@ class Desk:
             "while the old one plays.",
             self._change_scene,
             (
-                Argument("name", "s", "a scene's name, without .toml", choices=self.scenes),
+                Argument("name", "s", "a scene's name, without .toml", choices=self._offered),
                 moment("bar"),
             ),
             lambda: (player.scene.name if player.scene is not None else "",),
@@ -594,6 +594,11 @@ class Desk:
         """Every scene that may be asked for, by name; the started one's folder goes first."""
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
         return playable() | {path.stem: path for path in beside}
+
+    def _offered(self) -> list[str]:
+        """Scenes to choose from. A style's name is one too, but is offered with the styles."""
+        styles = set(shipped("styles").values())
+        return [name for name, path in self.scenes().items() if path not in styles]
 
     def _keep(self, told: Told) -> None:
         if self._saving is None:

@@ -8,7 +8,7 @@ from server.bands import Bands
 from server.clock import JumpClock
 from server.player import Player
 from server.rack import Numbers
-from server.scene import load_scene
+from server.scene import Scene, load_scene
 
 from .desk import Desk
 from .playing import part_by_hand
@@ -84,6 +84,17 @@ def reference() -> str:
         f"| `/componium{each.address}` | {each.arguments} | {each.when} |\n" for each in SENT
     )
     return OBEYS + obeyed + RULES + sent
+
+
+def addresses(scene: Scene, beside: Path | None = None) -> tuple[set[str], set[str]]:
+    """What is obeyed while a scene plays, and which scenes may be asked for.
+
+    beside: the folder of the scene's file.
+    """
+    player = Player(JumpClock())
+    desk = Desk(player, lambda path, style: load_scene(Path(path), style), beside)
+    player.cue(scene)
+    return set(desk.tree.nodes), set(desk.scenes())
 
 
 def _row(node: Node) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from engines.base import THINKING, Controls, Heard, Mistake, Symbol
 from server.desk.desk import rehearse
+from server.desk.reference import addresses
 from server.errands import (
     clashes,
     hear,
@@ -273,10 +274,17 @@ notes = "Rest"
 def test_names_that_nothing_has_are_told_with_their_place() -> None:
     scene = parse_scene(
         """
+        programs = ["verse", "boss"]
         [form]
         plan = "A B"
         sections.A = { bars = 4, only = ["lead", "bas"] }
         sections.B = { bars = 4 }
+        [map.knob]
+        cc = 7
+        to = "/componium/part/bas/level"
+        [map.other]
+        cc = 8
+        to = "/componium/tempo"
         [transitions]
         "A -> B" = { fill = 1 }
         "* -> key" = { bridge = 2 }
@@ -288,13 +296,17 @@ def test_names_that_nothing_has_are_told_with_their_place() -> None:
         rules = "S -> C"
         """
     )
-    assert strays(scene) == [
+    assert strays(scene, ["verse"], ["/componium/tempo"]) == [
         "form.sections.A.only: no part is called 'bas'; is that meant?",
         "transitions.Verse -> A: no section is called 'Verse'; is that meant?",
         "transitions.A -> Coda: no section is called 'Coda'; is that meant?",
+        "programs: no scene is called 'boss'; is that meant?",
+        "map: there is no '/componium/part/bas/level', which cc 7 is to move; is that meant?",
     ]
 
 
 @pytest.mark.parametrize("name", playable())
 def test_shipped_scenes_name_only_what_they_have(name: str) -> None:
-    assert strays(load_scene(find_scene(name))) == []
+    scene = load_scene(find_scene(name))
+    obeyed, scenes = addresses(scene)
+    assert strays(scene, scenes, obeyed) == []
