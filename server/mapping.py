@@ -211,7 +211,7 @@ class Reader:
         return []
 
     def _moved(self, kind: str, number: int, channel: int, raw: int, most: int) -> Moved:
-        return Moved(Trigger(kind, number, channel, self.name), raw / most, raw)
+        return Moved(Trigger(kind, number, channel, self.name), _share(raw, most), raw)
 
     def _controller(self, channel: int, number: int, value: int) -> list[Moved]:
         plain = self._moved("cc", number, channel, value, 127)
@@ -242,6 +242,12 @@ class Reader:
                 fine = self._moved("cc14", number % 32, channel, raw, 16383)
                 return [fine, plain]
         return [plain]
+
+
+def _share(raw: int, most: int) -> float:
+    """A raw value as a share of the way: the middle of a MIDI control, 64 or 8192, is one half."""
+    middle = (most + 1) // 2
+    return raw / (2 * middle) if raw <= middle else 0.5 + (raw - middle) / (2 * (most - middle))
 
 
 class Range(NamedTuple):

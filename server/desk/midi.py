@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/componium"
 LEARNING = 30_000_000_000  # ns for which a knob is waited for
+MODE_MESSAGES = 120  # the first of the controllers that are channel mode messages
 PAIRED = 500_000_000  # ns within which the low half tells that a controller has 14 bits
 LARGEST = 1 << 20  # bytes of a file of mappings
 FORMAT = "componium mappings 1"
@@ -246,7 +247,9 @@ class MidiControl:
             self._learning = None
             return False
         kind, raw = moved.trigger.kind, moved.raw
-        if kind == "cc14" or (kind == "note" and not raw):
+        # What is sent when a key is let go of, or to end all notes, is nobody's choice.
+        mode_message = kind == "cc" and moved.trigger.number >= MODE_MESSAGES
+        if kind == "cc14" or (kind == "note" and not raw) or mode_message:
             return False
         node = self._desk.tree.get(wish.to)
         button = wish.mode == "absolute" and node is not None and (wish.args or not node.arguments)

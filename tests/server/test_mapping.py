@@ -57,7 +57,7 @@ def test_a_pair_of_controllers_has_fourteen_bits(number: int, value: int) -> Non
     reader.read(bytes((0xB2, number, value >> 7)))
     fine, _ = reader.read(bytes((0xB2, number + 32, value & 127)))
     assert fine.trigger == Trigger("cc14", number, 3, "keys")
-    assert fine.raw == value and fine.value == value / 16383
+    assert fine.raw == value and abs(fine.value - value / 16383) < 1 / 16383
 
 
 @given(st.integers(0, 16383), st.integers(0, 16383))
@@ -65,7 +65,17 @@ def test_an_nrpn_is_four_messages(number: int, value: int) -> None:
     reader = Reader("keys")
     messages = ((99, number >> 7), (98, number & 127), (6, value >> 7), (38, value & 127))
     moved = [each for pair in messages for each in reader.read(bytes((0xB0, *pair)))]
-    assert moved[-1] == Moved(Trigger("nrpn", number, 1, "keys"), value / 16383, value)
+    assert moved[-1][::2] == (Trigger("nrpn", number, 1, "keys"), value)
+
+
+@pytest.mark.parametrize("start", [b"\xb0\x40", b"\xd0", b"\xe0\x00"])
+def test_ends_and_middle_of_a_control_are_ends_and_middle(start: bytes) -> None:
+    reader = Reader("keys")
+    top = b"\xe0\x7f\x7f" if start[0] == 0xE0 else start + b"\x7f"
+    whole = [reader.read(message)[0].value for message in (start + b"\0", start + b"\x40", top)]
+    assert whole == [0, 0.5, 1]
+    steps = [reader.read(start + bytes((value,)))[0].value for value in range(128)]
+    assert steps == sorted(set(steps))
 
 
 @given(st.lists(st.integers(0, 127), min_size=1), st.floats(-1e4, 1e4), st.floats(-1e4, 1e4))

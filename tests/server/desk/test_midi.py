@@ -121,7 +121,7 @@ async def test_what_is_moved_next_is_learnt_kept_and_let_go_of(tmp_path: Path) -
     assert [spec.to for spec in again.board.specs] == ["/componium/tempo"]
     for value in (0x00, 0x40):
         rig.turn(f"b04a{value:02x}")
-    assert rig.value("/tempo")[0] == pytest.approx(20 + 64 / 127 * 979)
+    assert rig.value("/tempo")[0] == pytest.approx(20 + 979 / 2)
     assert "cc 74" in rig.send("/mapped")[0][3]
     assert rig.send("/unlearn")[0][3] == "1 let go of, kept in learnt.json"
     assert rig.send("/mapped")[0][3] == "nothing is mapped"
@@ -147,6 +147,7 @@ async def test_learning_is_refused_where_it_makes_no_sense_and_ends_by_itself() 
     assert "there is no '/componium/tmpo'" in rig.send("/learn", "/componium/tmpo")[0][3]
     assert "has no 'bpm'" in rig.send("/learn", "/componium/tempo", "bpm")[0][3]
     rig.send("/learn", "/componium/tempo")
+    assert not rig.turn("b07b00"), "all notes off is no knob"
     await rig.pass_time(31 * 10**9)
     assert not rig.turn("b04a10")
 
