@@ -150,8 +150,8 @@ def from_data(data: Mapping[str, Any]) -> MapSpec:
         ("invert", data.get("invert", False), bool),
         ("pickup", data.get("pickup", False), bool),
         ("steps", data.get("steps", 1), int),
-        ("low", data.get("low") or 0, (int, float)),
-        ("high", data.get("high") or 0, (int, float)),
+        ("low", 0 if data.get("low") is None else data["low"], (int, float)),
+        ("high", 0 if data.get("high") is None else data["high"], (int, float)),
         ("args", args, (list, tuple)),
     ):
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):

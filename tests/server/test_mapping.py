@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
@@ -178,6 +178,7 @@ json_values: Any = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*to_data(MapSpec(CC, "/a/b")), "odd"]), json_values))
+@example({"low": ""})
 def test_a_file_that_is_not_right_is_a_mistake_and_nothing_else(data: dict[str, Any]) -> None:
     whole = {**to_data(MapSpec(CC, "/a/b")), **data}
     with suppress(Mistake):
