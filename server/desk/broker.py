@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from math import isfinite
@@ -32,8 +32,9 @@ PAYLOAD = 16 << 10  # bytes of a command
 QUEUED = 100  # letters that wait; the oldest make room
 LEVELS = 6  # of an address below the base, at most
 SOONEST, LATEST = 0.5, 30.0  # s until the next try
-LYING = 1024  # topics of earlier runs that are cleared at one connection
+LYING = 8192  # topics of earlier runs that are cleared at one connection
 SET, STATUS = "/set", "/status"
+SESSIONS = "/session/"
 LOOKING = "/looking"  # said to ourselves: all that lies at the broker has come before it
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SWITCHES = {"on": True, "off": False, "true": True, "false": False}
@@ -243,15 +244,16 @@ class Letter(NamedTuple):
 class Mailbox(Outbox):
     """What waits to be published; the feed puts it in.
 
-    now, ready: as of `Outbox`.  addresses: which there are now in the tree.
+    now, ready: as of `Outbox`.  addresses: which have a state now, of the band of that name.
     Laws: at most 100 letters wait, and the oldest make room; of a state only the newest waits,
-    and it is told only where it differs from what was told before.
+    and it is told only where it differs from what was told before; of a band that has gone nothing
+    stays at the broker.
     """
 
     def __init__(
         self,
         broker: Broker,
-        addresses: Callable[[], Iterable[str]],
+        addresses: Callable[[str], Iterable[str]],
         now: Callable[[], int],
         ready: Callable[[], None],
     ) -> None:
@@ -264,19 +266,34 @@ class Mailbox(Outbox):
     def __len__(self) -> int:
         return len(self._letters) + len(self._newest)
 
-    def begin(self, values: Mapping[str, Iterable[Value]], lying: Set[str] = frozenset()) -> None:
+    def begin(
+        self,
+        values: Mapping[str, Iterable[Value]],
+        lying: Set[str] = frozenset(),
+        bands: Iterable[str] = (),
+    ) -> None:
         """Tell everything anew: the broker may have forgotten it.
 
         values: by address.  lying: topics whose state the broker remembers; of what is not there
-        any more it is to be forgotten.
+        any more it is to be forgotten.  bands: those that there are, of which `state` tells.
         """
+        kept = {f"{self._base}{SESSIONS}{name}/" for name in bands}
+        ours = {topic for topic in (*self._told, *self._newest) if self._band(topic)}
+        gone = {topic for topic in lying | ours if not self._band(topic) & kept}
         self._told.clear()
         self._newest.clear()
         for address, value in values.items():
             self._keep(topic_of(self._base, address), payload_of(value))
-        for topic in lying - self._newest.keys():
+        for topic in gone - self._newest.keys():
             self._newest[topic] = ""
         self._ready()
+
+    def _band(self, topic: str) -> set[str]:
+        """What topics of the same band begin with; nothing where it is in none."""
+        head = self._base + SESSIONS
+        if not topic.startswith(head):
+            return set()
+        return {f"{head}{topic[len(head) :].partition('/')[0]}/"}
 
     def send(self, name: str, payload: str, qos: int = 0, retain: bool = False) -> None:
         """Have something published below the base; the oldest that waits makes room for it."""
@@ -298,7 +315,9 @@ class Mailbox(Outbox):
             return
         frame = json.loads(data)
         if "scene" in frame and "event" not in frame and "snapshot" not in frame:
-            self._prune()
+            self._prune(frame.get("session", ""))
+        elif "closed" in frame:
+            self._forget(frame["session"])
         elif "event" in frame:
             self._tell(frame)
 
@@ -326,18 +345,25 @@ class Mailbox(Outbox):
         if self._newest.get(topic, self._told.get(topic, "")) != payload:
             self._newest[topic] = payload
 
-    def _prune(self) -> None:
-        """Have the broker forget the state of what is there no more."""
-        there = {topic_of(self._base, address) for address in self._addresses()}
-        for topic in {*self._told, *self._newest} - there:
-            self._newest[topic] = ""
+    def _prune(self, band: str) -> None:
+        """Have the broker forget the state of what a band has no more."""
+        self._forget(band, {topic_of(self._base, address) for address in self._addresses(band)})
+
+    def _forget(self, band: str, but: Container[str] = ()) -> None:
+        """Have the broker forget the state of a band, but for these topics."""
+        whose = {f"{self._base}{SESSIONS}{band}/"} if band else set()
+        for topic in {*self._told, *self._newest}:
+            if self._band(topic) == whose and topic not in but:
+                self._newest[topic] = ""
         self._ready()
 
     def _tell(self, event: Mapping[str, Any]) -> None:
-        kind, base = event["event"], self._base
+        kind, band = event["event"], event.get("session", "")
+        below = f"{SESSIONS}{band}" if band else ""
+        base = self._base + below
         if kind == "beat":
             where = [event["bar"], int(event["position"]), _plain(event["tempo"])]
-            self.send("/beat", compact(where))
+            self.send(f"{below}/beat", compact(where))
         elif kind in ("chord", "key", "section"):
             self._keep(f"{base}/{kind}", event["name"])
         elif kind == "mood":
@@ -346,12 +372,12 @@ class Mailbox(Outbox):
             self._keep(f"{base}/transport", event["state"])
         elif kind in ("stinger", "ended"):
             state = "began" if kind == "stinger" else "ended"
-            self.send("/stinger", compact([event["name"], state, event["bar"]]))
+            self.send(f"{below}/stinger", compact([event["name"], state, event["bar"]]))
         elif kind == "cue":
-            self.send("/cue", compact([event["name"], event["bar"]]))
+            self.send(f"{below}/cue", compact([event["name"], event["bar"]]))
         elif kind == "note" and self._notes:
             note = [event["pitch"], event["velocity"], event["duration"]]
-            self.send(f"/part/{event['part'].replace(' ', '_')}/note", compact(note))
+            self.send(f"{below}/part/{event['part'].replace(' ', '_')}/note", compact(note))
         self._ready()
 
 

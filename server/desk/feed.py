@@ -46,6 +46,7 @@ ENDLESS = 1 << 20  # bars left, from which on a section is said to have no end
 ROOM = 256 << 10  # bytes that wait for one listener
 STALE = 2 * 10**9  # ns after which nobody needs to hear of a note any more
 EARLY = 1_000_000  # ns that a timer may be early
+AT_ONCE = 4  # bands that are looked at in one turn
 RATE = 30  # changes of state a second, at most
 HEALTH = 10**9  # ns between two words on health
 WORDS = frozenset({"state", "beats", "marks", "notes", "plan", "why", "log", "health", "osc"})
@@ -203,7 +204,8 @@ class Feed:
         self.beside: Callable[[], Iterable[Feed]] = tuple
         self._spelling = Spelling()
         self._seen: dict[str, tuple[Value, ...] | None] = {}
-        self._looks = self._answers = 0
+        self._looks = self._answers = self._next = 0
+        self._bands: list[str] = []
         self._tree: Tree | None = None
         self._scene: Scene | None = None
         self._fixed: dict[str, Any] = {}
@@ -246,7 +248,7 @@ class Feed:
         """An object that tells whose it is."""
         return f"{{{self._tag}{data[1:]}" if self._tag else data
 
-    def _full(self, address: str) -> str:
+    def full(self, address: str) -> str:
         """An address of the tree as everybody knows it."""
         return self._base + address[len(PREFIX) :] if self.name else address
 
@@ -294,11 +296,11 @@ class Feed:
         """The state: every value that is told as it changes; None for one that there is not yet."""
         nodes, readings = self.desk.tree.nodes.items(), self.query.readings.items()
         told: dict[str, tuple[Value, ...] | None] = {
-            self._full(address): value_of(node) for address, node in nodes if not node.bulky
+            self.full(address): value_of(node) for address, node in nodes if not node.bulky
         }
         for address, reading in readings:
             if address not in _EVENTS:
-                told[self._full(address)] = reading.value()
+                told[self.full(address)] = reading.value()
         return told
 
     def _about(self, scene: Scene | None) -> dict[str, Any] | None:
@@ -345,13 +347,45 @@ class Feed:
         To be called `RATE` times a second; where nobody has commanded anything meanwhile, every
         third time is enough for what changes by itself.
         """
-        for each in self.beside():
-            if each.listeners:
-                each.look()
+        self._look_beside()
         self._looks += 1
         self._tell_health()
-        if not self.listeners or (self.desk.answers == self._answers and self._looks % 3):
-            return
+        if self.listeners and (self._stirred or self._looks % 3 == 0):
+            self._look()
+
+    def _look_beside(self) -> None:
+        """Look at some of the bands: at all in turn, and sooner where something was asked for.
+
+        So the more are heard, the more seldom each is looked at; what it costs is bounded.
+        """
+        feeds = list(self.beside())
+        self._tell_bands([each.name for each in feeds])
+        heard = [each for each in feeds if each.listeners]
+        if self._looks % 3:
+            due = [each for each in heard if each._stirred][:AT_ONCE]
+        else:
+            self._next %= max(len(heard), 1)
+            due = (heard[self._next :] + heard[: self._next])[:AT_ONCE]
+            self._next += AT_ONCE
+        for each in due:
+            each._look()
+
+    @property
+    def _stirred(self) -> bool:
+        """Whether something was asked for since the last look."""
+        return self.desk.answers != self._answers
+
+    def _tell_bands(self, names: list[str]) -> None:
+        """Tell that bands have come or gone."""
+        before, self._bands = self._bands, names
+        words = [("PATH_ADDED", name) for name in names if name not in before]
+        words += [("PATH_REMOVED", name) for name in before if name not in names]
+        for word, name in words:
+            data = compact({"COMMAND": word, "DATA": base_of(name)})
+            for listener in self.listeners:
+                listener.outbox.put(data)
+
+    def _look(self) -> None:
         self._answers = self.desk.answers
         if self.desk.tree is not self._tree or self.player.scene is not self._scene:
             self._look_at_tree()
@@ -384,7 +418,7 @@ class Feed:
         if not known:
             return
         words = [
-            compact({"COMMAND": command, "DATA": self._full(address)})
+            compact({"COMMAND": command, "DATA": self.full(address)})
             for command, address in told(before, self._fixed)
         ]
         about = self._tagged(compact({"scene": self._about(self._scene)}))

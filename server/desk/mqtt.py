@@ -12,7 +12,7 @@ import logging
 import secrets
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from aiomqtt import Client, Message, Will
@@ -33,13 +33,15 @@ from .broker import (
     read_payload,
 )
 from .desk import PREFIX, Source
-from .feed import RATE, Feed
+from .feed import RATE, Feed, Listener
 from .lanes import Paced
 from .packet import Message as Order
 from .tree import Value
 
 PATIENCE = 5  # s for a broker to answer; half of what passes until a frozen one is let go of
 COMMANDS = 200  # a second
+BANDS = 64  # besides the one without a name, whose state is told
+COMING, APART = 0.25, 0.01  # s between two looks for bands that have come, and between two of them
 LEAVING = 0.4  # s for saying good-bye
 GLANCE = 1.0  # s for hearing what lies at the broker
 #: Small packets go at once: held back until the last is acknowledged, they take 40 ms.
@@ -71,7 +73,7 @@ class Mqtt:
         self._feed, self._broker, self._looks, self._say = feed, broker, looks, tell
         self._rng, clock = rng or Random(), now or feed.player.clock.now
         self._ready = asyncio.Event()
-        self.box = Mailbox(broker, self._readable, clock, self._ready.set)
+        self.box = Mailbox(broker, self._addresses, clock, self._ready.set)
         self._paced = Paced(feed.desk, COMMANDS, clock)
         #: The same for every connection: a broker then knows that an older one is over, and does
         #: not tell our last will after we have come back.
@@ -149,13 +151,15 @@ class Mqtt:
         await client.publish(base + STATUS, "online", qos=1, retain=True)
         listener = feed.join(self.box)
         feed.hear(listener, (*HEARS, "notes") if self._broker.notes else HEARS, "control")
-        self.box.begin(self._readable(), self._lying)
+        bands = [each.name for each in feed.beside()]
+        self.box.begin(self._readable(), self._lying, bands)
         self._client, self.connected = client, True
         self.became(True)
         if self._lost:
             self._lost = False
             self._say(f"{self._broker.shown} is there again")
-        jobs = [self._write(client), self._read(client), *([self._look()] if self._looks else [])]
+        jobs = [self._write(client), self._read(client), self._accompany()]
+        jobs += [self._look()] if self._looks else []
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -210,12 +214,38 @@ class Mqtt:
             await asyncio.sleep(1 / RATE)
             self._feed.look()
 
-    def _readable(self) -> dict[str, tuple[Value, ...]]:
-        """Every address that has a state now, and which."""
-        readings = self._feed.query.readings
-        values = self._feed.values()
-        values |= {each: readings[each].value() for each in KEPT}
+    async def _accompany(self) -> None:
+        """Tell the state of bands as they come, one at a time."""
+        heard: dict[Feed, Listener] = {}
+        try:
+            while True:
+                heard = {feed: who for feed, who in heard.items() if who in feed.listeners}
+                for feed in [each for each in self._feed.beside() if each not in heard]:
+                    if len(heard) < BANDS:
+                        heard[feed] = listener = feed.join(self.box)
+                        feed.hear(listener, ("state", "marks"), "control")
+                        self.box.state({a: list(v) for a, v in self._readable(feed).items()})
+                        await asyncio.sleep(APART)
+                    else:
+                        self._feed.desk.complaints.add(
+                            "untold bands", f"mqtt: of {BANDS} bands the state is told, no more"
+                        )
+                        break
+                await asyncio.sleep(COMING)
+        finally:
+            for feed, listener in heard.items():
+                feed.leave(listener)
+
+    def _readable(self, feed: Feed | None = None) -> dict[str, tuple[Value, ...]]:
+        """Every address of a band that has a state now, and which."""
+        feed = feed or self._feed
+        values = feed.values()
+        values |= {feed.full(each): feed.query.readings[each].value() for each in KEPT}
         return {address: value for address, value in values.items() if value}
+
+    def _addresses(self, band: str) -> Iterable[str]:
+        feeds = [self._feed] if not band else [f for f in self._feed.beside() if f.name == band]
+        return [address for feed in feeds for address in self._readable(feed)]
 
     # Commands ---------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ _COMMANDS = ("LISTEN", "PATH_ADDED", "PATH_REMOVED", "PATH_CHANGED")
 EXTENSIONS = dict.fromkeys((*sorted(_OFFERED), *_COMMANDS), True) | dict.fromkeys(_LACKING, False)
 _UNITS = {"bpm": "time.bpm"}
 
+NESTED = 8  # bands that are told in one answer; each takes milliseconds
+_ASK = "A band; as there are many, ask for it by itself."
 OK, EMPTY, BAD, LOST = 200, 204, 400, 404
 WRITTEN = 2  # of ACCESS: nothing to read
 
@@ -123,9 +125,14 @@ class Query:
             found["ACCESS"] = 0
         if below and "CONTENTS" in wanted:
             found["CONTENTS"] = {name: self.described(f"{path}/{name}") for name in below}
-            if path == SESSION:  # what is in a band is told to those who ask for it
-                for name in self.beside():
-                    found["CONTENTS"][name] = {"FULL_PATH": f"{path}/{name}", "ACCESS": 0}
+            if path == SESSION:
+                bands = self.beside()
+                for name, band in bands.items():
+                    found["CONTENTS"][name] = (
+                        band.described(f"{path}/{name}")
+                        if len(bands) <= NESTED
+                        else {"FULL_PATH": f"{path}/{name}", "ACCESS": 0, "DESCRIPTION": _ASK}
+                    )
         return found
 
     def value(self, address: str) -> tuple[Value, ...] | None:

@@ -50,7 +50,11 @@ def node(kind: str) -> Node:
 class Box(Mailbox):
     def __init__(self, broker: Broker = BROKER, addresses: tuple[str, ...] = ()) -> None:
         self.there = addresses
-        super().__init__(broker, lambda: self.there, lambda: 0, lambda: None)
+        super().__init__(broker, self._addresses, lambda: 0, lambda: None)
+
+    def _addresses(self, band: str) -> tuple[str, ...]:
+        head = f"/componium/session/{band}/" if band else "/componium/"
+        return tuple(each for each in self.there if each.startswith(head))
 
     def all(self) -> list[Letter]:
         found = []
@@ -231,6 +235,48 @@ def test_what_another_scene_does_not_have_is_forgotten() -> None:
     box.there = ("/componium/tempo", "/componium/part/b/mute")
     box.put(compact({"scene": {"name": "other"}}))
     assert box.all() == [Letter(f"{BASE}/part/a/mute", "", retain=True)]
+
+
+ANN, BOB = "/componium/session/ann", "/componium/session/bob"
+
+
+def test_what_is_told_of_a_band_goes_with_it_and_nothing_else_does() -> None:
+    box = Box()
+    box.begin({"/componium/tempo": (120.0,)}, ["ann", "bob"])
+    for base in (ANN, BOB):
+        box.state({f"{base}/tempo": [90.0], f"{base}/part/a/mute": [False]})
+    box.put(compact({"session": "ann", "event": "chord", "name": "Dm7"}))
+    topics = {letter.topic for letter in box.all()}
+    assert f"{BASE}/session/ann/chord" in topics and f"{BASE}/session/bob/tempo" in topics
+    box.there = (f"{ANN}/tempo", "/componium/tempo")
+    box.put(compact({"session": "ann", "scene": {"name": "other"}}))
+    assert {letter.topic for letter in box.all()} == {
+        f"{BASE}/session/ann/part/a/mute",
+        f"{BASE}/session/ann/chord",
+    }
+    box.put(compact({"scene": {"name": "another"}}))
+    assert not box.all()
+    box.put(compact({"session": "bob", "closed": True}))
+    gone = box.all()
+    assert {letter.topic for letter in gone} == {
+        f"{BASE}/session/bob/tempo",
+        f"{BASE}/session/bob/part/a/mute",
+    }
+    assert {(letter.payload, letter.retain) for letter in gone} == {("", True)}
+
+
+def test_a_band_that_went_while_the_broker_was_away_is_forgotten_there() -> None:
+    box = Box()
+    box.begin({}, ["ann", "bob"])
+    box.state({f"{ANN}/tempo": [90.0], f"{BOB}/tempo": [91.0]})
+    box.all()
+    box.begin({"/componium/tempo": (120.0,)}, ["ann"])
+    box.state({f"{ANN}/tempo": [90.0]})
+    assert {(letter.topic, letter.payload) for letter in box.all()} == {
+        (f"{BASE}/session/bob/tempo", ""),
+        (f"{BASE}/tempo", "120"),
+        (f"{BASE}/session/ann/tempo", "90"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from engines.base import Mistake
 from server.bands import SESSION, Band, Bands
 from server.clock import VirtualClock
 from server.desk.desk import Desk, Source
-from server.desk.feed import Feed, Outbox
+from server.desk.feed import AT_ONCE, Feed, Outbox
 from server.desk.lanes import Lanes
 from server.desk.packet import Message
+from server.desk.query import NESTED
 from server.desk.sessions import Sessions, check_near, inner, outer
 from server.journal import Troubled
 from server.player import Player
@@ -204,7 +205,10 @@ def test_the_tree_of_a_band_is_asked_for_at_its_address(house: House) -> None:
     assert found["FULL_PATH"] == f"{SESSION}/ann/part/tune/mute" and found["VALUE"] == [False]
     _, above = query.answer(SESSION)
     assert set(above["CONTENTS"]) == {"open", "close", "alive", "list", "ann", "bob"}
-    assert "CONTENTS" not in above["CONTENTS"]["ann"]
+    assert above["CONTENTS"]["ann"]["CONTENTS"]["tempo"]["FULL_PATH"] == f"{SESSION}/ann/tempo"
+    _, root = query.answer("/")
+    nested = root["CONTENTS"]["componium"]["CONTENTS"]["session"]["CONTENTS"]["bob"]
+    assert nested == query.answer(f"{SESSION}/bob")[1]
     _, whole = query.answer(f"{SESSION}/ann")
     _, own = query.answer("/componium")
     own["CONTENTS"].pop("session")
@@ -214,6 +218,70 @@ def test_the_tree_of_a_band_is_asked_for_at_its_address(house: House) -> None:
     assert set(whole["CONTENTS"]) == set(own["CONTENTS"])
     assert query.answer(f"{SESSION}/eve/tempo")[0] == 404
     assert query.value(f"{SESSION}/ann/tempo") == (120.0,)
+
+
+def test_many_bands_are_named_and_each_answers_by_itself(house: House) -> None:
+    query = house.feed.query
+
+    async def fill() -> None:
+        for nth in range(NESTED - 1):
+            house.sessions.open(f"b{nth}", overheard(TUNE))
+
+    asyncio.run(fill())
+    _, above = query.answer(SESSION)
+    assert {"ann", "b0"} <= set(above["CONTENTS"])
+    assert "CONTENTS" not in above["CONTENTS"]["ann"]
+    assert query.answer(f"{SESSION}/ann")[1]["CONTENTS"]
+    assert query.answer("/?HOST_INFO")[1]["EXTENSIONS"]["LISTEN"] is True
+
+
+def test_clients_are_told_of_bands_that_come_and_go(house: House) -> None:
+    box = Outbox(house.clock.now, lambda: None)
+    house.feed.look()
+    house.feed.join(box)
+    asyncio.run(_opened(house, "eve"))
+    house.feed.look()
+    house.sessions.close("ann")
+    house.feed.look()
+    frames = []
+    while (frame := box.take()) is not None:
+        frames.append(json.loads(str(frame)))
+    assert {"COMMAND": "PATH_ADDED", "DATA": f"{SESSION}/eve"} in frames
+    assert {"COMMAND": "PATH_REMOVED", "DATA": f"{SESSION}/ann"} in frames
+    assert len(frames) == 2
+
+
+async def _opened(house: House, name: str) -> None:
+    house.sessions.open(name, overheard(TUNE))
+
+
+def test_of_many_bands_that_are_heard_all_are_looked_at_in_turn(house: House) -> None:
+    async def fill() -> None:
+        for nth in range(30):
+            house.sessions.open(f"b{nth}", overheard(TUNE))
+
+    asyncio.run(fill())
+    boxes: dict[str, Outbox] = {}
+    for session in house.sessions:
+        feed, name = session.feed, session.band.name
+        assert feed is not None
+        boxes[name] = Outbox(house.clock.now, lambda: None)
+        feed.hear(feed.join(boxes[name]), ["state"], "view")
+    for name, box in boxes.items():
+        while box.take() is not None:
+            pass
+        house.ask(f"{SESSION}/{name}/part/tune/level", 0.25)
+
+    def told() -> int:
+        return sum(len(box) > 0 for box in boxes.values())
+
+    house.feed.look()
+    assert 0 < told() <= AT_ONCE
+    for _ in range(3 * 32 // AT_ONCE + 3):
+        house.feed.look()
+    for name, box in boxes.items():
+        frame = box.take()
+        assert frame is not None and f"{SESSION}/{name}/part/tune/level" in str(frame)
 
 
 def test_listeners_of_a_band_hear_it_by_its_name(house: House) -> None:
