@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from engines.base import Mistake
@@ -20,7 +21,7 @@ from .table import parse
 KINDS = ("styles", "harmony", "moods")
 MOST = 1000  # files of one scene
 LONGEST = 255  # characters of a name
-PATIENCE = 2.0  # s for another's reading; a disk that hangs holds up nobody else for longer
+JUST_NOW = 0.05  # s for which what was looked at counts as it was: a hundred bands may ask at once
 LARGEST = 16 << 20  # bytes of a file that are looked at
 
 
@@ -106,26 +107,19 @@ class Shelf:
     """
 
     def __init__(self, room: int = 32) -> None:
-        self._room, self._lock, self._turn = room, Lock(), Lock()
-        self._there: OrderedDict[tuple[Path, str], tuple[Scene, bytes]] = OrderedDict()
+        self._room, self._lock = room, Lock()
+        self._there: OrderedDict[tuple[Path, str], tuple[Scene, bytes, float]] = OrderedDict()
 
     def scene(self, path: Path, style: str = "") -> Scene:
         """As `load_scene`. Errors: Mistake."""
-        # A hundred bands may ask for what has just been saved: one of them reads it.
-        mine = self._turn.acquire(timeout=PATIENCE)
-        try:
-            return self._scene(path, style)
-        finally:
-            if mine:
-                self._turn.release()
-
-    def _scene(self, path: Path, style: str) -> Scene:
-        key = path, style
+        key, now = (path, style), monotonic()
         with self._lock:
             known = self._there.pop(key, None)
-        if known is None or digest(sources(known[0])) != known[1]:
+        if known is None or (now - known[2] > JUST_NOW and digest(sources(known[0])) != known[1]):
             scene = load_scene(path, style)
-            known = scene, digest(sources(scene))
+            known = scene, digest(sources(scene)), now
+        elif now - known[2] > JUST_NOW:
+            known = *known[:2], now
         with self._lock:
             self._there[key] = known
             if len(self._there) > self._room:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from engines.base import Mistake
@@ -57,6 +59,8 @@ PREFIX = "/componium"
 RECEIPT = PREFIX + "/receipt"
 DOUBLE = 250_000_000  # ns within which a repeated command is the same press of a button
 SENDERS = 1024  # senders whose last command is remembered
+PATIENCE = 2.0  # s for another band's scene
+_TURN = Lock()
 SILENCE = 5 * 10**9  # ns between two complaints of one kind
 
 
@@ -142,6 +146,21 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)[:LONGEST]
 
 
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Scenes are made ready one at a time, whichever band wants them, on whatever threads.
+
+    A hundred threads that all compute would keep the music from its own turn. Law: one that hangs
+    holds up each of the others for two seconds at most.
+    """
+    mine = _TURN.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        if mine:
+            _TURN.release()
+
+
 def rehearse(scene: Scene) -> None:
     """Plan a scene's first bar, and its stingers, off stage. Errors: Mistake where one fails."""
     setting = setting_of(scene)
@@ -171,6 +190,7 @@ class Desk:
     taught, and calls back with "done" and where, or "refused" and why; None where it is not to be
     saved.  keep_theme: adds a theme by its name, or all for "", to a file.
     keyboard: the MIDI inputs.  mappings: what was learnt of them.  sync: who leads the tempo.
+    taping: keeps takes.
     """
 
     def __init__(
@@ -183,6 +203,7 @@ class Desk:
         keyboard: Keyboard | None = None,
         mappings: Mappings | None = None,
         sync: Sync | None = None,
+        taping: Taping | None = None,
     ) -> None:
         self._saving, self._saving_theme = keep, keep_theme
         self.folder = folder
@@ -193,7 +214,7 @@ class Desk:
         self.keyboard = keyboard or Keyboard(player)
         self.sync = sync or Sync(player)
         self.midi = MidiControl(self, Source, mappings)
-        self.taping = Taping(player)
+        self.taping = taping or Taping(player)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
         self._last: dict[str, tuple[list[tuple[str, tuple[Value, ...]]], int]] = {}
         self._wish: _Wish | None = None  # the newest
@@ -697,11 +718,16 @@ class Desk:
     def _rewritten(self, wish: _Wish) -> Scene:
         """The scene that plays, with other rules for a part."""
         order = next(each for each in wish.orders if each.node.loads)
-        scene = self._playable().rewritten(order.node.concerns[1], wish.name)
-        rehearse(scene)
+        with in_turn():
+            scene = self._playable().rewritten(order.node.concerns[1], wish.name)
+            rehearse(scene)
         return scene
 
     def _fetch(self, wish: _Wish) -> Scene:
+        with in_turn():
+            return self._fetched(wish)
+
+    def _fetched(self, wish: _Wish) -> Scene:
         if wish.kind == "style":
             playing = self._playable()
             file = str(self.scenes().get(playing.name, playing.name))

@@ -13,7 +13,7 @@ from server.changes import Receipt
 from server.journal import Troubled
 from server.scene import Scene
 
-from .desk import Desk, Source, plain, rehearse
+from .desk import Desk, Source, in_turn, plain, rehearse
 from .feed import Feed
 from .query import Query
 from .sent import is_sent
@@ -21,6 +21,7 @@ from .tree import LONGEST, Argument, Node, Told, Value, listed, shown
 
 WAITING = 256  # bands that may wait for their scenes
 LONGEST_IDLE = 86_400.0  # s
+TAKES, TAKE, LINES = 16, 20_000, 10_000  # bands whose takes are kept, and what each has at most
 
 #: Reads a band's scene, given its file, a style or "", and where it sends to or "".
 Load = Callable[[str, str, str], Scene]
@@ -193,8 +194,9 @@ class Sessions:
         known = self._main.scenes()
         if name not in known:
             raise Mistake("scene", f"no scene is called {shown(name)}; there are {listed(known)}")
-        scene = self._load(str(known[name]), "", target)
-        rehearse(scene)
+        with in_turn():
+            scene = self._load(str(known[name]), "", target)
+            rehearse(scene)
         return scene
 
     def open(self, name: str, scene: Scene, target: str = "") -> Session:
@@ -241,6 +243,11 @@ class Sessions:
             session.closing.pop()()
         if session.feed is not None:
             session.feed.end()
+
+    def _may_keep(self) -> None:
+        """Errors: Mistake where so many bands have takes that another is too much."""
+        if sum(session.desk.taping.holds for session in self) >= TAKES:
+            raise Mistake("record", f"takes of {TAKES} bands are kept already; close one of those")
 
     def _keep_alive(self, told: Told, name: str, seconds: float) -> None:
         session = self.find(name)

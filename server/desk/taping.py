@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from server.journal import Entry, Marked, Played, Pressed
 from server.lines import Spelling, as_json
@@ -20,20 +20,34 @@ MOST_LINES = 50_000  # of a log, the newest
 class Taping:
     """A journal listener that keeps a take and a log while it is asked to.
 
-    Laws: it holds no more than `MOST_NOTES` notes and `MOST_LINES` lines; a take that is full ends
-    there; what has been kept stays until another one begins.
+    most_notes, most_lines: of a take, and of a log, the newest.  where: the path that they are
+    fetched from.  may: raises Mistake where no more can be kept.
+    Laws: it holds no more than that; a take that is full ends there; what has been kept stays until
+    another one begins.
     """
 
-    def __init__(self, player: Player) -> None:
-        self._player = player
+    def __init__(
+        self,
+        player: Player,
+        most_notes: int = MOST_NOTES,
+        most_lines: int = MOST_LINES,
+        where: str = "",
+        may: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._player, self._most, self._where, self._may = player, most_notes, where, may
         self._take: Take | None = None
-        self._log: deque[Entry] = deque(maxlen=MOST_LINES)
+        self._log: deque[Entry] = deque(maxlen=most_lines)
         self.on, self.notes = False, 0
         player.journal.add(self)
 
     def begin(self) -> str:
-        """Forget what was kept and keep what comes; while it is kept already, nothing."""
+        """Forget what was kept and keep what comes; while it is kept already, nothing.
+
+        Errors: Mistake.
+        """
         if not self.on:
+            if not self.holds:
+                self._may()
             scene = self._player.scene
             self._take = Take(scene.seed if scene is not None else 0, "take")
             if scene is not None:
@@ -41,6 +55,11 @@ class Taping:
             self._log.clear()
             self.on, self.notes = True, 0
         return "everything is kept from here on"
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything has been kept."""
+        return self._take is not None
 
     def end(self) -> str:
         """Keep nothing more; what it has stays to be fetched."""
@@ -57,7 +76,7 @@ class Taping:
             self._log.append(entry)
         if isinstance(entry, Played):
             self.notes += 1
-            self.on = self.notes < MOST_NOTES
+            self.on = self.notes < self._most
 
     def file(self) -> bytes | None:
         """The MIDI file so far; None where nothing was ever kept."""
@@ -82,8 +101,9 @@ class Taping:
 
         yield Node(
             f"{PREFIX}/record",
-            "Keep what is played from now on, or stop keeping it. It is fetched as /take.mid and "
-            "/take.jsonl of the page's port, by whoever has the token.",
+            "Keep what is played from now on, or stop keeping it. It is fetched as "
+            f"{self._where}/take.mid and {self._where}/take.jsonl of the page's port, by whoever "
+            "has the token.",
             act,
             (Argument("record", "T"),),
             lambda: (self.on,),
