@@ -17,6 +17,7 @@ from .desk import Desk, Source, in_turn, plain, rehearse
 from .feed import Feed
 from .query import Query
 from .sent import is_sent
+from .taping import Taping
 from .tree import LONGEST, Argument, Node, Told, Value, listed, shown
 
 WAITING = 256  # bands that may wait for their scenes
@@ -224,7 +225,14 @@ class Sessions:
         def load(file: str, style: str) -> Scene:
             return band.dressed(self._load(file, style, target))
 
-        desk = Desk(band.player, load, self._main.folder, keyboard=band.keyboard, sync=band.sync)
+        desk = Desk(
+            band.player,
+            load,
+            self._main.folder,
+            keyboard=band.keyboard,
+            sync=band.sync,
+            taping=Taping(band.player, TAKE, LINES, f"/session/{name}", self._may_keep),
+        )
         feed = self._feed(band, desk) if self._feed is not None else None
         session = self._there[name] = Session(band, desk, feed, now, target)
         session.closing += closing

@@ -29,14 +29,15 @@ class Taping:
     def __init__(
         self,
         player: Player,
-        most_notes: int = MOST_NOTES,
-        most_lines: int = MOST_LINES,
+        most_notes: int = 0,
+        most_lines: int = 0,
         where: str = "",
         may: Callable[[], object] = lambda: None,
     ) -> None:
-        self._player, self._most, self._where, self._may = player, most_notes, where, may
+        self._player, self._most = player, most_notes or MOST_NOTES
+        self._where, self._may = where, may
         self._take: Take | None = None
-        self._log: deque[Entry] = deque(maxlen=most_lines)
+        self._log: deque[Entry] = deque(maxlen=most_lines or MOST_LINES)
         self.on, self.notes = False, 0
         player.journal.add(self)
 

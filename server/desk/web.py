@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import mimetypes
+import re
 import socket
 import struct
 import time
@@ -55,6 +56,8 @@ FOLDER = Path(__file__).parent / "page"
 OPEN = ("/favicon.ico", "/healthz")  # to whoever reaches us, as the files of the page are
 STRANGE = "beyond this machine this needs the token: open the link that play prints"
 
+#: What is fetched of takes; a band's name has no more letters than `check_name` lets it have.
+_TAKE = re.compile(r"(?:/session/(?P<band>[A-Za-z0-9_.-]{1,64}))?/take\.(?P<kind>mid|jsonl)")
 _SILENT = logging.getLogger("componium.web")  # what strangers send is not worth a line each
 _SILENT.disabled = True
 _TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
@@ -538,26 +541,31 @@ class Web:
             return await self._file(request, "index.html")
         if path.startswith("/page/") or path == "/favicon.ico":
             return await self._file(request, path.removeprefix("/page/"))
-        if path in ("/take.mid", "/take.jsonl"):
-            return await self._take(path, role)
+        if (take := _TAKE.fullmatch(path)) is not None:
+            return await self._take(take["band"] or "", take["kind"], role)
         status, value = self.feed.query.answer(request.rel_url.raw_path + (asks and "?" + asks))
         return _text(204, "") if value is None else _json(status, value)
 
-    async def _take(self, path: str, role: Role) -> web.Response:
-        """What was kept since somebody pressed record."""
+    async def _take(self, band: str, ending: str, role: Role) -> web.Response:
+        """What was kept of a band since somebody pressed record."""
         if role == "view":
             return _text(401, "a take needs the token: open the link that play prints")
-        data = self.desk.taping.file()
+        try:
+            taping = self.feed_of(band).desk.taping
+        except Mistake as mistake:
+            return _text(404, str(mistake))
+        data = taping.file()
         if data is None:
             return _text(404, "nothing has been kept; record first")
         kind = "audio/midi"
-        if path.endswith("jsonl"):
-            lines = self.desk.taping.lines()
+        if ending == "jsonl":
+            lines = taping.lines()
             text = await asyncio.to_thread(lambda: "".join(f"{line}\n" for line in lines))
             data, kind = text.encode(), "application/jsonl"
         response = web.Response(body=data, content_type=kind)
         _make_safe(response)
-        response.headers["Content-Disposition"] = f'attachment; filename="{path[1:]}"'
+        name = f"{band} take.{ending}".lstrip()
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
     def _more(self, status: int, kind: str, text: str) -> web.Response:

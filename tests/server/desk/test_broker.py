@@ -242,7 +242,7 @@ ANN, BOB = "/componium/session/ann", "/componium/session/bob"
 
 def test_what_is_told_of_a_band_goes_with_it_and_nothing_else_does() -> None:
     box = Box()
-    box.begin({"/componium/tempo": (120.0,)}, ["ann", "bob"])
+    box.begin({"/componium/tempo": (120.0,)}, bands=["ann", "bob"])
     for base in (ANN, BOB):
         box.state({f"{base}/tempo": [90.0], f"{base}/part/a/mute": [False]})
     box.put(compact({"session": "ann", "event": "chord", "name": "Dm7"}))
@@ -267,10 +267,10 @@ def test_what_is_told_of_a_band_goes_with_it_and_nothing_else_does() -> None:
 
 def test_a_band_that_went_while_the_broker_was_away_is_forgotten_there() -> None:
     box = Box()
-    box.begin({}, ["ann", "bob"])
+    box.begin({}, bands=["ann", "bob"])
     box.state({f"{ANN}/tempo": [90.0], f"{BOB}/tempo": [91.0]})
     box.all()
-    box.begin({"/componium/tempo": (120.0,)}, ["ann"])
+    box.begin({"/componium/tempo": (120.0,)}, bands=["ann"])
     box.state({f"{ANN}/tempo": [90.0]})
     assert {(letter.topic, letter.payload) for letter in box.all()} == {
         (f"{BASE}/session/bob/tempo", ""),

@@ -16,6 +16,7 @@ import aiomqtt
 import pytest
 
 from server.desk.broker import QUEUED, Broker
+from server.desk.feed import Feed
 from server.desk.mqtt import Mqtt
 from tests.rigs.mosquitto import Mosquitto
 from tests.server.desk.rig import OTHER, SCENE, SECOND
@@ -237,6 +238,30 @@ async def test_another_scene_takes_its_topics_along(tmp_path: Path) -> None:
             await room.until(lambda: board.heard.get("/part/solo/mute") == "0")
             await room.until(lambda: board.heard["/part/melody/mute"] == "")
             await room.until(lambda: board.heard["/scene"] == "other")
+
+
+async def test_what_a_band_is_set_to_is_told_below_its_name_until_it_is_closed(
+    tmp_path: Path,
+) -> None:
+    with Mosquitto(tmp_path) as broker:
+        async with Room(broker.port) as room, dashboard(broker.port) as board:
+            await room.connected()
+            ann = Feed(room.player, room.desk, room.prompter, {}, room._later, name="ann")
+            bands = [ann]
+            room.feed.beside = lambda: bands
+            await room.until(lambda: board.heard.get("/session/ann/tempo") == "120")
+            room.send("/tempo", 96)
+            await room.until(lambda: board.heard.get("/session/ann/tempo") == "96")
+            async with dashboard(broker.port) as late:
+                await room.until(lambda: late.heard.get("/session/ann/tempo") == "96")
+            bands.clear()
+            ann.end()
+            await room.until(
+                lambda: not any(v for t, v in board.heard.items() if t.startswith("/session/"))
+            )
+            async with dashboard(broker.port) as late:
+                await room.until(lambda: "/tempo" in late.heard)
+                assert not [each for each in late.heard if "/session/" in each]
 
 
 async def test_who_has_no_password_is_not_let_in_and_it_stays_secret(tmp_path: Path) -> None:

@@ -9,9 +9,15 @@ import mido
 import pytest
 
 import server.desk.taping as taping
+from server.bands import Bands
+from server.desk.feed import Feed
+from server.desk.sessions import TAKES, Sessions
 from server.journal import Played
-from tests.server.desk.rig import SECOND, Stage
+from server.rack import Numbers
+from server.scene import parse_scene
+from tests.server.desk.rig import SCENE, SECOND, Stage
 from tests.server.desk.web_rig import BEARER, House
+from tests.server.model import ModelWire
 
 
 def notes(data: bytes | None) -> int:
@@ -62,6 +68,38 @@ async def test_a_take_is_fetched_with_the_token_only() -> None:
             assert "attachment" in answer.headers["Content-Disposition"]
         _, text = await house.get("/take.jsonl", **BEARER)
         assert all(json.loads(line)["event"] for line in text.splitlines())
+
+
+@pytest.mark.real
+async def test_each_band_has_a_take_of_its_own_and_no_name_leads_elsewhere() -> None:
+    async with House() as house:
+        bands = Bands(house.clock, {"osc": ModelWire(house.clock)}, Numbers())
+        piece = parse_scene(SCENE, "first")
+        sessions = Sessions(
+            *(house.desk, bands, lambda file, style, target: piece),
+            lambda band, desk: Feed(
+                band.player, desk, house.prompter, {}, house._later, name=band.name
+            ),
+        )
+        for nth in range(TAKES + 1):
+            sessions.open(f"b{nth}", piece)
+            house.send(f"/session/b{nth}/record", 1)
+            state, reason = house.receipts[-1][1], house.receipts[-1][3]
+            assert state == ("done" if nth < TAKES else "refused"), reason
+        for _ in range(40):
+            house.clock.jump(SECOND // 20)
+            bands.look()
+        async with house.session.get("/session/b1/take.mid", headers=BEARER) as answer:
+            assert notes(await answer.read()) > 5
+            assert answer.headers["Content-Disposition"] == 'attachment; filename="b1 take.mid"'
+        assert (await house.get("/session/b1/take.mid"))[0] == 401
+        assert (await house.get("/take.mid", **BEARER))[0] == 404, "nothing of this one"
+        for name in ("eve", "..", "%2e%2e", "b1%2f..", "", f"b{TAKES}"):
+            assert (await house.get(f"/session/{name}/take.mid", **BEARER))[0] == 404
+        sessions.close("b1")
+        assert (await house.get("/session/b1/take.mid", **BEARER))[0] == 404
+        house.send(f"/session/b{TAKES}/record", 1)
+        assert house.receipts[-1][1] == "done"
 
 
 @pytest.mark.real
