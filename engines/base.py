@@ -134,6 +134,16 @@ class Held(NamedTuple):
 News = Heard | Praise | Held
 
 
+class Past(NamedTuple):
+    """What a player has played to an engine before its stream began: to be known, not answered.
+
+    phrases: the latest of them, oldest first.  count: how many there were in all.
+    """
+
+    phrases: tuple[Heard, ...] = ()
+    count: int = 0
+
+
 class Live(NamedTuple):
     """A live value that every engine may read by its name.
 
@@ -186,14 +196,16 @@ class Controls:
     values: by name; those of `LIVE` are always there, `bar` and `beat` as they are where the
     next symbol will land, others where the scene has them among its [controls].
     taste: what listeners have made of the engine's choices, where anybody keeps it.
+    past: what it was told before its stream began.
     """
 
-    __slots__ = ("_news", "taste", "values")
+    __slots__ = ("_news", "past", "taste", "values")
 
     def __init__(self, values: Mapping[str, float] | None = None) -> None:
         self.values: dict[str, float] = _NEUTRAL | dict(values or {})
         self._news: deque[News] = deque(maxlen=1024)
         self.taste: Taste | None = None
+        self.past = Past()
 
     def get(self, name: str, default: float = 0.0) -> float:
         """A value, the neutral one of `LIVE` where nothing has set it."""
@@ -225,7 +237,8 @@ class Engine(Protocol):
     "bar" the quarter notes in its bars; one that reads "named themes" gets those it is given the
     names of. Another seed's themes take the place of the old in both.
 
-    What else an engine may say of itself is optional: `Closes`, `Reads`, `Yields` and `Structured`.
+    What else an engine may say of itself is optional: `Closes`, `Reads`, `Remembers`, `Yields` and
+    `Structured`.
     """
 
     def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
@@ -257,6 +270,14 @@ class Reads(Protocol):
     def reads(self) -> Iterable[Use]:
         """Each live value that it may ever ask for, where it is first written."""
         ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An engine that learns from what a player plays: so many notes of it, 0 for none."""
+
+    @property
+    def remember(self) -> int: ...
 
 
 @runtime_checkable

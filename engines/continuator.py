@@ -40,7 +40,7 @@ _ALIKE_AT = 1  # the reduction by pitch and length
 
 
 class Answer(Origin):
-    """Which answer a note belongs to, and the context that it was drawn from."""
+    """Which phrase a note answers, and the context that it was drawn from."""
 
     __slots__ = ("context", "number", "view")
 
@@ -60,9 +60,9 @@ class Continuator:
     0 for as long as the phrase was, 1 to 64; it ends where a phrase of the player's could, up to a
     quarter sooner or later.  remember: how much of what was played it
     keeps, in notes, chords and rests.
-    Laws: an answer depends on the seed, on how many there were before, and on what was played, not
-    on when it was asked for; every sound in it was played, as loud, as long and, within its chord,
-    at the same moment.
+    Laws: an answer depends on the seed, on how many phrases there were before, and on what was
+    played, not on when it was asked for nor on whether the stream is the same; every sound in it
+    was played, as loud, as long and, within its chord, at the same moment.
     """
 
     order: int = 4
@@ -84,15 +84,22 @@ class Continuator:
 
     def symbols(self, rng: Random, controls: Controls) -> Iterator[Symbol]:
         """Endless: sixteenth rests while there is nothing to answer."""
-        own, number = rng.getrandbits(64), 0
+        own = rng.getrandbits(64)
         chain = Chain(_REDUCTIONS, [lambda item: True], room=self.remember)
         ends: Ends = {}
+        for earlier in controls.past.phrases:
+            self._learn(chain, ends, earlier.fragment)
+        number = controls.past.count
         while True:
-            phrase = self._learn(chain, ends, controls)
+            phrase = None
+            for news in controls.news():
+                if isinstance(news, Heard) and news.fragment.sounds:
+                    phrase = news.fragment
+                    number += 1
+                    self._learn(chain, ends, phrase)
             if phrase is None or controls.get("playing") > 0:
                 yield Symbol(_LOOK)
                 continue
-            number += 1
             own_chance = Random(f"{own}/{number}")
             yield from self._answer(chain, ends, phrase, number, own_chance, controls)
 
@@ -100,22 +107,17 @@ class Continuator:
         """Open: what is played."""
         return None
 
-    def _learn(self, chain: Chain, ends: Ends, controls: Controls) -> Fragment | None:
-        """Take in the phrases since the last look; the last of them."""
-        last = None
-        for news in controls.news():
-            if isinstance(news, Heard) and news.fragment.sounds:
-                last = news.fragment
-                # What ends a phrase is told when the next begins: an answer is to go on instead.
-                chain.memory.learn(chain.link(BREAK))
-                links = list(map(chain.link, _items(last)))
-                for link in links:
-                    chain.memory.learn(link)
-                ends.pop(links[-1].labels[_ALIKE_AT], None)
-                ends[links[-1].labels[_ALIKE_AT]] = None
-                if len(ends) > _MOST_ENDS:
-                    del ends[next(iter(ends))]
-        return last
+    @staticmethod
+    def _learn(chain: Chain, ends: Ends, phrase: Fragment) -> None:
+        # What ends a phrase is told when the next begins: an answer is to go on instead.
+        chain.memory.learn(chain.link(BREAK))
+        links = list(map(chain.link, _items(phrase)))
+        for link in links:
+            chain.memory.learn(link)
+        ends.pop(links[-1].labels[_ALIKE_AT], None)
+        ends[links[-1].labels[_ALIKE_AT]] = None
+        if len(ends) > _MOST_ENDS:
+            del ends[next(iter(ends))]
 
     def _answer(
         self,

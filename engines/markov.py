@@ -279,6 +279,9 @@ class Markov:
         if self.remember:
             chains = tuple(chain.listening(self.remember + 1) for chain in chains)
             ear = _Ear(self._grain, chains)
+            for earlier in controls.past.phrases:
+                ear.hear(earlier)
+            ear.context()  # it is known; nobody is to go on from it
         strands = [_Strand(chain, view, controls.taste) for view, chain in enumerate(chains)]
         weave = _Weave(self.views) if len(strands) > 1 else None
         while True:

@@ -24,6 +24,7 @@ from engines.base import (
     Sound,
     Symbol,
 )
+from engines.repertoire import Repertoire
 from engines.taste import Teachable
 
 from .conductor.conductor import Bar
@@ -211,7 +212,8 @@ class Part:
         self._grid = spec.grid or Fraction(1)
         self._degrees: dict[Degree, tuple[int, str]] = {}  # MIDI numbers …
         self._degrees_in = setting.key  # … in this key
-        self._heard: deque[tuple[Fraction, Heard | Held]] = deque(maxlen=UNHEARD)
+        self._heard: deque[tuple[Fraction, Heard | Held, bool]] = deque(maxlen=UNHEARD)
+        self._repertoire: Repertoire | None = None
         self._ready: deque[Emission] = deque()
         self._onsets: list[_Onset] = []
         self._last_pitch: int | None = None
@@ -237,6 +239,9 @@ class Part:
         again = f"/{self._starts}" if self._starts > 1 else ""
         rng = Random(f"{self.setting.seed}/{self._chance}{again}")
         self._stream = self._symbols(rng)
+        if self._repertoire is not None:
+            self.controls.news()  # is in it already
+            self.controls.past = self._repertoire.past
         self._reader = Reader(
             self.spec.reading, self._closes, self.spec.together, self.controls.values
         )
@@ -447,11 +452,20 @@ class Part:
                 for tone in step.tones
                 if 0 <= tone.pitch <= 127
             )
-            self._heard.append((step.beat, Heard(step.beat, Fragment(step.length, sounds))))
+            news = Heard(step.beat, Fragment(step.length, sounds))
+            self._heard.append((step.beat, news, False))
 
     def listen(self, since: Fraction, news: Heard | Held) -> None:
         """What a player has played; the engine is told from this beat on."""
-        self._heard.append((since, news))
+        self._heard.append((since, news, True))
+
+    def remember(self, repertoire: Repertoire) -> None:
+        """Keep there what a player plays to the engine, which knows what is in it already.
+
+        Its stream must not have been asked for anything yet.
+        """
+        self._repertoire = repertoire
+        self.controls.past = repertoire.past
 
     def hush(self, beat: Fraction) -> None:
         """Forget what the engine has handed out and is still to sound, and ask it anew from here.
@@ -529,7 +543,10 @@ class Part:
             taste.now = self._bars(at)
         heard = self._heard
         while heard and heard[0][0] < at:
-            self.controls.tell(heard.popleft()[1])
+            _, news, played = heard.popleft()
+            self.controls.tell(news)
+            if played and self._repertoire is not None and isinstance(news, Heard):
+                self._repertoire.add(news)
         ready = self._ready
         for _ in range(SILENT_SYMBOLS):
             try:

@@ -11,7 +11,8 @@ from itertools import count
 from math import isclose
 from typing import Any, NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, Remembers
+from engines.repertoire import Repertoire
 from engines.taste import Taste
 
 from .ahead import Ahead
@@ -137,6 +138,8 @@ class Transport:
         self.struck: dict[str, list[Fraction]] = {}
         #: What listeners have made of each scene's parts, by their names; it outlives them.
         self.tastes: dict[tuple[str, str], Taste] = {}
+        #: What players have played to each scene's parts that learn, by their names; likewise.
+        self.repertoires: dict[tuple[str, str], Repertoire] = {}
 
     def reach(self, horizon: int, look: int = LOOK) -> None:
         """Plan so far ahead from the next look on, and look so often; as of `Transport`."""
@@ -413,9 +416,18 @@ class Transport:
         """What listeners have made of a part so far."""
         return self.tastes.setdefault((scene, part), Taste())
 
+    def repertoire(self, scene: str, part: str) -> Repertoire:
+        """What players have played to a part so far."""
+        return self.repertoires.setdefault((scene, part), Repertoire())
+
     def _season(self, cast: Cast) -> None:
         for name, playing in cast.named.items():
             playing.part.controls.taste = self.taste(cast.scene.name, name)
+            engine = playing.spec.engine
+            if isinstance(engine, Remembers) and engine.remember > 0:
+                repertoire = self.repertoire(cast.scene.name, name)
+                repertoire.keep(engine.remember)
+                playing.part.remember(repertoire)
 
     # Stingers ---------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ MAY: dict[str, set[str]] = {
     "server.setting": {"server.conductor", "server.music"},
     "server.part": {
         *("server.music", "server.conductor", "server.reading", "engines.base", "engines.taste"),
-        "server.setting",
+        *("engines.repertoire", "server.setting"),
     },
     "server.agenda": {"server.music", "server.part"},
     "server.mixer": {"server.part"},
@@ -133,6 +133,7 @@ MAY: dict[str, set[str]] = {
     "server.transport": {
         *(
             "engines.base",
+            "engines.repertoire",
             "engines.taste",
             "server.ahead",
             "server.cast",
