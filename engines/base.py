@@ -137,11 +137,11 @@ News = Heard | Praise | Held
 class Past(NamedTuple):
     """What a player has played to an engine before its stream began: to be known, not answered.
 
-    phrases: the latest of them, oldest first.  count: how many there were in all.
+    phrases: the latest of them, oldest first.  number: how many there were in all.
     """
 
     phrases: tuple[Heard, ...] = ()
-    count: int = 0
+    number: int = 0
 
 
 class Live(NamedTuple):

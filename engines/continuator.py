@@ -89,7 +89,7 @@ class Continuator:
         ends: Ends = {}
         for earlier in controls.past.phrases:
             self._learn(chain, ends, earlier.fragment)
-        number = controls.past.count
+        number = controls.past.number
         while True:
             phrase = None
             for news in controls.news():

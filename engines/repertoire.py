@@ -21,15 +21,14 @@ class Repertoire:
     """The latest phrases that were played to a part.
 
     most: notes that are kept; the oldest phrases go first, the last one stays whole.
-    Law: what `load` takes from `to_data` is the same past.
     """
 
-    __slots__ = ("_count", "_notes", "_phrases", "most")
+    __slots__ = ("_notes", "_number", "_phrases", "most")
 
     def __init__(self, most: int = 0) -> None:
         self.most = most
         self._phrases: deque[Heard] = deque()
-        self._notes = self._count = 0
+        self._notes = self._number = 0
 
     def __len__(self) -> int:
         return len(self._phrases)
@@ -37,13 +36,13 @@ class Repertoire:
     @property
     def past(self) -> Past:
         """As an engine is told of it."""
-        return Past(tuple(self._phrases), self._count)
+        return Past(tuple(self._phrases), self._number)
 
     def add(self, heard: Heard) -> None:
-        """One more phrase; one without a sound is none."""
-        if not heard.fragment.sounds:
+        """One more phrase; one without a sound is none, and the same one again is no other."""
+        if not heard.fragment.sounds or any(each is heard for each in self._phrases):
             return
-        self._count += 1
+        self._number += 1
         self._phrases.append(heard)
         self._notes += len(heard.fragment.sounds)
         self.keep(self.most)
@@ -54,25 +53,30 @@ class Repertoire:
         while self._notes > most and len(self._phrases) > 1:
             self._notes -= len(self._phrases.popleft().fragment.sounds)
 
-    def load(self, data: Any) -> None:
-        """Take over what `to_data` gave. Errors: Mistake, and then nothing is taken over."""
-        lines = data.get("phrases") if isinstance(data, Mapping) else None
-        count = data.get("count") if isinstance(data, Mapping) else None
-        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-            raise Mistake("learnt", "expected phrases as texts")
-        if not isinstance(count, int) or isinstance(count, bool) or count > MOST_PHRASES:
-            raise Mistake("learnt", f"expected how many phrases there were, got {count!r:.40}")
-        phrases = [_read(line) for line in lines]
-        if sum(len(each.fragment.sounds) for each in phrases) > MOST_NOTES:
-            raise Mistake("learnt", f"expected at most {MOST_NOTES} notes")
-        self._phrases = deque(phrases)
-        self._notes = sum(len(each.fragment.sounds) for each in phrases)
-        self._count = max(count, len(phrases))
+    def begin(self, past: Past) -> None:
+        """Know this and nothing else."""
+        self._phrases = deque(past.phrases)
+        self._notes = sum(len(each.fragment.sounds) for each in past.phrases)
+        self._number = past.number
+
+
+def from_data(data: Any) -> Past:
+    """What `to_data` gave. Errors: Mistake where it is of another form."""
+    lines = data.get("phrases") if isinstance(data, Mapping) else None
+    number = data.get("number") if isinstance(data, Mapping) else None
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise Mistake("learnt", "expected phrases as texts")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_PHRASES:
+        raise Mistake("learnt", f"expected how many phrases there were, got {str(number)[:40]}")
+    phrases = tuple(map(_read, lines))
+    if sum(len(each.fragment.sounds) for each in phrases) > MOST_NOTES:
+        raise Mistake("learnt", f"expected at most {MOST_NOTES} notes")
+    return Past(phrases, max(number, len(phrases)))
 
 
 def to_data(past: Past) -> dict[str, Any]:
-    """As JSON has it: a text for each phrase."""
-    return {"count": past.count, "phrases": [_written(each) for each in past.phrases]}
+    """As JSON has it: a text for each phrase. Law: `from_data(to_data(past)) == past`."""
+    return {"number": past.number, "phrases": [_written(each) for each in past.phrases]}
 
 
 def _written(heard: Heard) -> str:

@@ -289,6 +289,7 @@ class Cast:
         at: as of `Part.renew`.
         """
         self.scene = scene
+        self.setting.conductor.know(scene.conductor.themes)
         for playing, spec in zip(self.everyone, scene.ensemble, strict=True):
             old = playing.spec
             if spec.engine is not old.engine or spec.reading is not old.reading:

@@ -236,9 +236,13 @@ def play(
         ),
     ] = "",
     mappings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Keep there what MIDI learn has learnt."),
-    ] = None,
+        str,
+        typer.Option(
+            metavar="FILE.json|none",
+            help="Where to keep what MIDI learn has learnt.",
+            show_default="with your settings",
+        ),
+    ] = "",
     record: Annotated[
         Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
     ] = None,
@@ -293,11 +297,16 @@ def play(
     state: Annotated[
         str,
         typer.Option(
-            metavar="NAME|FILE.json",
+            metavar="NAME|FILE.json|none",
             help="Go on from where this file left off, and keep it up to date; a mere NAME lies "
-            "in the folder of states.",
+            "in the folder of states; none keeps nothing.",
+            show_default="one for each scene, in your folder for state, of use with --resume",
         ),
     ] = "",
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from where the last performance of this scene ended."),
+    ] = False,
     taste: Annotated[
         Path | None,
         typer.Option(metavar="FILE.json", help="Begin with what feedback taught; keep it there."),
@@ -349,7 +358,8 @@ def play(
         control=CONTROL_PORT if control is None else control,
         insisted=bool(control),
         taste=taste,
-        state=_state_file(state),
+        state=_state_file(state, found),
+        resume=resume or bool(state),
         themes=themes,
         http=PAGE_PORT if http is None else http,
         http_insisted=bool(http) or lan or announce,
@@ -357,7 +367,8 @@ def play(
         origins=tuple(origin or ()),
         announce=announce,
         midi_in=tuple(midi_in or ()),
-        mappings=mappings,
+        mappings=_mappings_file(mappings),
+        mappings_insisted=bool(mappings),
         mqtt=_broker(mqtt, context.obj or {}),
         watch=watch,
         log=_log_file(log, found.stem),
@@ -394,22 +405,44 @@ def _broker(where: str, settings: Mapping[str, Any]) -> Broker | None:
     )
 
 
-def _state_file(asked: str) -> Path | None:
-    """Where a state lies; None for none. Errors: Mistake where it cannot be written."""
-    if not asked:
+def _state_file(asked: str, scene: Path) -> Path | None:
+    """Where a state lies; None for none. Errors: Mistake where one that was asked for cannot be."""
+    if asked == "none":
         return None
-    path = Path(asked)
-    if len(path.parts) == 1 and not path.suffix:
-        from .settings import folders
+    from .settings import folders
 
+    path = Path(asked)
+    if not asked:
+        path = folders()["states"] / of_scene(scene)
+    elif len(path.parts) == 1 and not path.suffix:
         path = folders()["states"] / f"{asked}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK) or path.is_dir():
             raise PermissionError(13, "it cannot be written there")
     except OSError as error:
+        if not asked:
+            return None
         raise Mistake("--state", f"{path}: {error.strerror}") from None
     return path
+
+
+def of_scene(scene: Path) -> str:
+    """What the state of a scene is called, by its file: two scenes of one name have two."""
+    from hashlib import sha256
+
+    return f"{scene.stem}-{sha256(os.fsencode(scene.resolve())).hexdigest()[:8]}.json"
+
+
+def _mappings_file(asked: str) -> Path | None:
+    """Where what MIDI learn has learnt lies; None for nowhere."""
+    if asked == "none":
+        return None
+    if asked:
+        return Path(asked)
+    from .settings import folders
+
+    return folders()["mappings"]
 
 
 def _log_file(asked: str, scene: str) -> Path | None:

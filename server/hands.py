@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from engines.base import Mistake, Origin
+from engines.base import Mistake, Origin, Past
 from engines.performer import Playable
 from engines.taste import FORMAT, Taste
 
@@ -164,6 +164,22 @@ class Hands:
         for scene, parts in scenes.items():
             for part, content in parts.items():
                 self._player.taste(scene, part).load(content)
+
+    # What players have played ------------------------------------------------------------
+
+    def repertoires(self) -> dict[str, dict[str, Past]]:
+        """What players have played to parts that learn, by scene and part."""
+        scenes: dict[str, dict[str, Past]] = {}
+        for (scene, part), repertoire in self._player.repertoires.items():
+            if repertoire:
+                scenes.setdefault(scene, {})[part] = repertoire.past
+        return scenes
+
+    def learn(self, scenes: Mapping[str, Mapping[str, Past]]) -> None:
+        """Take over what `repertoires` gave; engines that play already do not hear of it."""
+        for scene, parts in scenes.items():
+            for part, past in parts.items():
+                self._player.repertoire(scene, part).begin(past)
 
     # What both are ----------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from engines import motif
 from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
@@ -21,10 +22,11 @@ from .earshot import Ears
 from .encode import Encoder, MidiEncoder
 from .inputs import InputSpec
 from .journal import Entry, Moved, Played, Ported, Pressed
-from .music.naming import recognised
+from .music.naming import numeral, recognised
 from .music.note import Note
 from .player import Player
 from .rack import Sent
+from .setting import Setting
 from .touch import CHORD, MS, PEDAL, Keys, Phrases, Press, Release, Touched
 from .wire.protocol import RANK_CONTROL, Event
 from .wire.protocol import Heard as Arrived
@@ -464,17 +466,15 @@ class Keyboard:
     def record(self, name: str, bars: int = 4, source: str = "", told: Told = None) -> Receipt:
         """Take what is played from the next bar on as a theme of the scene.
 
-        It takes the place of the theme of that name at the phrase that begins after so many bars.
-        Errors: Mistake where the transport stands, or no theme or input has that name.
+        It takes the place of the theme of that name, or becomes one more, at the phrase that
+        begins after so many bars. Whatever chords the scene had meanwhile are its chords.
+        Errors: Mistake where the transport stands, no input has that name, or no theme may.
         """
         player, spec = self.player, self.named(source)
         cast = player.cast
         if cast is None or not player.playing:
             raise Mistake("theme", "the transport is stopped; play first")
-        names = [each.name for each in cast.scene.themes.each]
-        if name not in names:
-            there = ", ".join(names) or "none; give the scene a table [themes.NAME]"
-            raise Mistake("theme", f"no theme is called {name!r}; there are: {there}")
+        cast.scene.themes.check(name)
         begin = player.boundary("bar")
         place = cast.setting.place(begin)
         end = cast.setting.beat_of_bar(place.bar + bars)
@@ -517,13 +517,19 @@ class Keyboard:
         except Mistake as mistake:
             receipt.become("refused", mistake.problem)
             return
+        chords = _harmony(cast.setting, recording.begin, theme.length)
+        theme = replace(theme, chords=chords)
 
         def apply(beat: Fraction) -> None:
             playing = player.cast_at(beat)
             playing.renew(playing.scene.with_theme(theme))
 
+        def why() -> str:
+            with_them = f"with its {len(chords)} chords" if chords else ""
+            return with_them or "without chords: nothing in the scene says any"
+
         topic = ("theme", recording.name, "record")
-        player.at("phrase", topic, apply, receipt.told, unplanned=True)
+        player.at("phrase", topic, apply, receipt.told, unplanned=True, why=why)
 
 
 def quantised(beat: Fraction, origin: Fraction, grid: Fraction) -> Fraction:
@@ -533,6 +539,28 @@ def quantised(beat: Fraction, origin: Fraction, grid: Fraction) -> Fraction:
     """
     late = (beat - origin) % grid
     return beat - late if late <= grid * LATE else beat - late + grid
+
+
+def _harmony(setting: Setting, begin: Fraction, length: Fraction) -> motif.Chords:
+    """The chords of a scene from a beat on, as numbers of the key; none where it has none there.
+
+    They change on sixteenths; what is harmonised only from some beat on has its first chord before.
+    """
+    end, lines = begin + length, dict[Fraction, str]()
+    for at, chord in setting.harmonies:
+        line = max(_line(at - begin), Fraction(0))
+        if at < end and line < length:
+            key = setting.bar(max(at, begin)).key
+            lines[line] = numeral(chord, key)
+    row: list[tuple[str, Fraction]] = []
+    for line, after in pairwise([*sorted(lines), length]):
+        if row and row[-1][0] == lines[line]:
+            row[-1] = row[-1][0], row[-1][1] + after - line
+        else:
+            row.append((lines[line], after - line))
+    if row and (late := min(lines)):
+        row[0] = row[0][0], row[0][1] + late
+    return tuple(row)
 
 
 def _line(beat: Fraction) -> Fraction:

@@ -14,9 +14,11 @@ from fractions import Fraction
 from typing import Any
 
 from engines.base import Mistake
+from engines.repertoire import from_data
 
 from .bands import dressed
 from .clock import VirtualClock
+from .conductor.conductor import Asked
 from .desk.desk import Desk, Source
 from .hands import Hands
 from .journal import Entry, Journal, Marked, Troubled
@@ -96,6 +98,9 @@ class Replay:
         self._before: Mark | None = None
         if head.get("taste"):
             Hands(self.player).load_tastes(head["taste"])
+        for name, parts in head.get("learnt", {}).items():
+            learnt = {name: {part: from_data(past) for part, past in parts.items()}}
+            Hands(self.player).learn(learnt)
 
     def __iter__(self) -> Iterator[int]:
         """Play it, pausing at each nanosecond of its clock at which something is done next.
@@ -160,8 +165,12 @@ class Replay:
                     with player.still("cue"):
                         player.cue(scene)
             case "stand":
+                asked = [
+                    Asked(int(bar), str(what), str(name))
+                    for bar, what, name in data.get("asked", ())
+                ]
                 with player.still("stand"):
-                    for _ in player.stand(_whole(data, "bar")):
+                    for _ in player.stand(_whole(data, "bar"), asked):
                         pass
             case "play":
                 with player.still("play"):
@@ -189,8 +198,8 @@ class Replay:
             case "silenced":
                 player.wire_silenced("the log says so")
             case "do":
-                asked = [(str(address), tuple(values)) for address, *values in data["orders"]]
-                self.desk.again(asked, self.scene(data.get("scene")), SOURCE)
+                orders = [(str(address), tuple(values)) for address, *values in data["orders"]]
+                self.desk.again(orders, self.scene(data.get("scene")), SOURCE)
             case "midi":
                 number = self.keyboard.number(str(data["input"]))
                 if number is not None:

@@ -36,8 +36,8 @@ from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
 from .sync.spec import SyncSpec, read_sync
 from .table import Elsewhere, Place, Table, Text, in_file, plainly, read, shown
-from .themes import NO_THEMES, Themes
-from .workshop import UNMADE, check_live, engine_class, make_engine, theme_fields
+from .themes import NO_THEMES, Themes, read_songbook, songbook
+from .workshop import UNMADE, all_themes, check_live, engine_class, make_engine, theme_fields
 
 LARGEST = 1 << 20  # bytes of a scene file
 MOST_PARTS, MOST_OUTPUTS, MOST_SHADES = 256, 64, 8
@@ -120,6 +120,10 @@ class Scene:
         """
         script = self.script or Script("", "", "")
         more: dict[str, Any] = {"tempo": self.tempo} if self.tempo_asked else {}
+        if self.given:
+            more["rules"] = dict(self.given)
+        if self.taught:
+            more["themes"] = songbook(self.taught)
         if self.sheet is not None and script.file not in playable():
             more |= {"text": self.sheet.text, "base": str(self.sheet.base.absolute())}
         return {"name": self.name, **script._asdict(), "seed": self.seed, **more}
@@ -130,10 +134,27 @@ class Scene:
         return replace(self.changed(lambda part: _with_themes(part, old, new)), seed=seed)
 
     def with_theme(self, theme: Motif) -> Scene:
-        """The same scene with another theme in the place of the one of that name."""
+        """The same scene with another theme in the place of the one of that name, or one more.
+
+        Errors: Mistake where no theme may have this name.
+        """
         old, themes = self.themes(self.seed), self.themes.having(theme)
         new = themes(self.seed)
-        return replace(self.changed(lambda part: _with_themes(part, old, new)), themes=themes)
+        conductor = replace(self.conductor, themes=tuple(each.name for each in new))
+        fresh = self.changed(lambda part: _with_themes(part, old, new))
+        return replace(fresh, themes=themes, conductor=conductor)
+
+    @property
+    def taught(self) -> tuple[Motif, ...]:
+        """The themes that somebody has played, which its text does not have."""
+        known = {each.name: each for each in self.themes(self.seed)}
+        return tuple(known[name] for name in self.themes.taught)
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """The rules that parts were given in the place of those in its text, by their names."""
+        places = self.sheet.instead if self.sheet is not None else {}
+        return {name: text for (_, name, _), text in places.items()}
 
     def rules(self, name: str) -> str:
         """The text that a part's music is written in, its rules for most; "" where it has none."""
@@ -201,6 +222,10 @@ def _with_themes(part: PartSpec, old: tuple[Motif, ...], new: tuple[Motif, ...])
             else each
             for each in has
         )
+        if name in all_themes(type(engine)) and [each.name for each in has] == list(known) != []:
+            # It has all that there are: so it stays.
+            bar = has[0].bar
+            now += tuple(in_meter(each, bar) for each in new if each.name not in known)
         engine = replace(engine, **{name: now}) if now != has else engine
     return replace(part, engine=engine, reading=replace(part.reading, themes=new))
 
@@ -254,6 +279,15 @@ def load_scene(path: Path, style: str = "") -> Scene:
 
 def cooked(recipe: Mapping[str, Any]) -> Scene:
     """A scene from its recipe, but for its seed and tempo. Errors: Mistakes, as of `load_scene`."""
+    made = _plainly_cooked(recipe)
+    for part, rules in recipe.get("rules", {}).items():
+        made = made.rewritten(str(part), str(rules))
+    for theme in read_songbook(recipe["themes"]) if "themes" in recipe else ():
+        made = made.with_theme(theme)
+    return made
+
+
+def _plainly_cooked(recipe: Mapping[str, Any]) -> Scene:
     name, file, style = (str(recipe[key]) for key in ("name", "file", "style"))
     if "text" not in recipe:
         return load_scene(find_scene(file), style)

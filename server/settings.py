@@ -34,6 +34,7 @@ def folders() -> dict[str, Path]:
     return {
         "settings": config_file(),
         "token": config / "token",
+        "mappings": config / "mappings.json",
         "logs": user_state_path("componium", appauthor=False) / "logs",
         "states": user_state_path("componium", appauthor=False) / "states",
         "shipped": Path(__file__).resolve().parent.parent / "config",

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from engines.base import Mistake
+from engines.repertoire import to_data
 
 from .aside import Aside, Crew
 from .bands import Band, Bands
 from .baton import Baton
 from .clock import RealClock
 from .desk.desk import Desk, Source
-from .desk.memory import Memory, State, bar_of, read_state, restore
+from .desk.memory import Memory, State, dressed, learn, read_state, restore, set_aside, standing
 from .desk.midi import Mappings
 from .desk.whereabouts import addresses
 from .earshot import Earshot
@@ -60,6 +61,7 @@ OPENING = 0.5
 CONTROL_PORT, PAGE_PORT = 1821, 1822
 SWITCH = 0.0005  # s for which one thread may keep the interpreter from another
 LARGEST_TASTE = 16 << 20  # bytes of a file with what was learnt
+_NOWHERE = object()
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -80,10 +82,11 @@ class Wish:
     mqtt: the broker that hears of it all, and may command.  watch: whether the scene is read again
     when its files are saved.
     log: the file of the control log; None for none.  log_insisted: likewise.
-    state: the file that keeps what outlives the program; None for none.
+    state: the file that keeps what outlives the program; None for none.  resume: whether to go on
+    from there.
     version: of Componium, for the log and for metrics.
     sync: as in `asked`.  midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn
-    has learnt.
+    has learnt; None for none.  mappings_insisted: whether it was asked for.
     """
 
     midi: str = ""
@@ -104,12 +107,14 @@ class Wish:
     announce: bool = False
     midi_in: tuple[str, ...] = ()
     mappings: Path | None = None
+    mappings_insisted: bool = False
     mqtt: Broker | None = None
     watch: bool = True
     log: Path | None = None
     log_insisted: bool = False
     version: str = ""
     state: Path | None = None
+    resume: bool = False
     sync: str = ""
 
 
@@ -128,6 +133,8 @@ class Stage:
         self._began = scene.name
         self._desk: Desk
         self._numbers, self._shelf = Numbers(), Shelf()
+        self._state_file, self._afresh = wish.state, False
+        self._lost: list[str] = []  # what of a state does not fit any more
         #: Told of each band that is opened beside the one of the scene.
         self.joined: Callable[[Band], object] = lambda band: None
         self._left = 0
@@ -224,9 +231,7 @@ class Stage:
             await self._start_wires()
             state = self._recall()
             self._recall_taste()
-            mappings = Mappings(self.wish.mappings)
-            if state is not None and mappings.file is None:
-                mappings.load(state.maps)
+            mappings = self._open_mappings(state)
             log = self._open_log()
             self.band.cue(self._scene)
             goes_on = state is not None and await self._stand_at(state)
@@ -292,6 +297,10 @@ class Stage:
             "route": route | ({"target": target} if target else {}),
             "taste": band.hands.tastes(),
             **({"session": band.name} if band.name else {}),
+            "learnt": {
+                scene: {part: to_data(past) for part, past in parts.items()}
+                for scene, parts in band.hands.repertoires().items()
+            },
         }
         self._scribe = self._scribe or Scribe()
         log = LogWriter(path, head, self.trouble, self._scribe, largest)
@@ -330,52 +339,78 @@ class Stage:
     # What outlives the program ----------------------------------------------------------
 
     def _recall(self) -> State | None:
-        """What was written down, with its scene in the place of the one that was named.
+        """What was written down, if it is to be gone on with, with its scene in our scene's place.
 
-        Errors: Mistake.
+        What cannot be understood is told and put aside.
         """
-        if self.wish.state is None:
+        wish = self.wish
+        if wish.state is None:
             return None
-        state = read_state(self.wish.state, self._began)
-        if state is None:
+        try:
+            state = read_state(wish.state, self._began)
+        except Mistake as mistake:
+            aside = set_aside(wish.state)
+            self._state_file = wish.state if aside is not None else None
+            kept = f"it is {aside.name} now" if aside is not None else "it is left as it is"
+            text = f"{mistake}; {kept}; beginning afresh"
+            self.journal.enter(Troubled("state", text))
+            return None
+        if state is None or not wish.resume:
+            self._afresh = state is not None
+            if state is not None and not state.ended and state.bar:
+                text = f"the last performance broke off in bar {state.bar}; --resume goes on there"
+                self.journal.enter(Troubled("state", text))
             return None
         scene = self._scene
         if state.scene != scene.name or state.style != scene.style:
-            beside = self.wish.folder / f"{state.scene}.toml" if self.wish.folder else None
+            beside = wish.folder / f"{state.scene}.toml" if wish.folder else None
             known = str(beside) if beside is not None and beside.exists() else state.scene
-            scene = self.load(known, state.style)
-        self._scene = scene.with_seed(state.seed) if state.seed != scene.seed else scene
-        if self.wish.taste is None and state.taste:
-            self.band.hands.load_tastes(state.taste)
+            try:
+                scene = self.load(known, state.style)
+            except Mistake as mistake:
+                self._lost.append(f"{state.scene}: {mistake}")
+        self._scene, lost = dressed(state, scene)
+        self._lost += [*lost, *learn(self.player, state, wish.taste is None)]
         return state
+
+    def _open_mappings(self, state: State | None) -> Mappings:
+        """What MIDI learn has learnt. Errors: Mistake where it was asked for and is no good."""
+        wish = self.wish
+        try:
+            mappings = Mappings(wish.mappings)
+        except Mistake as mistake:
+            if wish.mappings_insisted:
+                raise
+            text = f"{mistake.problem}; it is left as it is, and what is learnt now is not kept"
+            self.journal.enter(Troubled("mappings", text))
+            mappings = Mappings()
+        if state is not None and mappings.file is None:
+            try:
+                mappings.load(state.maps)
+            except Mistake as mistake:
+                self._lost.append(str(mistake))
+        return mappings
 
     async def _stand_at(self, state: State) -> bool:
         """Have the scene where it was; whether there is anywhere to go on from."""
         player = self.player
-        if not state.bar or self.sync.spec.source != "internal" or player.setting is None:
+        if self.sync.spec.source != "internal":
             return False
-
-        def section_at(bar: int) -> tuple[str, int]:
-            assert player.setting is not None
-            section = player.setting.conductor.form.at(bar)
-            return section.spec.name, bar - section.bar + 1
-
-        steps = player.stand(bar_of(state, section_at))
+        steps, moved = standing(player, state), False
         with player.still("stand"):
-            next(steps, None)
+            moved = next(steps, _NOWHERE) is None
         for nth, _ in enumerate(steps):
             if nth % 8 == 0:
                 await asyncio.sleep(0)
-        return True
+        return moved
 
     def _open_memory(self, state: State | None) -> Memory | None:
         """Set what was set, and begin to write down how it goes on."""
-        if self.wish.state is None:
-            return None
         if state is not None:
-            restore(self._desk, state)
-        taste = self.band.hands.tastes
-        return Memory(self._desk, self.wish.state, self._began, taste, self.trouble)
+            restore(self._desk, state, self._lost)
+        if self._state_file is None:
+            return None
+        return Memory(self._desk, self._state_file, self._began, self.trouble, self._afresh)
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""

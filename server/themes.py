@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engines.base import Mistake
 from engines.motif import (
@@ -67,21 +68,34 @@ class _Theme(NamedTuple):
 
 @dataclass(frozen=True)
 class Themes:
-    """The themes of a scene, in their order; those that are not written change with the seed."""
+    """The themes of a scene, in their order; those that are not written change with the seed.
+
+    taught: the names of those that somebody has played, which its text does not have.
+    """
 
     each: tuple[_Theme, ...] = ()
+    taught: tuple[str, ...] = ()
 
     def __call__(self, seed: int) -> tuple[Motif, ...]:
         return _motifs(self.each, seed)
 
+    def check(self, name: str) -> None:
+        """Errors: Mistake where no theme may have this name, or there is no room for it."""
+        if not NAME.match(name):
+            raise Mistake("name", f"expected at most 32 letters, digits and _, got {name!r:.40}")
+        if len(self.each) >= MOST_THEMES and all(each.name != name for each in self.each):
+            raise Mistake("name", f"there are {MOST_THEMES} themes already; record one of them")
+
     def having(self, theme: Motif) -> Themes:
-        """These with another theme in the place of the one of that name, without its chords."""
-        return Themes(
-            tuple(
-                each._replace(written=theme, chords=()) if each.name == theme.name else each
-                for each in self.each
-            )
-        )
+        """These with another theme in the place of the one of that name, or as the last.
+
+        Errors: Mistake, as of `check`.
+        """
+        self.check(theme.name)
+        bare = replace(theme, chords=())
+        made = _Theme(theme.name, bare, 8, theme.bar, "", None, theme.chords)
+        each = {old.name: old for old in self.each} | {theme.name: made}
+        return Themes(tuple(each.values()), tuple(dict.fromkeys((*self.taught, theme.name))))
 
     @classmethod
     def read(cls, table: Table | None, base: Path, key: Key, meters: MeterMap) -> Themes:
@@ -251,17 +265,28 @@ def keep(path: Path, themes: Sequence[Motif]) -> str:
 
 def _kept(path: Path) -> dict[str, Motif]:
     """The themes in a file of them, each as it was written. Errors: Mistake."""
-    data = load(path, path.parent).values
+    return _collected(load(path, path.parent).values, path.name)
+
+
+def read_songbook(text: str) -> list[Motif]:
+    """What `songbook` has written. Errors: Mistake."""
+    try:
+        return list(_collected(tomllib.loads(text), "it").values())
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Mistake("themes", plainly(error)) from None
+
+
+def _collected(data: dict[str, Any], name: str) -> dict[str, Motif]:
     tables = data.pop("themes", None)
     text = {"meter", "notes", "chords"}
     if data or not isinstance(tables, dict):
-        raise Mistake("", f"{path.name} holds something else than themes; name another file")
+        raise Mistake("", f"{name} holds something else than themes; name another file")
     found = {}
-    for name, table in tables.items():
+    for theme, table in tables.items():
         whole = isinstance(table, dict) and all(isinstance(each, str) for each in table.values())
         if not whole or set(table) - text or "notes" not in table:
-            raise Mistake("", f"{path.name} holds more than written themes; name another file")
+            raise Mistake("", f"{name} holds more than written themes; name another file")
         bar = _bar(table.get("meter", "4/4"))
         chords = _chords(table["chords"]) if "chords" in table else ()
-        found[name] = replace(parse(table["notes"], name, bar, name), chords=chords)
+        found[theme] = replace(parse(table["notes"], theme, bar, theme), chords=chords)
     return found

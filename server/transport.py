@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
@@ -25,7 +25,7 @@ from .cast import (
 )
 from .changes import Changes
 from .clock import Clock, JumpClock
-from .conductor.conductor import Conductor
+from .conductor.conductor import Asked, Conductor
 from .journal import Entry, Journal, Moment, Moved, Ported, Troubled
 from .music.line import Line
 from .music.timeline import Timeline
@@ -580,24 +580,31 @@ class Transport:
         self._pulses.start(self.timeline)
         self._begin(now, Fraction(0))
 
-    def stand(self, bar: int) -> Iterator[None]:
+    def stand(self, bar: int, asked: Iterable[Asked] = ()) -> Iterator[None]:
         """Halt where a bar begins, as if all before it had been played; `resume` goes on.
 
         What comes before is planned and not heard, in steps, so that others may have their turn:
-        engines, harmony and form are then where they would be.  Nothing where the scene plays.
+        engines, harmony and form are then where they would be.  asked: of the conductor on the
+        way; what is not there any more is told and left out.  Nothing where the scene plays.
         """
         cast = self.cast
         if self.playing or cast is None:
             return
-        self.note("stand", bar=bar)
+        asked = tuple(asked)
+        self.note("stand", bar=bar, asked=[list(each) for each in asked])
         now = self.clock.now()
         self._stage(cast.scene, cast, now)
         cast = self._casts[0]
+        for wish in asked:
+            try:
+                cast.setting.conductor.ask(wish)
+            except Mistake as mistake:
+                self._enter(Troubled("state", str(mistake)))
         self._start_ns = now
         self.timeline = Timeline.starting(self._tempo, ns=now)
         self._bases = Line()
-        asked = self._tempo != cast.scene.tempo
-        self._bases.begin(Fraction(0), Base(self._tempo, Fraction(0), asked))
+        base = Base(self._tempo, Fraction(0), self._tempo != cast.scene.tempo)
+        self._bases.begin(Fraction(0), base)
         self._set_end()
         for each in range(1, bar + 1):
             self._plan(cast.setting.beat_of_bar(each), silent=True)

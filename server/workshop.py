@@ -102,6 +102,11 @@ def theme_fields(made: type) -> list[str]:
     return [each.name for each in fields(made) if each.metadata.get("reads") in _THEMES]
 
 
+def all_themes(made: type) -> list[str]:
+    """Those of them in which all of a scene's themes are, where it says nothing else."""
+    return [each.name for each in fields(made) if each.metadata.get("reads") == "themes"]
+
+
 def _themes(value: Any, place: str, there: Sequence[Motif]) -> list[Any]:
     """Themes as they are written, those of the scene that are called by name among them."""
     known = {each.name: each for each in there}

@@ -35,6 +35,7 @@ MAY: dict[str, set[str]] = {
         *("server.keyboard", "server.log", "server.player", "server.rack", "server.scene"),
         *("server.takes", "server.transport", "server.wire.protocol"),
         *("server.music", "server.sync.source", "server.bands"),
+        *("engines.repertoire", "server.conductor"),
     },
     "server.health": set(),
     "server.heap": set(),
@@ -102,7 +103,7 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "engines.motif", "server.cast", "server.encode", "server.inputs"),
         *("server.journal", "server.music", "server.player", "server.touch"),
         *("server.wire.protocol", "server.changes", "server.rack", "server.ahead"),
-        "server.earshot",
+        *("server.earshot", "server.setting"),
     },
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
@@ -202,8 +203,8 @@ MAY: dict[str, set[str]] = {
         *("server.setting", "server.bands"),
     },
     "server.desk.memory": {
-        *("engines.base", "server.aside", "server.conductor", "server.desk", "server.journal"),
-        "server.scene",
+        *("engines.base", "engines.repertoire", "server.aside", "server.conductor", "server.desk"),
+        *("server.hands", "server.journal", "server.player", "server.scene", "server.themes"),
     },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
@@ -226,7 +227,14 @@ MAY: dict[str, set[str]] = {
     },
     "server.survey": {"server.wire"},
     "server.stage": {
-        *("engines.base", "server.clock", "server.health", "server.journal", "server.player"),
+        *(
+            "engines.base",
+            "engines.repertoire",
+            "server.clock",
+            "server.health",
+            "server.journal",
+            "server.player",
+        ),
         *(
             "server.bands",
             "server.rack",

@@ -8,7 +8,7 @@ so that a change of mood or form is heard at the next moment that suits it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from server.music.chord import Chord, roman
 from server.music.groove import noise
 from server.music.line import Line
 from server.music.meter import Meter, MeterMap
-from server.music.scale import Key
+from server.music.scale import Key, parse_key
 
 from .form import USUAL, Form, FormSpec, Rule, Section, Transitions
 from .harmony import Planned, bent, bridge, cadence, dissonance, enrich, passing
@@ -168,6 +168,14 @@ class Leave(NamedTuple):
     key: Key
     since: Fraction
     unplanned: Fraction
+
+
+class Asked(NamedTuple):
+    """What was asked for from a bar on. what: "key", "theme" or "section"; name: which."""
+
+    bar: int
+    what: str
+    name: str
 
 
 class Conductor:
@@ -855,10 +863,44 @@ class Conductor:
         self._themes.begin(at, self.spec.themes.index(name) + 1)
         self._anew()
 
+    def know(self, themes: tuple[str, ...]) -> None:
+        """These are the themes; those there were before keep their places."""
+        if themes != self.spec.themes:
+            self.spec = replace(self.spec, themes=themes)
+            self._anew()
+
     def stay_near(self, likeness: float, at: Fraction) -> None:
         """How near developments stay to their theme, 0 to 1."""
         self._likeness = likeness
         self._anew()
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Which key, theme and section were asked for, in order, as far as that is remembered."""
+        asked = [Asked(self.bar_to_come(beat), "key", key.name) for beat, key in self._keys]
+        for beat, turn in self._themes:
+            if 0 < turn <= len(self.spec.themes):
+                name = self.spec.themes[turn - 1]
+                asked.append(Asked(self.bar_to_come(beat), "theme", name))
+        asked += [Asked(int(bar), "section", name) for bar, name in self.form.called]
+        return tuple(sorted(asked, key=lambda each: each.bar))
+
+    @property
+    def likeness_asked(self) -> float | None:
+        """How near developments are to stay to their theme; None where nobody has asked."""
+        return self._likeness
+
+    def ask(self, asked: Asked) -> None:
+        """Have what was asked for once, from its bar on. Errors: Mistake."""
+        beat = self.begin + self.meters.beat_of_bar(asked.bar)
+        if asked.what == "key":
+            self.change_key(parse_key(asked.name), beat)
+        elif asked.what == "theme":
+            self.state(asked.name, beat)
+        elif asked.what == "section":
+            self.go(asked.name, beat)
+        else:
+            raise Mistake(asked.what, "expected key, theme or section")
 
     def take_back(self, what: str, after: Fraction) -> None:
         """Undo what was asked for of a "mood", its "tension" alone, a "key", "theme" or "section"

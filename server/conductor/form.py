@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from engines.base import THINKING, Controls, Engine
+from server.music.line import Line
 
 Curve = tuple[tuple[float, float], ...]
 
@@ -188,6 +189,7 @@ class Form:
         self._known: list[str] = []  # names of the order, from …
         self._from = 0  # … this one on
         self.ended_at: int | None = None  # the bar at which nothing is left to play
+        self.called: Line[str] = Line()  # what `go` was asked for, by the bar
 
     def at(self, bar: int) -> Section:
         """The section of a bar, from 1; past the end of a piece that ends, its last."""
@@ -208,6 +210,7 @@ class Form:
         spec = self.spec.sections[name]
         following = self._at(bar).following
         self._drop(bar)
+        self.called.begin(Fraction(bar), name)
         if self._drawn:
             last = self._drawn[-1]
             cut = last.section._replace(bars=bar - last.section.bar)
@@ -217,6 +220,7 @@ class Form:
     def take_back(self, bar: int) -> None:
         """Forget that sections were asked for that begin at this bar or later."""
         self._drop(bar)
+        self.called.retract(Fraction(bar))
         if self._drawn:
             last = self._drawn[-1]
             self._drawn[-1] = last._replace(section=last.section._replace(bars=last.bars))
@@ -242,9 +246,13 @@ class Form:
             self._visits[later.spec.name] -= later.number > section.number
         self._drawn.append(_Drawn(section._replace(spec=spec), following, bars))
         self._firsts.append(section.bar)
+        for bar, called in before.called:
+            if bar <= self._first and called in self.spec.sections:
+                self.called.begin(bar, called)
 
     def forget(self, before: int) -> None:
         """Drop the sections that ended before this bar, from time to time."""
+        self.called.forget(Fraction(before))
         index = bisect_right(self._firsts, before) - 1
         if index > _KEPT:
             del self._drawn[:index], self._firsts[:index]

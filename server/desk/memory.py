@@ -2,24 +2,32 @@
 
 What is set comes back as the commands that would set it, so that it goes through the desk like
 everything else, and a control log has it.
+
+A band is had from a state in this order: `dressed` the scene, `learn`, cue it, `standing`,
+`restore`, and go on. Law: `state_of` what has been had so is the state it was had from.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from engines.base import Mistake
+from engines.base import Mistake, Past
+from engines.repertoire import from_data, to_data
 from server.aside import Aside
+from server.conductor.conductor import Asked
 from server.conductor.mood import NEUTRAL, Mood
+from server.hands import Hands
 from server.journal import Entry, Ticked, Troubled
+from server.player import Player
 from server.scene import Scene
+from server.themes import read_songbook, songbook
 
 from .desk import PREFIX, Desk, Source
 from .query import value_of
@@ -30,6 +38,8 @@ LARGEST = 16 << 20  # bytes
 EVERY = 4  # bars
 #: The last bar to which the music is planned anew, unheard; it costs about 2 ms a bar.
 FARTHEST = 1024
+#: The furthest bar ahead for which a key, theme or section may have been asked.
+AHEAD = 256
 _KEPT = ("part", "control")
 
 
@@ -39,7 +49,10 @@ class State:
 
     began: the scene that was started, which this state belongs to; scene, style, seed: the one
     that played.  bar, section: where it was; 0 and "" where it had not begun.
-    commands: addresses with their arguments.  taste, maps: as `Hands` and `Mappings` save them.
+    commands: addresses with their arguments.  asked: of the conductor, from which bar on.
+    rules: what parts were given in the place of the scene's, by their names.  themes: those that
+    were played, as text.  learnt: what players have played to parts, by scene and part.
+    taste, maps: as `Hands` and `Mappings` save them.  ended: whether it came to an orderly end.
     """
 
     began: str
@@ -52,6 +65,11 @@ class State:
     commands: tuple[tuple[str, tuple[Value, ...]], ...] = ()
     taste: Mapping[str, Any] = field(default_factory=dict)
     maps: tuple[Mapping[str, Any], ...] = ()
+    asked: tuple[Asked, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    themes: str = ""
+    learnt: Mapping[str, Mapping[str, Past]] = field(default_factory=dict)
+    ended: bool = False
 
     def data(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -62,6 +80,14 @@ class State:
             "commands": [[address, *values] for address, values in self.commands],
             "taste": dict(self.taste),
             "maps": [dict(each) for each in self.maps],
+            "asked": [list(each) for each in self.asked],
+            "rules": dict(self.rules),
+            "themes": self.themes,
+            "learnt": {
+                scene: {part: to_data(past) for part, past in parts.items()}
+                for scene, parts in self.learnt.items()
+            },
+            "ended": self.ended,
         }
 
     @classmethod
@@ -72,7 +98,7 @@ class State:
 
         def of(name: str, kind: type, default: Any) -> Any:
             value = data.get(name, default)
-            if not isinstance(value, kind) or isinstance(value, bool):
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                 raise Mistake(name, f"expected {kind.__name__}, got {str(value)[:40]!r}")
             return value
 
@@ -87,6 +113,9 @@ class State:
         maps = of("maps", list, [])
         if not all(isinstance(each, dict) for each in maps):
             raise Mistake("maps", "expected objects")
+        rules = of("rules", dict, {})
+        if not all(isinstance(text, str) for text in rules.values()):
+            raise Mistake("rules", "expected texts")
         return cls(
             of("began", str, ""),
             of("scene", str, ""),
@@ -98,7 +127,27 @@ class State:
             tuple(commands),
             of("taste", dict, {}),
             tuple(maps),
+            tuple(map(_asked, of("asked", list, []))),
+            rules,
+            of("themes", str, ""),
+            {scene: _learnt(parts) for scene, parts in of("learnt", dict, {}).items()},
+            of("ended", bool, False),
         )
+
+
+def _asked(data: Any) -> Asked:
+    right = isinstance(data, list) and len(data) == len(Asked._fields)
+    bar, what, name = data if right else (0, "", "")
+    whole = isinstance(bar, int) and not isinstance(bar, bool) and bar >= 1
+    if not whole or not isinstance(what, str) or not isinstance(name, str):
+        raise Mistake("asked", f"expected a bar, what and which, got {data!r:.60}")
+    return Asked(bar, what, name)
+
+
+def _learnt(data: Any) -> dict[str, Past]:
+    if not isinstance(data, dict):
+        raise Mistake("learnt", "expected each scene's parts")
+    return {part: from_data(past) for part, past in data.items()}
 
 
 def _plain(value: object) -> bool:
@@ -110,7 +159,7 @@ def read_state(path: Path, began: str) -> State | None:
     """The state in a file; None where there is none yet.
 
     began: the scene that is being started.
-    Errors: Mistake where the file is something else, or of another scene; it is left alone.
+    Errors: Mistake where the file is something else, or of another scene.
     """
     try:
         if not path.exists():
@@ -119,18 +168,32 @@ def read_state(path: Path, began: str) -> State | None:
             raise Mistake("", f"larger than {LARGEST >> 20} MiB")
         state = State.read(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
-        raise Mistake("--state", f"{path} cannot be read: {error}; name another file") from None
+        raise Mistake("", f"{path} cannot be read: {error}") from None
     if state.began != began:
-        raise Mistake(
-            "--state",
-            f"{path} is of {state.began}, not of {began}; play that, or name another file",
-        )
+        raise Mistake("", f"{path} is of {state.began}, not of {began}")
     return state
+
+
+def set_aside(path: Path) -> Path | None:
+    """Have a file that is no good out of the way, where it is one of ours; its new name.
+
+    None where it is somebody else's: then it is left as it is, and nothing is to be written there.
+    """
+    aside = path.with_name(f"{path.name}.old")
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+        if head.strip() and b'"componium state' not in head:
+            return None
+        path.replace(aside)
+    except OSError:
+        return None
+    return aside
 
 
 def write_state(path: Path, state: State) -> None:
     """Have it in a file, whole or not at all. Errors: OSError."""
-    fresh = path.with_name(f"{path.name}.new")
+    fresh = _beside(path)
     with fresh.open("w", encoding="utf-8") as file:
         json.dump(state.data(), file, indent=1)
         file.flush()
@@ -138,67 +201,23 @@ def write_state(path: Path, state: State) -> None:
     fresh.replace(path)
 
 
-class Memory:
-    """Writes a performance's state down every few bars, and at the end.
-
-    began: the scene that was started.  taste: what was learnt, as `Hands.tastes`.
-    trouble: told from another thread where it cannot be written.
-    """
-
-    def __init__(
-        self,
-        desk: Desk,
-        path: Path,
-        began: str,
-        taste: Callable[[], Mapping[str, Any]],
-        trouble: Callable[[Troubled], None],
-    ) -> None:
-        self._desk, self._path, self._began, self._taste = desk, path, began, taste
-        self._trouble, self._failing = trouble, False
-        self._aside: Aside[State] = Aside(self._write, room=4)
-        desk.player.journal.add(self)
-
-    def __call__(self, entry: Entry) -> None:
-        if isinstance(entry, Ticked):
-            moment = entry.moment
-            if moment.position == 1 and moment.bar % EVERY == 0:
-                self.keep()
-
-    def keep(self) -> None:
-        """Have it written down as it is now."""
-        state = state_of(self._desk, self._began, self._taste())
-        if state is not None:
-            self._aside.put(state)
-
-    def close(self) -> None:
-        """Write it down for the last time."""
-        self.keep()
-        self._aside.close()
-
-    def _write(self, state: State) -> None:
-        try:
-            write_state(self._path, state)
-            self._failing = False
-        except (OSError, ValueError, TypeError) as error:
-            with suppress(OSError):
-                self._path.with_name(f"{self._path.name}.new").unlink(missing_ok=True)
-            if not self._failing:
-                self._failing = True
-                self._trouble(Troubled("state", f"{self._path} cannot be written: {error}"))
+def _beside(path: Path) -> Path:
+    """Where it is written first; another performance of the same scene has another."""
+    return path.with_name(f"{path.name}.{os.getpid()}.new")
 
 
-def state_of(desk: Desk, began: str, taste: Mapping[str, Any]) -> State | None:
-    """How things are; None where no scene is there.
+# A band's state as data -------------------------------------------------------------------------
 
-    began: the scene that was started.  taste: what was learnt, as `Hands.tastes`.
-    """
+
+def state_of(desk: Desk, began: str) -> State | None:
+    """How the band of a desk is; None where no scene is there. began: as of `State`."""
     player, scene = desk.player, desk.player.scene
     setting = player.setting
     if scene is None or setting is None:
         return None
     bar = setting.bar(player.now_beat)
     begun = player.playing or player.now_beat > 0
-    board = desk.midi.mappings
+    board, hands = desk.midi.mappings, Hands(player)
     return State(
         began,
         scene.name,
@@ -208,8 +227,12 @@ def state_of(desk: Desk, began: str, taste: Mapping[str, Any]) -> State | None:
         bar.section.spec.name,
         bar.section_bar,
         tuple(_commands(desk)),
-        taste,
+        hands.tastes(),
         tuple(board.data()) if board.file is None else (),
+        tuple(each for each in setting.conductor.asked if each.bar <= bar.number + AHEAD),
+        scene.given,
+        songbook(scene.taught),
+        hands.repertoires(),
     )
 
 
@@ -232,6 +255,8 @@ def _commands(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...]]]:
         yield f"{PREFIX}/mood", (target.mood.valence, target.mood.arousal, bars, "now")
     if abs(mood.tension - Mood(mood.valence, mood.arousal).tension) > 1e-6:
         yield f"{PREFIX}/tension", (mood.tension, 0.0, "now")
+    if setting.conductor.likeness_asked is not None:
+        yield f"{PREFIX}/likeness", (setting.conductor.likeness_asked, "now")
     if player.tempo_asked:
         line = player.timeline
         bpm = float(line.tempo_at(line.beat_at(player.clock.now())))
@@ -252,9 +277,63 @@ def _before(node: Node, scene: Scene | None) -> tuple[Value, ...] | None:
     return None
 
 
-def restore(desk: Desk, state: State) -> None:
-    """Set what was set, by the desk; what is not there any more is refused, with a word."""
-    troubles: list[str] = []
+# A band from data -------------------------------------------------------------------------------
+
+
+def dressed(state: State, scene: Scene) -> tuple[Scene, list[str]]:
+    """A scene with the seed, rules and themes of a state, and what of them does not fit it."""
+    lost: list[str] = []
+    scene = scene.with_seed(state.seed) if state.seed != scene.seed else scene
+    for part, rules in state.rules.items():
+        try:
+            scene = scene.rewritten(part, rules)
+        except Mistake as mistake:
+            lost.append(str(mistake))
+    try:
+        for theme in read_songbook(state.themes) if state.themes else ():
+            scene = scene.with_theme(theme)
+    except Mistake as mistake:
+        lost.append(str(mistake))
+    return scene, lost
+
+
+def learn(player: Player, state: State, taste: bool = True) -> list[str]:
+    """Have what was learnt, before a scene is cued; what of it is no good.
+
+    taste: whether what feedback has taught is meant too.
+    """
+    hands = Hands(player)
+    hands.learn(state.learnt)
+    if taste and state.taste:
+        try:
+            hands.load_tastes(state.taste)
+        except Mistake as mistake:
+            return [str(mistake)]
+    return []
+
+
+def standing(player: Player, state: State) -> Iterator[None]:
+    """Have the scene where it was, in steps; nothing where it had not begun."""
+    if not state.bar or player.setting is None:
+        return
+    form = player.setting.conductor.form
+
+    def section_at(bar: int) -> tuple[str, int]:
+        section = form.at(bar)
+        return section.spec.name, bar - section.bar + 1
+
+    asked = [each for each in state.asked if each.bar <= state.bar + AHEAD]
+    if state.bar > FARTHEST:  # another bar is to stand for it, in the form as it is by itself
+        asked = [each._replace(bar=1) for each in asked if each.what != "section"]
+    yield from player.stand(bar_of(state, section_at), asked)
+
+
+def restore(desk: Desk, state: State, lost: Iterable[str] = ()) -> None:
+    """Set what was set, by the desk; what is not there any more is told, in one word.
+
+    lost: what else is to be told with it.
+    """
+    troubles = list(lost)
 
     def heard(_: str, values: tuple[Value, ...]) -> None:
         if values[1] == "refused":
@@ -265,7 +344,7 @@ def restore(desk: Desk, state: State) -> None:
         desk.receive(address, values, source)
     if troubles:
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
-        desk.player.journal.enter(Troubled("state", f"{troubles[0]}{more}"))
+        desk.player.journal.enter(Troubled("state", f"not as it was: {troubles[0]}{more}"))
 
 
 def bar_of(state: State, section_at: Callable[[int], tuple[str, int]]) -> int:
@@ -277,3 +356,58 @@ def bar_of(state: State, section_at: Callable[[int], tuple[str, int]]) -> int:
         return max(state.bar, 1)
     alike = (state.section, state.section_bar)
     return next((bar for bar in range(FARTHEST, 0, -1) if section_at(bar) == alike), 1)
+
+
+# Written down -----------------------------------------------------------------------------------
+
+
+class Memory:
+    """Writes a performance's state down every few bars, and at the end.
+
+    began: the scene that was started.  trouble: told from another thread where it cannot be
+    written.  afresh: whether what is there is of a performance that this one does not go on with:
+    then it stays until this one has played for some bars.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        path: Path,
+        began: str,
+        trouble: Callable[[Troubled], None],
+        afresh: bool = False,
+    ) -> None:
+        self._desk, self._path, self._began = desk, path, began
+        self._trouble, self._failing = trouble, False
+        self._waits = afresh
+        self._aside: Aside[State] = Aside(self._write, room=4)
+        desk.player.journal.add(self)
+
+    def __call__(self, entry: Entry) -> None:
+        if isinstance(entry, Ticked):
+            moment = entry.moment
+            if moment.position == 1 and moment.bar % EVERY == 0:
+                self._waits = False
+                self.keep()
+
+    def keep(self, ended: bool = False) -> None:
+        """Have it written down as it is now."""
+        state = state_of(self._desk, self._began)
+        if state is not None and not self._waits:
+            self._aside.put(replace(state, ended=ended))
+
+    def close(self) -> None:
+        """Write it down for the last time."""
+        self.keep(ended=True)
+        self._aside.close()
+
+    def _write(self, state: State) -> None:
+        try:
+            write_state(self._path, state)
+            self._failing = False
+        except (OSError, ValueError, TypeError) as error:
+            with suppress(OSError):
+                _beside(self._path).unlink(missing_ok=True)
+            if not self._failing:
+                self._failing = True
+                self._trouble(Troubled("state", f"{self._path} cannot be written: {error}"))

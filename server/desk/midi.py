@@ -76,6 +76,7 @@ class Mappings:
         fresh = self.file.with_name(f"{self.file.name}.new")
         data = {"format": FORMAT, "maps": self.data()}
         try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             fresh.write_text(json.dumps(data, indent=1), encoding="utf-8")
             fresh.replace(self.file)
         except OSError as error:
@@ -345,11 +346,12 @@ def midi_nodes(control: MidiControl, keyboard: Keyboard) -> Iterator[Node]:
     )
     yield Node(
         f"{PREFIX}/theme/record",
-        "Take what is played on a MIDI input, from the next bar on, as a theme of the scene; it "
-        "takes that theme's place at the next phrase.",
+        "Take what is played on a MIDI input, from the next bar on, as a theme of the scene, with "
+        "the chords that the scene has meanwhile; it takes that theme's place, or is one more, at "
+        "the next phrase.",
         lambda told, name, bars, source: keyboard.record(name, bars, source, told),
         (
-            Argument("name", "s", "a theme of the scene"),
+            Argument("name", "s", "a theme of the scene, or another name"),
             Argument("bars", "i", "", 1, 64, "bars", 4),
             Argument("input", "s", "the first one", default=""),
         ),

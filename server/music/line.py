@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
@@ -35,6 +36,10 @@ class Line(Generic[T]):
             self.retract(beat)
         self._beats.append(beat)
         self._values.append(value)
+
+    def __iter__(self) -> Iterator[Begun[T]]:
+        """All that is kept, in order."""
+        return map(Begun, tuple(self._beats), tuple(self._values))
 
     def at(self, beat: Fraction) -> T | None:
         """What holds at a beat; None before the first."""

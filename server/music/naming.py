@@ -1,11 +1,13 @@
-"""What a handful of held keys is called: chord recognition."""
+"""What a handful of held keys is called, and what a chord is called in a key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from .chord import Chord
+from engines.base import Mistake
+
+from .chord import Chord, roman
 from .pitch import PitchClass
 from .scale import Key
 
@@ -37,6 +39,40 @@ def recognised(pitches: Iterable[int], key: Key | None = None) -> Chord | None:
     chord = Chord(spelled[root], quality)
     foot = None if bass == root else next((t for t in chord.tones if t.semitone % 12 == bass), None)
     return chord if bass == root else chord._replace(bass=foot or spelled[bass])
+
+
+@lru_cache(4096)
+def numeral(chord: Chord, key: Key) -> str:
+    """A chord as a number of the key, `n4` or `bVII7`, so that it follows that; its name if none.
+
+    The key's own chords become numbers, which follow the mode too. The bass is left out.
+    Law: `roman` of a numeral in this key has the chord's root and tones.
+    """
+    wanted = chord.root.semitone % 12, chord.pitch_classes
+    for text in _numerals(chord.quality):
+        try:
+            found = roman(text, key)
+        except Mistake:
+            continue
+        if (found.root.semitone % 12, found.pitch_classes) == wanted:
+            return text
+    return chord._replace(bass=None).name
+
+
+def _numerals(quality: str) -> Iterator[str]:
+    for added in ("", "7", "9"):
+        yield from (f"n{number}{added}" for number in range(1, 8))
+    low = quality.startswith(("m", "dim")) and not quality.startswith("maj")
+    rest = quality.removeprefix("dim" if quality.startswith("dim") else "m") if low else quality
+    for sign in ("", "b", "#"):
+        for number in ("I", "II", "III", "IV", "V", "VI", "VII"):
+            if not low:
+                yield f"{sign}{number}{rest}"
+                yield f"{sign}{number}dom{rest}"
+            else:
+                mark = "°" if quality.startswith("dim") else ""
+                yield f"{sign}{number.lower()}{mark}{rest}"
+                yield f"{sign}{number.lower()}{quality}"
 
 
 @lru_cache(4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.base import Mistake
+from engines.base import Fragment, Heard, Mistake, Past, Sound
+from server.conductor.conductor import Asked
 from server.conductor.mood import Mood
 from server.desk.desk import Desk, Source
 from server.desk.memory import (
@@ -20,8 +22,12 @@ from server.desk.memory import (
     Memory,
     State,
     bar_of,
+    dressed,
+    learn,
     read_state,
     restore,
+    set_aside,
+    standing,
     state_of,
     write_state,
 )
@@ -29,6 +35,7 @@ from server.journal import Troubled
 from server.scene import parse_scene
 from tests.server.model import SECOND
 from tests.server.model import Stage as Rig
+from tests.server.test_keyboard import Band, phrase
 
 PIECE = """
 tempo = 120
@@ -58,7 +65,7 @@ def _none() -> Any:
 
 def remembered(desk: Desk, path: Path, troubles: list[Troubled] | None = None) -> Memory:
     told = troubles if troubles is not None else []
-    return Memory(desk, path, "piece", dict, told.append)
+    return Memory(desk, path, "piece", told.append)
 
 
 SET = [
@@ -106,7 +113,7 @@ def test_a_mood_goes_on_to_where_it_was_heading(tmp_path: Path) -> None:
     stage.go(SECOND)
     desk.receive("/componium/mood", (-0.8, 0.4, 16.0, "now"), Source("test"))
     stage.go(8 * SECOND)
-    state = state_of(desk, "piece", {})
+    state = state_of(desk, "piece")
     assert state is not None and stage.player.setting is not None
     here = stage.player.setting.conductor.moods.at(stage.player.now_beat)
     later, other = rig()
@@ -126,7 +133,7 @@ def test_what_is_as_the_scene_has_it_is_not_written_down(tmp_path: Path) -> None
     stage, desk = rig()
     stage.player.play()
     stage.go(5 * SECOND)
-    state = state_of(desk, "piece", {})
+    state = state_of(desk, "piece")
     assert state is not None
     assert state.commands == ()
 
@@ -194,7 +201,7 @@ def test_what_cannot_be_written_leaves_the_old_one_and_is_told_once(tmp_path: Pa
     old.parent.mkdir()
     write_state(old, State("piece", "piece", "", 7))
     before = old.read_bytes()
-    (old.parent / "state.json.new").mkdir()  # in the way
+    (old.parent / f"state.json.{os.getpid()}.new").mkdir()  # in the way
     troubles: list[Troubled] = []
     memory = remembered(desk, old, troubles)
     memory.keep()
@@ -227,6 +234,13 @@ def test_far_away_it_goes_on_from_a_bar_like_the_one_where_it_was() -> None:
     assert bar_of(State("piece", "piece", "", 1, 17), section_at) == 17
 
 
+TEXTS = st.text(max_size=9)
+BEATS = st.fractions(0, 4096, max_denominator=10**6)
+SOUNDS = st.builds(Sound, BEATS, BEATS, st.integers(0, 127), st.floats(0, 1), st.integers(0, 1023))
+PHRASES = st.builds(Heard, BEATS, st.builds(Fragment, BEATS, st.lists(SOUNDS).map(tuple)))
+PASTS = st.lists(PHRASES, max_size=3).flatmap(
+    lambda phrases: st.builds(Past, st.just(tuple(phrases)), st.integers(len(phrases), 2**53))
+)
 VALUES = st.one_of(st.booleans(), st.integers(-(2**40), 2**40), st.text(max_size=20))
 
 
@@ -239,6 +253,11 @@ VALUES = st.one_of(st.booleans(), st.integers(-(2**40), 2**40), st.text(max_size
         st.text(max_size=9),
         st.integers(1, 99),
         st.lists(st.tuples(st.text(max_size=9), st.lists(VALUES).map(tuple))).map(tuple),
+        asked=st.lists(st.builds(Asked, st.integers(1, 9999), TEXTS, TEXTS)).map(tuple),
+        rules=st.dictionaries(TEXTS, st.text()),
+        themes=st.text(),
+        learnt=st.dictionaries(TEXTS, st.dictionaries(TEXTS, PASTS, max_size=2), max_size=2),
+        ended=st.booleans(),
     )
 )
 def test_a_state_read_is_the_one_written(state: State) -> None:
@@ -251,6 +270,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KEYS = ["began", "scene", "style", "seed", "bar", "section", "section_bar", "commands", "maps"]
+KEYS += ["asked", "rules", "themes", "learnt", "ended"]
 
 
 @given(JSON | st.dictionaries(st.sampled_from([*KEYS, "taste"]), JSON))
@@ -268,9 +288,204 @@ def test_mappings_are_among_it(tmp_path: Path) -> None:
     _, desk = rig()
     knob = {"kind": "cc", "number": 7, "channel": 1, "to": "/componium/tempo"}
     desk.midi.mappings.load([knob])
-    state = state_of(desk, "piece", {})
+    state = state_of(desk, "piece")
     assert state is not None
     _, other = rig()
     other.midi.mappings.load(State.read(json.loads(json.dumps(state.data()))).maps)
     assert other.midi.mappings.board.specs == desk.midi.mappings.board.specs
     assert len(other.midi.mappings.board.specs) == 1
+
+
+BAND = """
+tempo = 120
+phrase = 4
+[inputs.keys]
+midi = "virtual"
+[controls]
+wind = 0.25
+[themes.home]
+notes = "1:1/1 1:1/1 1:1/1 1:1/1"
+[form]
+plan = "verse verse chorus"
+[form.sections.verse]
+bars = 4
+[form.sections.chorus]
+bars = 4
+[form.sections.bridge]
+bars = 8
+[parts.tune]
+engine = "theme"
+plan = "state state state state"
+[parts.bass]
+engine = "grammar"
+rules = "S -> I:1/1 vi:1/1 IV:1/1 V7:1/1"
+[parts.answer]
+engine = "continuator"
+listens = ["keys"]
+[outputs.out]
+osc = "127.0.0.1:9000"
+"""
+
+
+def band(text: str = BAND, play: bool = True) -> tuple[Band, Desk]:
+    made = Band(text, play)
+    return made, Desk(made.player, lambda name, style: _none(), keyboard=made.keyboard)
+
+
+def had_from(state: State, text: str = BAND) -> tuple[Band, Desk]:
+    """A band as `play --resume` has it."""
+    made, desk = band(text, play=False)
+    scene, lost = dressed(State.read(json.loads(json.dumps(state.data()))), parse_scene(text))
+    lost += learn(made.player, state)
+    made.player.cue(scene)
+    for _ in standing(made.player, state):
+        pass
+    restore(desk, state, lost)
+    return made, desk
+
+
+def performed() -> tuple[Band, Desk]:
+    """A band of which all is asked that can be."""
+    made, desk = band()
+    made.go(SECOND)
+    phrase(made)
+    made.go(2 * SECOND)
+    for address, values in (
+        ("/componium/key", ("E dorian", "bar")),
+        ("/componium/section", ("bridge", "bar")),
+        ("/componium/likeness", (0.3, "now")),
+        ("/componium/part/bass/mute", (True,)),
+        ("/componium/control/wind", (0.5,)),
+        ("/componium/mood", (0.5, 0.25, 0.0, "now")),
+        ("/componium/tension", (0.75, 0.0, "now")),
+        ("/componium/theme/record", ("mine", 1)),
+        ("/componium/feedback", (1,)),
+    ):
+        desk.receive(address, values, Source("test", "edit"))
+    assert made.player.scene is not None
+    rewritten = made.player.scene.rewritten("bass", "S -> I:1/2 V:1/2")
+    made.player.rewrite("bass", rewritten)
+    made.go_to(Fraction(12))
+    made.go(20_000_000)
+    phrase(made)
+    made.go_to(Fraction(41))
+    assert not [each for each in made.entries if isinstance(each, Troubled)]
+    return made, desk
+
+
+def test_a_band_had_from_a_state_is_the_band_that_it_is_of() -> None:
+    made, desk = performed()
+    state = state_of(desk, "scene")
+    assert state is not None and state.themes and state.rules and state.learnt and state.taste
+    assert {each.what for each in state.asked} == {"key", "section"}
+    later, other = had_from(state)
+    assert not [each for each in later.entries if isinstance(each, Troubled)]
+    assert state_of(other, "scene") == state
+    assert later.player.setting is not None and made.player.setting is not None
+    both = made.player.setting.conductor, later.player.setting.conductor
+    for bar in range(3, 60):
+        old, new = (each.bar(bar) for each in both)
+        assert (old.key, old.section.spec.name) == (new.key, new.section.spec.name), bar
+    later.player.resume()
+    later.go(SECOND)
+    later.player.stop()
+    assert later.player.scene is not None
+    assert [each.name for each in later.player.scene.taught] == ["mine"]
+    assert later.player.scene.rules("bass") == "S -> I:1/2 V:1/2"
+
+
+def test_a_continuator_answers_after_a_restart_as_it_would_have_without_one() -> None:
+    def answer(made: Band) -> list[tuple[int, float]]:
+        since = len(made.played)
+        for pitch, velocity in ((65, 30), (60, 90), (67, 60)):
+            made.key(pitch, 200, velocity)
+        made.go(4 * SECOND)
+        return [
+            (each.note.pitch, each.note.velocity)
+            for each in made.played[since:]
+            if each.note.part == "answer"
+        ]
+
+    made, desk = band()
+    made.go(SECOND)
+    for _ in range(3):
+        phrase(made)
+        made.go(2 * SECOND)
+    made.go_to(Fraction(24))
+    state = state_of(desk, "scene")
+    assert state is not None
+    later, _ = had_from(state)
+    later.player.resume()
+    later.go_to(Fraction(25))
+    straight = answer(made)
+    assert len(straight) > 1
+    assert answer(later) == straight
+
+
+def test_what_was_played_is_known_when_the_piece_begins_anew() -> None:
+    made, _ = band()
+    made.go(SECOND)
+    phrase(made)
+    made.go(2 * SECOND)
+    made.player.stop()
+    made.player.play()
+    made.go(2 * SECOND)
+    since = len(made.played)
+    made.go(SECOND)
+    assert not [each for each in made.played[since:] if each.note.part == "answer"], "not asked"
+    made.key(60, 150, 40)
+    made.go(2 * SECOND)
+    answer = [each.note.pitch for each in made.played[since:] if each.note.part == "answer"]
+    assert set(answer) & {64, 67, 72}, "it has forgotten what was played before"
+
+
+def test_of_a_scene_that_has_changed_what_fits_comes_back_and_the_rest_is_told() -> None:
+    _, desk = performed()
+    state = state_of(desk, "scene")
+    assert state is not None
+    other = BAND.replace("[parts.bass]", "[parts.low]").replace("bridge", "middle")
+    later, there = had_from(state, other)
+    told = [each.text for each in later.entries if isinstance(each, Troubled)]
+    assert "bridge" in told[0]
+    assert told[-1].startswith("not as it was: parts.bass") and "1 more" in told[-1]
+    again = state_of(there, "scene")
+    assert again is not None
+    assert (again.bar, again.themes, again.learnt) == (state.bar, state.themes, state.learnt)
+    assert {each.what for each in again.asked} == {"key"}
+
+
+def test_what_is_no_state_is_left_alone_and_what_is_a_broken_one_is_put_aside(
+    tmp_path: Path,
+) -> None:
+    mine, other = tmp_path / "mine.json", tmp_path / "song.toml"
+    mine.write_text('{"format": "componium state 1", "began": 7}')
+    other.write_text("tempo = 120")
+    assert set_aside(mine) == tmp_path / "mine.json.old"
+    assert set_aside(other) is None
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["mine.json.old", "song.toml"]
+
+
+def test_a_performance_that_begins_afresh_spares_the_one_before_for_some_bars(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.json"
+    write_state(path, State("piece", "piece", "", 7, 12))
+    for seconds, seed in ((3, 7), (9, 1821)):
+        stage, desk = rig()
+        memory = Memory(desk, path, "piece", lambda trouble: None, afresh=True)
+        stage.player.play()
+        stage.go(seconds * SECOND)
+        memory.close()
+        state = read_state(path, "piece")
+        assert state is not None and state.seed == seed
+        assert state.ended == (seed != 7)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "1", "1 1, 0 1 60", "1 1, 0 1 600 1.0 0", "1e9999999 1", "0 1, 0 1 6 nan 0", "1/0 1"],
+)
+def test_a_phrase_that_makes_no_sense_is_a_mistake(line: str) -> None:
+    data = {"format": "componium state 1", "learnt": {"a": {"b": {"number": 1, "phrases": [line]}}}}
+    with pytest.raises(Mistake, match="phrase"):
+        State.read(data)
