@@ -525,8 +525,9 @@ class Keyboard:
             playing.renew(playing.scene.with_theme(theme))
 
         def why() -> str:
-            with_them = f"with its {len(chords)} chords" if chords else ""
-            return with_them or "without chords: nothing in the scene says any"
+            if not chords:
+                return "without chords: nothing in the scene says any"
+            return f"with its {len(chords)} chord{'s' if len(chords) > 1 else ''}"
 
         topic = ("theme", recording.name, "record")
         player.at("phrase", topic, apply, receipt.told, unplanned=True, why=why)

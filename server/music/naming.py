@@ -63,16 +63,15 @@ def _numerals(quality: str) -> Iterator[str]:
     for added in ("", "7", "9"):
         yield from (f"n{number}{added}" for number in range(1, 8))
     low = quality.startswith(("m", "dim")) and not quality.startswith("maj")
-    rest = quality.removeprefix("dim" if quality.startswith("dim") else "m") if low else quality
+    mark = "°" if quality.startswith("dim") else ""
+    rest = quality.removeprefix("dim" if mark else "m") if low else quality
+    # A bare 6 is an inversion, and what a bare 7 is depends on the triad.
+    rests = {"6": ("add6",), "69": ("add6add9",)}.get(rest, (rest, f"dom{rest}", quality))
     for sign in ("", "b", "#"):
         for number in ("I", "II", "III", "IV", "V", "VI", "VII"):
-            if not low:
-                yield f"{sign}{number}{rest}"
-                yield f"{sign}{number}dom{rest}"
-            else:
-                mark = "°" if quality.startswith("dim") else ""
-                yield f"{sign}{number.lower()}{mark}{rest}"
-                yield f"{sign}{number.lower()}{quality}"
+            for each in rests:
+                yield f"{sign}{number.lower() if low else number}{mark}{each}"
+    yield from (f"{number}{quality}" for number in ("I", "II", "III", "V", "VI", "VII"))
 
 
 @lru_cache(4096)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import mido
 import pytest
@@ -559,6 +559,118 @@ def test_a_replay_says_what_it_lacks(
     assert "no control log" in componium("replay", tmp_path / "a.mid").err
     refused = componium("play", "--log", tmp_path / "a.mid", "--bars", "1")
     assert refused.status == 2 and "another kind of file" in refused.err
+
+
+KEPT = """
+tempo = 480
+[form]
+plan = "verse"
+[form.sections.verse]
+bars = 64
+[form.sections.bridge]
+bars = 64
+[parts.bass]
+engine = "grammar"
+rules = "S -> I:1/1 V7:1/1"
+[parts.tune]
+engine = "grammar"
+rules = "S -> c1:1/4"
+"""
+
+
+@pytest.mark.real
+def test_what_was_killed_goes_on_as_the_same_band(tmp_path: Path) -> None:
+    scene = tmp_path / "kept.toml"
+    scene.write_text(KEPT)
+    environment = {
+        **os.environ,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    port, page = free_port(), free_port()
+    plain = ("play", scene, "--quiet", "--midi", "none", "--control", str(port))
+    args = (*plain, "--http", str(page), "--watch")
+
+    def tell(*words: str) -> str:
+        command = [sys.executable, "-m", "server.cli", "tell", *words, "--port", str(port)]
+        told = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=30
+        )
+        return told.stdout or told.stderr
+
+    def value(address: str) -> list[Any]:
+        with urlopen(f"http://127.0.0.1:{page}/componium{address}?VALUE", timeout=10) as answer:
+            found: list[Any] = json.load(answer)["VALUE"]
+        return found
+
+    def wait(ready: Callable[[], bool], what: str) -> None:
+        limit = time.monotonic() + 20
+        while True:
+            with suppress(OSError):
+                if ready():
+                    return
+            assert time.monotonic() < limit, what
+            time.sleep(0.05)
+
+    def state() -> dict[str, Any]:
+        found = next(tmp_path.glob("state/**/kept-*.json"), None)
+        data: dict[str, Any] = json.loads(found.read_text()) if found is not None else {}
+        return data
+
+    asked: dict[str, list[Any]] = {
+        "/part/bass/rules": ["S -> I:1/2 IV:1/2"],
+        "/key": ["E dorian"],
+        "/section": ["bridge"],
+        "/part/tune/mute": [True],
+    }
+    first = started(*args, env=environment)
+    second = None
+    try:
+        wait(lambda: value("/section") == ["verse"], "it does not play")
+        assert "done" in tell("/part/tune/mute", "1")
+        key = next(tmp_path.glob("config/**/token")).read_text().strip()
+        rules = Request(
+            f"http://127.0.0.1:{page}/componium/part/bass/rules",
+            json.dumps({"args": asked["/part/bass/rules"]}).encode(),
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with urlopen(rules, timeout=10) as answer:
+            assert answer.status == 200
+        for address in ("/key", "/section"):
+            words = [str(asked[address][0]), "bar"]
+            assert "armed" in tell(address, *words)
+        assert "done" in tell("/tempo", "444")
+        assert "armed" in tell("/likeness", "0.25")
+        wait(lambda: value("/section") == ["bridge"] and value("/key") == ["E dorian"], "not there")
+        bar = state().get("bar", 0)
+        wait(lambda: state().get("bar", 0) >= bar + 8, "it is not written down")
+        first.kill()
+        first.communicate(timeout=10)
+        before = state()
+        assert before["bar"] and not before["ended"]
+
+        second = started(*args, "--resume", env=environment)
+        kept = ("/part/bass/rules", "/key", "/section", "/part/tune/mute")
+        as_it_was = [asked[address] for address in kept]
+        wait(lambda: [value(address) for address in kept] == as_it_was, "it is not as it was")
+        wait(lambda: value("/tempo")[0] == pytest.approx(444), "it has lost the tempo")
+        wait(lambda: state()["bar"] > before["bar"], "it is not written down again")
+        second.send_signal(signal.SIGTERM)
+        _, err = second.communicate(timeout=10)
+        assert err == ""
+        after = state()
+        assert after["ended"]
+        assert after["rules"] == before["rules"] == {"bass": asked["/part/bass/rules"][0]}
+        assert after["asked"] == before["asked"]
+        assert after["commands"] == before["commands"]
+
+        third = started(*plain, "--http", "0", "--bars", "1", env=environment)
+        _, err = third.communicate(timeout=20)
+        assert err == "" and state() == after, "it begins afresh, and spares what was"
+    finally:
+        for process in (first, second):
+            if process is not None:
+                process.kill()
 
 
 @pytest.mark.real

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
+from server.baton import Baton
 from server.changes import Receipt
 from server.inputs import InputSpec, heard_at
 from server.journal import Harmonised, Ported
@@ -487,10 +488,59 @@ def test_what_is_played_becomes_the_theme_at_the_next_phrase() -> None:
     assert {note.pitch % 12 for note in tune if note.start < 16} == {0}
 
 
+def sung(band: Band, name: str, bars: int = 2) -> tuple[str, str]:
+    """Record a bar's worth of quarters and have it taken over; the last receipt."""
+    told: list[tuple[str, str]] = []
+    band.go_to(F(3))
+    band.keyboard.record(name, bars, told=lambda news: told.append((news.state, news.reason)))
+    band.go_to(F(4))
+    for pitch in (62, 65, 69, 65, 62, 69, 65, 62):
+        band.key(pitch, 400)
+        band.go(100 * MS)
+    band.go_to(F(32))
+    return told[-1]
+
+
+def test_a_new_name_makes_one_more_theme_that_can_be_called_for() -> None:
+    band = Band(THEME)
+    assert sung(band, "yours")[0] == "done"
+    scene = band.player.scene
+    assert scene is not None
+    assert [each.name for each in scene.themes(scene.seed)] == ["mine", "yours"]
+    assert [each.name for each in scene.taught] == ["yours"]
+    Baton(band.player).theme("yours")
+    band.go_to(F(64))
+    tune = [e.note for e in band.played if e.note.part == "tune" and e.note.start >= 48]
+    assert [note.pitch % 12 for note in tune[:8]] == [2, 5, 9, 5, 2, 9, 5, 2]
+
+
+def test_a_theme_has_the_chords_that_the_scene_had_when_it_was_played() -> None:
+    state, reason = sung(Band(THEME), "mine")
+    assert (state, reason) == ("done", "without chords: nothing in the scene says any")
+    led = THEME + (
+        '[parts.chords]\nengine = "grammar"\nrules = "S -> ii:1/1 V7:1/2 bVII:1/2 I:1/1 IV:1/1"\n'
+    )
+    band = Band(led)
+    assert sung(band, "mine")[1] == "with its 3 chords"
+    scene = band.player.scene
+    assert scene is not None
+    [theme] = scene.themes(scene.seed)
+    assert theme.chords == (("n57", F(2)), ("bVII", F(2)), ("n1", F(4)))
+
+
+def test_the_chords_of_a_follower_become_the_themes_own() -> None:
+    follow = '[parts.left]\nengine = "follow"\nlistens = ["keys"]\nstart = "Am"\n'
+    band = Band(THEME + follow)
+    assert sung(band, "mine")[1] == "with its 1 chord"
+    scene = band.player.scene
+    assert scene is not None
+    assert scene.themes(scene.seed)[0].chords == (("n6", F(8)),)
+
+
 def test_a_recording_says_why_it_cannot_be() -> None:
     band = Band(THEME)
-    with pytest.raises(Mistake, match="no theme is called 'yours'; there are: mine"):
-        band.keyboard.record("yours")
+    with pytest.raises(Mistake, match="expected at most 32 letters"):
+        band.keyboard.record("your own")
     with pytest.raises(Mistake, match="no input is called 'drums'"):
         band.keyboard.record("mine", 4, "drums")
     states: list[tuple[str, str]] = []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.music.chord import Chord, parse_chord
-from server.music.naming import _KNOWN, recognised
+from server.music.chord import Chord, parse_chord, roman
+from server.music.naming import _KNOWN, numeral, recognised
 from server.music.pitch import PitchClass
 from server.music.scale import parse_key
+from server.themes import _chords
 
 
 @given(
@@ -62,3 +65,27 @@ def test_whatever_is_held_has_a_name_that_can_be_read(held: set[int]) -> None:
 def test_names_are_what_players_call_them(held: tuple[int, ...], key: str, name: str) -> None:
     named = recognised(held, parse_key(key))
     assert named is not None and named.name == name
+
+
+@given(
+    st.sampled_from(["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]),
+    st.sampled_from(_KNOWN),
+    st.sampled_from(["C", "F#", "Eb", "A"]),
+    st.sampled_from(["major", "minor", "dorian", "phrygian", "lydian", "mixolydian", "locrian"]),
+)
+def test_a_numeral_is_the_chord_again_and_a_theme_can_have_it(
+    root: str, quality: str, tonic: str, mode: str
+) -> None:
+    chord, key = parse_chord(root + (f"({quality})" if quality[:1] in "b#" else quality)), tonic
+    text = numeral(chord, parse_key(f"{key} {mode}"))
+    again = parse_chord(text) if text == chord.name else roman(text, parse_key(f"{key} {mode}"))
+    assert again.root.semitone % 12 == chord.root.semitone % 12
+    assert again.pitch_classes == chord.pitch_classes
+    assert _chords(f"{text}:1/1") == ((text, Fraction(4)),)
+
+
+def test_a_keys_own_chords_are_numbers_that_follow_its_mode() -> None:
+    key = parse_key("D dorian")
+    assert [numeral(parse_chord(c), key) for c in ("Dm", "G7", "F", "Bb", "A7")] == [
+        *("n1", "n47", "n3", "bVI", "V7"),
+    ]
