@@ -208,6 +208,12 @@ def play(
         list[str] | None,
         typer.Option(metavar="HOST:PORT", help="Send everything there by OSC too; repeatable."),
     ] = None,
+    surface: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Have the faders of a surface there follow; repeatable."
+        ),
+    ] = None,
     why: Annotated[
         bool,
         typer.Option("--why", help="Tell OSC targets each note's symbol and origin too."),
@@ -350,6 +356,7 @@ def play(
     wish = Wish(
         midi=midi,
         osc=tuple(osc or ()),
+        surfaces=tuple(surface or ()),
         why=why,
         folder=None if beside == folder("styles") else beside,  # what lies there are no scenes
         bars=bars or 0,

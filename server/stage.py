@@ -71,6 +71,7 @@ Args = TypeVarTuple("Args")
 class Wish:
     """What the command line asks of a performance; midi, osc and why as in `routed`.
 
+    surfaces: HOST:PORT of surfaces whose faders are to follow.
     folder: where the scene lies, whose other scenes may be called for.
     horizon: nanoseconds to plan ahead.  bars, seconds: when to end; 0 for never.
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
@@ -91,6 +92,7 @@ class Wish:
 
     midi: str = ""
     osc: tuple[str, ...] = ()
+    surfaces: tuple[str, ...] = ()
     why: bool = False
     folder: Path | None = None
     bars: int = 0
@@ -529,7 +531,7 @@ class Stage:
         token = self._token() if wish.control or wish.http else ""
         if wish.control:
             await self._open_osc(desk, token, closing)
-        heard = wish.http or wish.mqtt
+        heard = wish.http or wish.mqtt or wish.surfaces
         feed = self._feed(self.player, desk, self._prompter) if heard else None
         self._open_bands(desk, feed, closing)
         if feed is None:
@@ -543,6 +545,11 @@ class Stage:
                 await self._open_web(feed, token, closing)
         if wish.mqtt is not None:
             self._open_mqtt(feed, wish.mqtt, closing)
+        if wish.surfaces:
+            from .desk.surface import follow, reach
+
+            lines = await reach(wish.surfaces)
+            closing.callback(asyncio.create_task(follow(feed, lines)).cancel)
 
     def _watch(self, desk: Desk) -> Callable[[], object]:
         """Have a band's scene read again when its files are saved; what ends that."""

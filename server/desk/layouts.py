@@ -21,6 +21,7 @@ from .tree import Node, Tree
 
 WIDTH, HEIGHT, GAP = 1024, 768, 6
 STRIP, PAD, TOP, LOW = 64, 300, 64, 330  # widths of a strip and the pad; heights of the rows
+TOGGLE = 52  # height of mute and solo
 MOST = 40  # launchers of a kind
 TEMPO = (40.0, 240.0)  # that a fader spans: of 20 to 999 nothing could be aimed at
 
@@ -127,12 +128,12 @@ def _strips(tree: Tree, parts: Sequence[str], width: float) -> Iterator[Widget]:
         for below, row in (("level", 0), ("density", 1)):
             node = tree.get(f"{PREFIX}/part/{name}/{below}")
             if node is not None:
-                frame = Frame(x + row * half, y, half - 2, LOW - 2 * GAP - 60)
+                frame = Frame(x + row * half, y, half - 2, LOW - 2 * (GAP + TOGGLE))
                 yield _moved(node, "fader", name if below == "level" else below, frame)
         for row, below in enumerate(("mute", "solo")):
             address = f"{PREFIX}/part/{name}/{below}"
             if (node := tree.get(address)) is not None:
-                frame = Frame(x + row * half, HEIGHT - 60, half - 2, 60 - GAP)
+                frame = Frame(x, HEIGHT - (2 - row) * TOGGLE, wide - GAP, TOGGLE - GAP)
                 at = tuple(float(each) for each in _now(node))
                 yield Widget("toggle", below, address, frame, spans=((0.0, 1.0),), at=at)
 
@@ -212,7 +213,7 @@ def _touch_node(page: Page, nth: int, widget: Widget) -> str:
         properties += _property("b", "interactive", "0") + _property("i", "textSize", "16")
         values += _touch_value("text", widget.label)
         arguments = [_partial("VALUE", "STRING", "text")]
-        message = _message(widget.address, arguments, "", send=False)
+        message = _message(widget.address, arguments, "", send=False, receive=True)
     elif widget.kind == "button":
         properties += _property("i", "buttonType", "0")  # momentary
         values += _touch_value("x", "0")
@@ -234,7 +235,7 @@ def _touch_node(page: Page, nth: int, widget: Widget) -> str:
             for key, span in zip(keys, widget.spans, strict=True)
         ]
         trigger = "".join(_trigger(key, "ANY") for key in keys)
-        message = _message(widget.address, arguments, trigger)
+        message = _message(widget.address, arguments, trigger, receive=True)
     return (
         f"<node ID='{_identity(page, nth)}' type='{_TYPES[widget.kind]}'>"
         f"<properties>{properties}</properties><values>{values}</values>"
@@ -304,9 +305,15 @@ def _trigger(key: str, condition: str) -> str:
     return f"<trigger><var>{_cdata(key)}</var><condition>{condition}</condition></trigger>"
 
 
-def _message(address: str, arguments: Iterable[str], triggers: str, send: bool = True) -> str:
+def _message(
+    address: str,
+    arguments: Iterable[str],
+    triggers: str,
+    send: bool = True,
+    receive: bool = False,
+) -> str:
     return (
-        f"<osc><enabled>1</enabled><send>{int(send)}</send><receive>{int(not send)}</receive>"
+        f"<osc><enabled>1</enabled><send>{int(send)}</send><receive>{int(receive)}</receive>"
         "<feedback>0</feedback><noDuplicates>0</noDuplicates><connections>0000000001</connections>"
         + (f"<triggers>{triggers}</triggers>" if triggers else "")
         + f"<path>{_partial('CONSTANT', 'STRING', address)}</path>"
