@@ -6,6 +6,7 @@ Link finds its peers by multicast; here there is loopback alone, and it carries 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ def again_inside(*words: str) -> None:
     Errors: CalledProcessError where it fails.
     """
     user = [] if os.geteuid() == 0 else ["-r"]
-    command = " ".join([sys.executable, "-m", "scripts.benches", *words])
+    command = shlex.join([sys.executable, "-m", "scripts.benches", *words])
     with subprocess.Popen(
         ["unshare", *user, "-n", "sh", "-c", SPELL + command],
         cwd=ROOT,
@@ -35,8 +36,12 @@ def again_inside(*words: str) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
-        for number, line in enumerate(process.stdout):
-            if number > 1:
-                print(line, end="", flush=True)
+        try:
+            for number, line in enumerate(process.stdout):
+                if number > 1:
+                    print(line, end="", flush=True)
+        except BaseException:  # whoever ends us ends it
+            process.terminate()
+            raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, words)

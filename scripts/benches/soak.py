@@ -1,7 +1,8 @@
 """The whole desk under a long mix of faults, each of which a receiver judges by itself.
 
 `componium play` as a user starts it, over a private JACK server: a synth with its own ledger, a
-keyboard, two games that hear OSC, a page that hears everything, a client at a broker, a controller.
+keyboard, two games that hear OSC, a page that hears everything, a client at a broker, a controller,
+and a Link session that it follows, with another member, in a network of its own.
 Three parts have a note on every sixteenth at 240 BPM, so each has one right moment; a fourth
 overlaps with itself, so something always sounds. Faults come in rounds of all kinds, shuffled; what
 each does follows from the seed and its number alone (`--seed N --first 17 --minutes 0.1` has the
@@ -10,8 +11,13 @@ eighteenth again).
 * recovery: from the end of the fault until MIDI, OSC and plan are right: every part on every step,
   within 10 ms, in its scene's pitches, for a second from there on. Untouched music has up to 63 ms.
 * stuck: sounds longer than 2 s, by MIDI or OSC, at the next fault; the longest note has 0.5 s.
+* in time: OSC notes in the calm against the session's sixteenths, as its other member has them.
+* memory, of each process, in the last half of the run: flat where the slope (Theil and Sen's) is at
+  most 2 MiB an hour and the medians of its two halves are at most 0.5 MiB apart. By how much the
+  take itself grew is told and not counted: it is kept until the end.
 * off the grid: steps in the calm after that which are not right after all; and, for what ought to
-  leave the notes alone, steps that are not right from the beginning of the fault on.
+  leave the notes alone, steps that are not right from the beginning of the fault on. The plan is
+  100 ms ahead: beside each thing that is wrong stands how late a bare timer was meanwhile.
 """
 
 from __future__ import annotations
@@ -33,7 +39,6 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from random import Random
-from statistics import linear_regression
 
 from paho.mqtt import publish
 from pythonosc.osc_message import OscMessage
@@ -47,8 +52,11 @@ from tests.rigs.udp import Receiver
 from .door import Door, free_port, message
 from .ear import Ear
 from .fuzz import bad
+from .growth import MIB, growth
 from .guests import Guests, first_after
+from .lan import again_inside, inside
 from .ledgers import Ledger, Note, Verdict, judge
+from .member import Member
 from .receiver import quantile
 from .show import Show, table
 from .timer import Timer
@@ -63,6 +71,9 @@ GRID = ("p1", "p2", "p3")
 KEYBOARD = "Componium keys:keys"
 LIVE = 15  # the keyboard's channel, from 0
 BASE = "componium/soak"
+FLAT = 2.0, 0.5  # MiB an hour, and in the last quarter over that before
+STILL = 50.0  # ms that a bare timer is late, at most, on a machine that leaves us alone
+SESSION = 5.0  # ms from the session's sixteenths, at most, of one who is in it
 DISK = 4 << 20  # bytes of the disk that gets full
 RULES = {"desk": "1 2 3 5 6", "other": "4 7"}  # which degrees tell which scene is playing
 PITCHES = [pitch for pitch in range(128) if pitch % 12 in (0, 2, 4, 7, 9)]
@@ -79,7 +90,7 @@ def scene(name: str, remark: str = "") -> str:
 tempo = 240
 key = "C major"
 [sync]
-transport = false
+source = "link"
 [inputs.keys]
 midi = "virtual"
 {"".join(parts)}
@@ -125,6 +136,8 @@ class Stage:
         self.deaf: list[socket.socket] = []
         self.heard: dict[str, Heard] = defaultdict(Heard)
         self.live: list[int] = []  # when a key of ours began to sound
+        self.member = Member(240)
+        self.returns: list[float] = []  # ms until it was in the session's beat again
         token = the_token(folder / "componium" / "token")
         self.show = Show(
             folder,
@@ -185,6 +198,21 @@ class Stage:
         self.ear.close()
         self.heard["MIDI"] = Heard()
 
+    def rejoin(self) -> None:
+        """Follow the session again, and wait until that has been reached, without a jump."""
+        self.door.send("/componium/sync", "link")
+        began = time.monotonic()
+        while time.monotonic() - began < PATIENCE:
+            time.sleep(0.2)
+            self.listen()
+            seen = self.member.look()
+            lately = [note for note in self.heard["OSC"].notes if note.part in GRID][-24:]
+            if lately and all(
+                seen.at - note.at < 1e9 and seen.off(note.at) < SESSION for note in lately
+            ):
+                break
+        self.returns.append((time.monotonic() - began) * 1000)
+
     def put_right(self) -> None:
         """Every control as the scene has it."""
         self.door.send("/componium/tempo", 240.0)
@@ -212,6 +240,7 @@ class Stage:
 
     def close(self) -> None:
         self.show.kill()
+        self.member.close()
         self.ear.close()
         self.keys.kill()
         self.door.close()
@@ -505,7 +534,7 @@ def lose_clock(stage: Stage) -> None:
     clock.kill()
     clock.communicate()
     time.sleep(stage.rng.uniform(0, 0.5))
-    stage.door.send("/componium/sync", "internal")
+    stage.rejoin()
     stage.door.send("/componium/tempo", 240.0)
 
 
@@ -569,8 +598,10 @@ class Soak:
     errors: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # ms
     steps: int = 0
     bad: int = 0
-    memory: list[tuple[float, int]] = field(default_factory=list)
-    wires: list[int] = field(default_factory=list)
+    still: int = 0  # of the bad ones, where the machine left us alone
+    memory: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    beside: list[float] = field(default_factory=list)  # ms from the session's sixteenths
+    alone: int = 0  # faults after which the session's other member saw nobody, or another tempo
     wrong: list[str] = field(default_factory=list)
 
 
@@ -582,8 +613,10 @@ def schedule(kinds: list[str], seed: int, number: int) -> str:
     return order[place]
 
 
-def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float) -> None:
+def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float, timer: Timer) -> None:
     """One fault, and the calm after it."""
+    known = len(soak.wrong)
+    timer.lately()
     account = soak.kinds[kind]
     account.count += 1
     fault, label = FAULTS[kind], f"#{number} at {time.monotonic() - began:.1f} s, {kind}"
@@ -601,7 +634,9 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float) -> No
     slow = {name: _since(v, over) for name, v in verdicts.items() if _since(v, over) > 2000}
     if slow:
         soak.wrong.append(f"{label}: {', '.join(f'{n} {ms:,.0f} ms' for n, ms in slow.items())}")
+    late = timer.lately()
     for name, verdict in verdicts.items():
+        soak.still += verdict.bad if late < STILL else 0
         soak.errors[name] += [abs(error) / 1e6 for error in verdict.errors]
         soak.bad, soak.steps = soak.bad + verdict.bad, soak.steps + verdict.steps
         if verdict.bad:
@@ -609,12 +644,19 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float) -> No
     if fault in HARMLESS:
         _unharmed(stage, account, begun)
     _stuck(stage, soak, account, label, BOUND)
+    _in_session(stage, soak, verdicts["OSC"], label)
     _ways_in(stage, soak, over, label)
-    with suppress(OSError):
-        soak.memory.append((time.monotonic() - began, stage.show.resident()))
-        soak.wires.append(stage.show.memory() - soak.memory[-1][1])
+    with suppress(OSError, ValueError):
+        now = time.monotonic() - began
+        sizes = stage.show.sizes()
+        sizes["its take"] = int(stage.jack.run("stat", "-c%s", str(stage.disk / "take.mid")))
+        for process, bytes_of_it in sizes.items():
+            soak.memory[process].append((now, bytes_of_it))
+    soak.wrong[known:] = [
+        f"{line} (a bare timer {late:.0f} ms late)" for line in soak.wrong[known:]
+    ]
     took = (over - begun) / 1e6
-    size = soak.memory[-1][1] / 2**20 if soak.memory else float("nan")
+    size = soak.memory["planner"][-1][1] / MIB if soak.memory["planner"] else float("nan")
     told = f"{label}: took {took:,.0f} ms, right after {account.recoveries[-1]:,.0f} ms"
     print(f"{told}; {size:.1f} MiB", file=sys.stderr, flush=True)
 
@@ -661,6 +703,24 @@ def _stuck(stage: Stage, soak: Soak, account: Account, label: str, bound: int) -
         account.stuck += len(stuck)
         if stuck:
             soak.wrong.append(f"{label}: stuck by {name}: {stuck}")
+
+
+def _in_session(stage: Stage, soak: Soak, verdict: Verdict, label: str) -> None:
+    """Whether we are in the Link session, and by how much our notes are beside it."""
+    seen = stage.member.look()
+    if seen.peers != 1 or abs(seen.tempo - 240) > 0.01:
+        soak.alone += 1
+        soak.wrong.append(f"{label}: in Link {seen.peers} others at {seen.tempo:g} bpm")
+    if verdict.right is not None:
+        soak.beside += (
+            off := [
+                seen.off(note.at)
+                for note in stage.heard["OSC"].notes
+                if note.at >= verdict.right and note.part in GRID
+            ]
+        )
+        if off and max(off) > SESSION:
+            soak.wrong.append(f"{label}: {max(off):.1f} ms beside the Link session")
 
 
 def _ways_in(stage: Stage, soak: Soak, over: int, label: str) -> None:
@@ -732,7 +792,7 @@ def play(stage: Stage, options: argparse.Namespace) -> str:
         due = began + (number - options.first) * 60 / options.faults_per_minute
         time.sleep(max(0.0, due - time.monotonic()) + stage.rng.uniform(0, 0.2))
         try:
-            suffer(stage, soak, schedule(kinds, options.seed, number), number, began)
+            suffer(stage, soak, schedule(kinds, options.seed, number), number, began, timer)
         except (OSError, TimeoutError) as error:
             soak.wrong.append(f"#{number}: {error!r}")
         number += 1
@@ -757,28 +817,18 @@ def _told(
     stage: Stage,
 ) -> str:
     count = sum(account.count for account in soak.kinds.values())
-    rounds = 2 * len(soak.kinds)  # what a kind needs for the first time it may need once more
-    warm = soak.memory[rounds:] if len(soak.memory) > 1.5 * rounds else soak.memory[-12:]
-    slope = linear_regression(*zip(*warm, strict=True)).slope if len(warm) > 2 else float("nan")
-    sizes = [size / 2**20 for _, size in warm] or [float("nan")]
-    wires = [size / 2**20 for size in soak.wires] or [float("nan")]
     begun = sum(heard.ledger.begun for heard in stage.heard.values())
     rows = [
         ["length, faults, kinds", f"{took / 60:.1f} min, {count}, {len(soak.kinds)}", ""],
         ["still playing at the end", "yes" if alive else f"no, status {status}", "yes"],
         ["status, time to end on SIGTERM", f"{status}, {ending * 1000:.0f} ms", "143, ≤ 1000 ms"],
         ["notes heard; stuck after the end", f"{begun:,}; {stuck}", "0"],
-        [
-            f"memory of the planner, the last {len(warm)} faults",
-            f"{sizes[0]:.1f} to {sizes[-1]:.1f} MiB, {slope * 3600 / 2**20:+.1f} MiB/h",
-            "flat",
-        ],
-        [
-            "memory of its wires: median, max",
-            f"{quantile(wires, 0.5):.1f}, {max(wires):.1f} MiB",
-            "",
-        ],
+        *_memory(soak),
         ["steps off the grid in the calm", f"{soak.bad} of {soak.steps:,}", "0"],
+        [f"of them where a bare timer was never {STILL:g} ms late", str(soak.still), "0"],
+        ["OSC beside the Link session in the calm: p50, p99, max", _shares(soak.beside), ""],
+        ["faults after which the session was not whole", str(soak.alone), "0"],
+        ["back in it after a MIDI clock: p50, p99, max", _shares(stage.returns), ""],
         *(
             [f"{name} off its step in the calm: p50, p99, max", _shares(errors), ""]
             for name, errors in soak.errors.items()
@@ -796,6 +846,24 @@ def _told(
     ])  # fmt: skip
 
 
+def _memory(soak: Soak) -> list[list[str]]:
+    """A row for each process: flat or not."""
+    take = growth(soak.memory.pop("its take", []))
+    rows = []
+    for name, sizes in soak.memory.items():
+        what, seen = f"memory of {name}, the last half", growth(sizes)
+        if seen is None:
+            rows.append([what, f"{len(sizes)} readings are too few", ""])
+            continue
+        told = f"{seen.first:.1f} to {seen.last:.1f} MiB, {seen.slope:+.1f} MiB/h"
+        if name == "planner" and take is not None:
+            told += f"; the take of that {take.grown:+.2f} MiB, {take.slope:+.1f} MiB/h"
+            seen = seen._replace(last=seen.last - take.grown, slope=seen.slope - take.slope)
+        bar = f"≤ {FLAT[0]:g} MiB/h, ≤ +{FLAT[1]:g} MiB: {'flat' if seen.flat(*FLAT) else 'grows'}"
+        rows.append([what, told, bar])
+    return rows
+
+
 def _shares(values: list[float]) -> str:
     return ", ".join(f"{quantile(values, q):,.1f}" for q in (0.5, 0.99, 1.0)) + " ms"
 
@@ -811,6 +879,10 @@ def main(argv: list[str]) -> None:
         "--only", default="", help="kinds with one of these words, with commas between"
     )
     options = ask.parse_args(argv)
+    if not inside():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        again_inside("soak", *argv)
+        return
     logging.getLogger("paho").setLevel(logging.CRITICAL)  # it complains of its own farewells
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # tidy up first
     with ExitStack() as stack:

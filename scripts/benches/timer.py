@@ -28,16 +28,30 @@ class Timer:
         said, _ = self._process.communicate("stop\n")
         return float(said)
 
+    def lately(self) -> float:
+        """The longest since this was asked the last time, ms."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("lately\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
 
 def watch() -> None:
-    """Sleep until something is said on standard input, then tell the worst."""
+    """Sleep, and tell the worst when it is asked for on standard input."""
     from select import select
 
-    worst = 0
-    while not select([sys.stdin], (), (), 0)[0]:
+    worst = lately = 0
+    while True:
         before = time.monotonic_ns()
         time.sleep(NAP / 1e9)
-        worst = max(worst, time.monotonic_ns() - before - NAP)
+        lately = max(lately, time.monotonic_ns() - before - NAP)
+        worst = max(worst, lately)
+        if select([sys.stdin], (), (), 0)[0]:
+            if sys.stdin.readline() != "lately\n":
+                break
+            print(lately / 1e6, flush=True)
+            lately = 0
     print(worst / 1e6)
 
 
