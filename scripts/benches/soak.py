@@ -464,7 +464,10 @@ def typo(stage: Stage) -> None:
 
 
 def hurry(stage: Stage) -> None:
-    """Scenes, styles and seeds, one over the other."""
+    """Scenes, styles and seeds, one over the other.
+
+    None begins now: its sixteenths would lie beside those of the Link session, as was wished.
+    """
     rng = stage.rng
     for _ in range(rng.randrange(4, 12)):
         what = rng.choice((
@@ -472,7 +475,8 @@ def hurry(stage: Stage) -> None:
             ("style", "folk"), ("style", "jazz"), ("seed", rng.randrange(1000)), ("cancel",),
             ("section", "Explore"), ("key", "D dorian"), ("theme", "none"),
         ))  # fmt: skip
-        when = () if what[0] == "cancel" or rng.random() < 0.3 else (rng.choice(WHENS),)
+        whens = WHENS[1:] if what[0] in ("scene", "style", "seed") else WHENS
+        when = () if what[0] == "cancel" or rng.random() < 0.3 else (rng.choice(whens),)
         stage.door.send(f"/componium/{what[0]}", *what[1:], *when)
         time.sleep(rng.uniform(0, 0.3))
     stage.door.send("/componium/cancel")
