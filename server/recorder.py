@@ -188,13 +188,14 @@ class Take:
     """Journal entries in, a type 1 file out; pure, so that it runs on any thread.
 
     Track 0 has tempo, metre, key, markers and chords; then one track a part.
+    since: the beat with which the file begins.
     Law: the bytes depend on what was played at which beats, not on when entries came in.
     """
 
-    def __init__(self, seed: int, version: str) -> None:
+    def __init__(self, seed: int, version: str, since: Fraction = Fraction(0)) -> None:
         self._main = _Track("Componium")
         self._tracks: dict[str, _Track] = {}
-        self._base = 0  # tick of beat 0: moves when the transport begins again
+        self._base = -round(since * TICKS)  # tick of beat 0: moves when the transport begins again
         self._last = -1
         self._tick: _Beat | None = None  # whose tempo is known when the next has come
         self._written = 0  # microseconds a quarter note, as last written

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
-from server.journal import Entry, Marked, Played, Pressed
+from server.journal import Entry, Harmonised, Marked, Moved, Played, Pressed, Ticked
 from server.lines import Spelling, as_json
 from server.player import Player
 from server.recorder import Take
@@ -23,7 +24,7 @@ class Taping:
     most_notes, most_lines: of a take, and of a log, the newest.  where: the path that they are
     fetched from.  may: raises Mistake where no more can be kept.
     Laws: it holds no more than that; a take that is full ends there; what has been kept stays until
-    another one begins.
+    another one begins; it begins with the bar in which somebody asked for it.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class Taping:
         self._take: Take | None = None
         self._log: deque[Entry] = deque(maxlen=most_lines or MOST_LINES)
         self.on, self.notes = False, 0
+        self._downbeat: Ticked | None = None  # of the bar that sounds; None while nothing does
+        self._signs: dict[str, Marked | Harmonised] = {}  # key, section and chord
         player.journal.add(self)
 
     def begin(self) -> str:
@@ -50,9 +53,15 @@ class Taping:
             if not self.holds:
                 self._may()
             scene = self._player.scene
-            self._take = Take(scene.seed if scene is not None else 0, "take")
+            bar = self._downbeat
+            since = bar.moment.beat if bar is not None else Fraction(0)
+            self._take = Take(scene.seed if scene is not None else 0, "take", since)
             if scene is not None:
                 self._take.begin(scene.ensemble)
+            if bar is not None:
+                for sign in self._signs.values():
+                    self._take.add(sign._replace(moment=bar.moment))
+                self._take.add(bar)
             self._log.clear()
             self.on, self.notes = True, 0
         return "everything is kept from here on"
@@ -67,7 +76,19 @@ class Taping:
         self.on = False
         return f"{self.notes} notes are kept"
 
+    def _heed(self, entry: Entry) -> None:
+        """Remember what a take that begins now has to begin with."""
+        if isinstance(entry, Ticked) and entry.moment.position == 1:
+            self._downbeat = entry
+        elif isinstance(entry, Moved) and entry.state == "stopped":
+            self._downbeat = None
+        elif isinstance(entry, Harmonised):
+            self._signs["chord"] = entry
+        elif isinstance(entry, Marked) and entry.kind in ("key", "section"):
+            self._signs[entry.kind] = entry
+
     def __call__(self, entry: Entry) -> None:
+        self._heed(entry)
         if not self.on or self._take is None:
             return
         if isinstance(entry, Marked) and entry.kind == "scene" and self._player.scene is not None:

@@ -45,6 +45,26 @@ async def test_it_keeps_what_is_played_between_two_presses() -> None:
     assert notes(stage.desk.taping.file()) == 0, "another take begins empty"
 
 
+async def test_a_take_begins_with_the_bar_in_which_it_was_asked_for() -> None:
+    stage = Stage()
+    stage.player.play()
+    await stage.pass_time(8 * SECOND + 1_200_000_000)  # in the third beat of bar 5
+    stage.send("/record", 1)
+    await stage.pass_time(2 * SECOND)
+    data = stage.desk.taping.file()
+    assert data is not None
+    main, first, *_ = mido.MidiFile(file=io.BytesIO(data)).tracks
+    begin = [message.dict() for message in main if message.time == 0]
+    kinds = {each["type"]: each for each in begin}
+    assert kinds["key_signature"]["key"] == "C"
+    assert (kinds["time_signature"]["numerator"], kinds["set_tempo"]["tempo"]) == (4, 500_000)
+    at, heard = 0, []
+    for message in first:
+        at += message.time
+        heard += [at / 960] if message.type == "note_on" else []
+    assert heard == [3, 4, 5, 6], "what sounded before is not there, what comes is in its place"
+
+
 async def test_a_take_that_is_full_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taping, "MOST_NOTES", 5)
     stage = Stage()
