@@ -28,6 +28,7 @@ BENCHES = {
     "web": ("web", "pages: command latency, note timing beside them, a hundred that do not read"),
     "first": ("first", "from a fresh clone to the first sound in a browser"),
     "mqtt": ("mqtt", "from a command at a broker to its receipt"),
+    "set": ("set_", "a set, played: phone, OSC, keyboard, Link and a game at once"),
     "soak": ("soak", "the whole desk under a long mix of faults"),
 }
 

@@ -885,8 +885,7 @@ def main(argv: list[str]) -> None:
     options = ask.parse_args(argv)
     if not inside():
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-        again_inside("soak", *argv)
-        return
+        raise SystemExit(again_inside("soak", *argv))
     logging.getLogger("paho").setLevel(logging.CRITICAL)  # it complains of its own farewells
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # tidy up first
     with ExitStack() as stack:

@@ -172,4 +172,4 @@ def main(argv: list[str]) -> None:
             head = ["MIDI clock", "notes", "cable ms", "p50 ms", "p99", "max", "step", "first"]
             print(table(head, rows), flush=True)
         if options.only != "midi":
-            again_inside("sync", "--seconds", f"{options.seconds:g}")
+            raise SystemExit(again_inside("sync", "--seconds", f"{options.seconds:g}"))

@@ -94,8 +94,7 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--rounds", type=int, default=3, help="with --desk: of all states by turns")
     options = ask.parse_args(argv)
     if options.desk and not inside():
-        again_inside("timing", *argv)
-        return
+        raise SystemExit(again_inside("timing", *argv))
     if options.desk:
         full(options.parts, options.seconds, options.rounds)
         return

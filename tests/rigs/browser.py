@@ -40,7 +40,9 @@ class Browser:
                 continue
             said = json.loads(message.data)
             if "id" in said:
-                self._answers.pop(said["id"]).set_result(said)
+                answer = self._answers.pop(said["id"])
+                if not answer.done():  # whoever asked may have given up
+                    answer.set_result(said)
             else:
                 self.errors += list(_complaints(said["method"], said.get("params", {})))
 
