@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,7 +28,8 @@ from tests.rigs.browser import Browser, browser
 from tests.rigs.mosquitto import Mosquitto
 
 from .door import Door, free_port
-from .receiver import ROOT, Receiver, grid_errors, quantile
+from .member import Member
+from .receiver import Receiver, grid_errors, quantile
 from .sender import scene_text
 from .show import Show, table
 from .timer import Timer
@@ -103,12 +102,7 @@ class Desk:
 
     def peer(self) -> None:
         """Another member of a Link session, at 240 BPM."""
-        words = [sys.executable, "-m", "scripts.benches.linker", "240", "3600"]
-        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        self._stack.callback(process.communicate)
-        self._stack.callback(process.kill)
+        self._stack.callback(Member(240).close)
 
     async def page(self, url: str, apart: bool) -> None:
         """Open the page, and have it sound."""

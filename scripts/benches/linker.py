@@ -1,14 +1,12 @@
 """A second member of a Link session in a process of its own; it shares no code with what it judges.
 
 `python -m scripts.benches.linker BPM SECONDS [AT:BPM …]` joins, asks for other tempi at these
-seconds, and prints JSON: [[monotonic ns, beat, tempo, peers], …], some hundred a second. A line on
-its standard input asks for another tempo at once; `leave` ends it before.
+seconds, and prints JSON: [[monotonic ns, beat, tempo, peers], …], some hundred a second.
 """
 
 from __future__ import annotations
 
 import json
-import select
 import sys
 import time
 
@@ -20,22 +18,13 @@ def main(bpm: float, seconds: float, changes: list[tuple[float, float]]) -> None
     session.enabled = True
     clock = session.clock()
     begin = time.monotonic_ns()
-    rows, talks = [], True
+    rows = []
     print("ready", flush=True)
     while (now := time.monotonic_ns()) < begin + seconds * 1e9:
         if changes and now - begin > changes[0][0] * 1e9:
             state = session.captureAppSessionState()
             state.setTempo(changes.pop(0)[1], clock.micros())
             session.commitAppSessionState(state)
-        if talks and select.select([sys.stdin], (), (), 0)[0]:
-            word = sys.stdin.readline().strip()
-            if word == "leave":
-                break
-            talks = bool(word)  # there is nobody else
-            if talks:
-                state = session.captureAppSessionState()
-                state.setTempo(float(word), clock.micros())
-                session.commitAppSessionState(state)
         state = session.captureAppSessionState()
         before = time.monotonic_ns()
         micros = clock.micros()

@@ -1,7 +1,8 @@
 """A member of a Link session in a process of its own, which answers how the session is.
 
 `python -m scripts.benches.member BPM` joins and prints "ready"; for each line that comes in it
-prints JSON: monotonic ns, the beat then, the tempo, and how many others there are.
+prints JSON: monotonic ns, the beat then, the tempo, and how many others there are. A number in the
+line is another tempo, which it asks for first.
 """
 
 from __future__ import annotations
@@ -44,8 +45,15 @@ class Member:
 
     def look(self) -> Seen:
         """How the session is now."""
+        return self._say("")
+
+    def ask(self, bpm: float) -> Seen:
+        """Ask the session for another tempo; how it is then."""
+        return self._say(f"{bpm:g}")
+
+    def _say(self, line: str) -> Seen:
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
         return Seen(*json.loads(self._said()))
 
@@ -65,7 +73,11 @@ def main(bpm: float) -> None:
     session.enabled = True
     clock = session.clock()
     print("ready", flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        if line.strip():
+            state = session.captureAppSessionState()
+            state.setTempo(float(line), clock.micros())
+            session.commitAppSessionState(state)
         gap = 1 << 62
         for _ in range(20):
             before = time.monotonic_ns()

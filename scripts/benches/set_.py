@@ -33,7 +33,6 @@ from bisect import bisect
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,7 @@ from .door import Door, free_port
 from .ear import Balance, Ear, balance
 from .lan import again_inside, inside
 from .ledgers import Ledger
+from .member import Member
 from .receiver import ROOT, quantile
 from .show import Show, table, written
 from .timer import Timer
@@ -256,14 +256,8 @@ class Stage:
         stack.callback(self.keys.kill)
         stack.callback(lambda: self.ear.close())
         token = the_token(self.folder / "componium" / "token")
-        words = [sys.executable, "-m", "scripts.benches.linker", str(TEMPO), "3600"]
-        self.peer = subprocess.Popen(
-            words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        stack.callback(self.peer.wait)
-        stack.callback(self.peer.kill)
-        assert self.peer.stdout is not None
-        self.peer.stdout.readline()
+        self.peer = Member(TEMPO)
+        stack.callback(self.peer.close)
         self.game = Game(self.folder, self.game_port, self.control)
         stack.callback(self.game.kill)
         self.show = Show(
@@ -440,9 +434,7 @@ async def perform(stage: Stage) -> None:
         return "the stinger rings"
 
     async def linked() -> str:
-        assert stage.peer.stdin is not None
-        stage.peer.stdin.write(f"{TEMPO + 12}\n")
-        stage.peer.stdin.flush()
+        stage.peer.ask(162)
         near = "Math.abs(componium.store.get('/componium/sync/tempo') - 162) < 0.1"
         await page.until(near)
         await stage.until("162 bpm", lambda: abs(judge.said.get("beat", (0, 0, 0))[2] - 162) < 0.5)
@@ -451,7 +443,8 @@ async def perform(stage: Stage) -> None:
     async def faster() -> str:
         door.ask("/componium/tempo", float(TEMPO))
         await stage.until("150 bpm", lambda: abs(judge.said["beat"][2] - TEMPO) < 0.5)
-        return f"{TEMPO} bpm again, by us"
+        await stage.until("150 in the session", lambda: abs(stage.peer.look().tempo - TEMPO) < 0.1)
+        return f"{TEMPO} bpm again, and the other member has it"
 
     async def boss() -> str:
         await stage.printed("section Boss")
@@ -568,11 +561,6 @@ async def play(folder: Path, rest: float, timed: bool) -> int:
         await perform(stage)
         until = stage.judge.places[-1][0]
         errors = list(stage.page.errors)
-        assert stage.peer.stdin is not None
-        stage.peer.stdin.write("leave\n")
-        stage.peer.stdin.flush()
-        assert stage.peer.stdout is not None
-        peer = json.loads(await asyncio.to_thread(stage.peer.stdout.readline))
         stalls = timer.stop()
         status, _ = stage.show.end()
         await asyncio.sleep(0.3)
@@ -583,7 +571,6 @@ async def play(folder: Path, rest: float, timed: bool) -> int:
     scenes = [folder / f"{name}.toml" for name in ("keep", "coda")]
     own = max([await asyncio.to_thread(silence_of, scene, 48) for scene in scenes])
     longest, late = judge.longest(until), quantile(judge.late, 0.99)
-    tempi = [bpm for bpm, _ in groupby(round(each[2]) for each in peer)]
     print(table(["from bar", "programme", "heard or seen", "by bar", "s"], stage.programme))
     rows = [
         ["notes, in bars", f"{judge.ledger.begun:,}, {judge.bar}", ""],
@@ -600,7 +587,6 @@ async def play(folder: Path, rest: float, timed: bool) -> int:
             f"p99 ≤ {LATE:g}",
         ],
         ["a bare timer late meanwhile, ms", f"{stalls:.1f}", ""],
-        ["tempi that the other member of the session saw", " → ".join(map(str, tempi)), ""],
         ["complaints in the page's console", str(len(errors)), "0"],
         ["status at the end", str(status), "143"],
     ]
@@ -609,7 +595,6 @@ async def play(folder: Path, rest: float, timed: bool) -> int:
     wrong += [f"the page complains: {each}" for each in errors]
     wrong += [f"stuck: {sorted(judge.ledger.sounding)}"] * bool(judge.ledger.sounding)
     wrong += [f"stuck at the synth: {sorted(synth.sounding)}"] * bool(synth.sounding)
-    wrong += [f"the session's tempi were {tempi}"] * (tempi != [TEMPO, TEMPO + 12, TEMPO])
     wrong += [f"ended with {status}"] * (status != 143)
     wrong += [f"silent for {longest:.2f} quarter notes"] * (
         longest > (own + PAUSE if timed else HOLE)
