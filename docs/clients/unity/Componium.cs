@@ -25,6 +25,9 @@ public class Componium : MonoBehaviour
     public event Action<string, int> Section;                   // name, bar
     public event Action<string, int, float> SectionComing;      // name, bar, seconds
     public event Action<string, int> Cue;
+    public event Action<string> Key;
+    public event Action<string, string, int> Stinger;           // name, "began" or "ended", bar
+    public event Action<string> Transport;                      // "playing", "stopped"
     public event Action<float, float, string> Mood;             // valence, arousal, word
     public event Action<string, string, float, string> Receipt; // address, state, bar, reason
     public event Action<string, object[]> Heard;                // every message
@@ -126,6 +129,9 @@ public class Componium : MonoBehaviour
             case "/section": Section?.Invoke((string)v[0], (int)v[1]); break;
             case "/section/next": SectionComing?.Invoke((string)v[0], (int)v[1], (float)v[2]); break;
             case "/cue": Cue?.Invoke((string)v[0], (int)v[1]); break;
+            case "/key": Key?.Invoke((string)v[0]); break;
+            case "/stinger": Stinger?.Invoke((string)v[0], (string)v[1], (int)v[2]); break;
+            case "/transport": Transport?.Invoke((string)v[0]); break;
             case "/mood": Mood?.Invoke((float)v[0], (float)v[1], (string)v[2]); break;
             case "/receipt":
                 Receipt?.Invoke((string)v[0], (string)v[1], (float)v[2], (string)v[3]);
