@@ -52,9 +52,25 @@ def _ends(*examples: str, more: str = "") -> str:
     return "\n\n".join(["Examples:", *(f"componium {each}" for each in examples), status])
 
 
+def _offer(what: str) -> Callable[[str], list[str]]:
+    """What a shell offers; `completion` is loaded only where a shell asks."""
+
+    def offered(incomplete: str) -> list[str]:
+        from . import completion
+
+        found: list[str] = getattr(completion, what)(incomplete)
+        return found
+
+    return offered
+
+
 SceneArgument = Annotated[
     str,
-    typer.Argument(metavar="SCENE", help="A scene file, or the name of a shipped scene or style."),
+    typer.Argument(
+        metavar="SCENE",
+        help="A scene file, or the name of a shipped scene or style.",
+        autocompletion=_offer("scenes"),
+    ),
 ]
 SeedOption = Annotated[
     int | None,
@@ -197,7 +213,11 @@ def play(
     context: typer.Context,
     scene: Annotated[
         str,
-        typer.Argument(metavar="SCENE", help="A scene file, or a shipped scene's or style's name."),
+        typer.Argument(
+            metavar="SCENE",
+            help="A scene file, or a shipped scene's or style's name.",
+            autocompletion=_offer("scenes"),
+        ),
     ] = DEFAULT_SCENE,
     seed: SeedOption = None,
     tempo: Annotated[
@@ -766,7 +786,11 @@ def _progress(bars: int) -> Iterator[Callable[[Entry], None]]:
 def symbols(
     scene: Annotated[
         str,
-        typer.Argument(metavar="SCENE[:PART]", help="A scene and one of its parts, or its first."),
+        typer.Argument(
+            metavar="SCENE[:PART]",
+            help="A scene and one of its parts, or its first.",
+            autocompletion=_offer("scenes"),
+        ),
     ],
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=0, help="How many symbols.")
@@ -847,7 +871,12 @@ def themes(
 )
 def layout(
     program: Annotated[
-        str, typer.Argument(metavar="touchosc|openstage", help="What is to show the surface.")
+        str,
+        typer.Argument(
+            metavar="touchosc|openstage",
+            help="What is to show the surface.",
+            autocompletion=_offer("programs"),
+        ),
     ],
     scene: SceneArgument,
     out: Annotated[
@@ -913,6 +942,7 @@ def check(
         list[str],
         typer.Argument(
             metavar="PATH…",
+            autocompletion=_offer("scenes"),
             help="Scenes, styles, progressions, maps of moods; folders of them; shipped names.",
         ),
     ],
@@ -982,7 +1012,12 @@ def _check(path: str) -> bool:
 )
 def tell(
     address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="Such as /emotion or /componium/emotion.")
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="Such as /emotion or /componium/emotion.",
+            autocompletion=_offer("addresses"),
+        ),
     ],
     values: Annotated[
         list[str] | None, typer.Argument(metavar="VALUES…", help="Such as tense 4 bar.")

@@ -226,6 +226,7 @@ MAY: dict[str, set[str]] = {
         "server.scene",
     },
     "server.survey": {"server.wire"},
+    "server.completion": {"server.clock", "server.desk", "server.player", "server.scene"},
     "server.stage": {
         *(
             "engines.base",
