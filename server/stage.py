@@ -28,7 +28,7 @@ from .bands import Band, Bands
 from .baton import Baton
 from .clock import RealClock
 from .desk.desk import Desk, Source
-from .desk.memory import Memory, State, dressed, learn, read_state, restore, set_aside, standing
+from .desk.memory import Memory, State, dressed, learn, read_state, restore, set_aside, stand
 from .desk.midi import Mappings
 from .desk.whereabouts import addresses
 from .earshot import Earshot
@@ -52,7 +52,8 @@ from .wire.protocol import Event
 if TYPE_CHECKING:
     from .desk.broker import Broker
     from .desk.feed import Feed
-    from .desk.sessions import Session
+    from .desk.roster import Roster
+    from .desk.sessions import Session, Sessions
     from .desk.watch import Lookout
     from .replay import Replay
 
@@ -61,7 +62,6 @@ OPENING = 0.5
 CONTROL_PORT, PAGE_PORT = 1821, 1822
 SWITCH = 0.0005  # s for which one thread may keep the interpreter from another
 LARGEST_TASTE = 16 << 20  # bytes of a file with what was learnt
-_NOWHERE = object()
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -134,6 +134,7 @@ class Stage:
         self._scene = overheard(scene) if wish.http else scene
         self._began = scene.name
         self._desk: Desk
+        self._sessions: Sessions
         self._numbers, self._shelf = Numbers(), Shelf()
         self._state_file, self._afresh = wish.state, False
         self._lost: list[str] = []  # what of a state does not fit any more
@@ -236,7 +237,11 @@ class Stage:
             mappings = self._open_mappings(state)
             log = self._open_log()
             self.band.cue(self._scene)
-            goes_on = state is not None and await self._stand_at(state)
+            goes_on = (
+                state is not None
+                and self.sync.spec.source == "internal"
+                and await stand(self.player, state)
+            )
             await self._open_desk(closing, loaded, mappings)
             self.band.listen()
             if self._hearing is not None:
@@ -249,6 +254,8 @@ class Stage:
                 self._desk.receive("/componium/continue", (), Source("state"))
             else:
                 self.sync.open(self.wish.bars)
+            if self.wish.resume:
+                closing.callback(loop.create_task(self._sessions.bring_back()).cancel)
             notify("READY=1")
             awake = self._loop.create_task(keep_alive(lambda: not self._unwell()))
             closing.callback(awake.cancel)
@@ -393,19 +400,6 @@ class Stage:
                 self._lost.append(str(mistake))
         return mappings
 
-    async def _stand_at(self, state: State) -> bool:
-        """Have the scene where it was; whether there is anywhere to go on from."""
-        player = self.player
-        if self.sync.spec.source != "internal":
-            return False
-        steps, moved = standing(player, state), False
-        with player.still("stand"):
-            moved = next(steps, _NOWHERE) is None
-        for nth, _ in enumerate(steps):
-            if nth % 8 == 0:
-                await asyncio.sleep(0)
-        return moved
-
     def _open_memory(self, state: State | None) -> Memory | None:
         """Set what was set, and begin to write down how it goes on."""
         if state is not None:
@@ -413,6 +407,15 @@ class Stage:
         if self._state_file is None:
             return None
         return Memory(self._desk, self._state_file, self._began, self.trouble, self._afresh)
+
+    def _open_roster(self) -> Roster | None:
+        """Where the bands with a name are kept; they come back with the one without."""
+        from .desk.roster import Roster
+
+        if self._state_file is None:
+            return None
+        folder = self._state_file.with_suffix(".bands")
+        return Roster(folder, self.trouble, not self.wish.resume)
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""
@@ -650,7 +653,9 @@ class Stage:
         def begin(band: Band, target: str) -> Callable[[], object]:
             return self._note_down(band, target, logs) if logs is not None else lambda: None
 
-        sessions = Sessions(desk, self._bands, self._load_for_band, heard, begin, self._furnish)
+        load, roster = self._load_for_band, self._open_roster()
+        sessions = Sessions(desk, self._bands, load, heard, begin, self._furnish, roster)
+        self._sessions = sessions
         if feed is not None:
             feed.beside = sessions.feeds
             feed.query.beside = sessions.queries

@@ -206,6 +206,9 @@ MAY: dict[str, set[str]] = {
         *("engines.base", "engines.repertoire", "server.aside", "server.conductor", "server.desk"),
         *("server.hands", "server.journal", "server.player", "server.scene", "server.themes"),
     },
+    "server.desk.roster": {
+        *("engines.base", "server.aside", "server.bands", "server.desk", "server.journal"),
+    },
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
     "server.desk.watch": {

@@ -9,6 +9,7 @@ A band is had from a state in this order: `dressed` the scene, `learn`, cue it, 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,6 +41,7 @@ EVERY = 4  # bars
 FARTHEST = 1024
 #: The furthest bar ahead for which a key, theme or section may have been asked.
 AHEAD = 256
+_NOWHERE = object()
 _KEPT = ("part", "control")
 
 
@@ -193,12 +195,22 @@ def set_aside(path: Path) -> Path | None:
 
 def write_state(path: Path, state: State) -> None:
     """Have it in a file, whole or not at all. Errors: OSError."""
+    write_data(path, state.data())
+
+
+def write_data(path: Path, data: Mapping[str, Any]) -> None:
+    """Have JSON in a file, whole or not at all. Errors: OSError, ValueError, TypeError."""
     fresh = _beside(path)
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(state.data(), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
 
 
 def _beside(path: Path) -> Path:
@@ -328,6 +340,17 @@ def standing(player: Player, state: State) -> Iterator[None]:
     yield from player.stand(bar_of(state, section_at), asked)
 
 
+async def stand(player: Player, state: State) -> bool:
+    """As `standing`, while everybody else plays on; whether there is anywhere to go on from."""
+    steps = standing(player, state)
+    with player.still("stand"):
+        moved = next(steps, _NOWHERE) is None
+    for nth, _ in enumerate(steps):
+        if nth % 8 == 0:
+            await asyncio.sleep(0)
+    return moved
+
+
 def restore(desk: Desk, state: State, lost: Iterable[str] = ()) -> None:
     """Set what was set, by the desk; what is not there any more is told, in one word.
 
@@ -406,8 +429,6 @@ class Memory:
             write_state(self._path, state)
             self._failing = False
         except (OSError, ValueError, TypeError) as error:
-            with suppress(OSError):
-                _beside(self._path).unlink(missing_ok=True)
             if not self._failing:
                 self._failing = True
                 self._trouble(Troubled("state", f"{self._path} cannot be written: {error}"))

@@ -15,13 +15,16 @@ from server.scene import Scene
 
 from .desk import Desk, Source, in_turn, plain, rehearse
 from .feed import Feed
+from .memory import dressed, learn, restore, stand, state_of
 from .query import Query
+from .roster import LONGEST_IDLE, Kept, Roster
 from .sent import is_sent
 from .taping import Taping
 from .tree import LONGEST, Argument, Node, Told, Value, listed, shown
 
 WAITING = 256  # bands that may wait for their scenes
-LONGEST_IDLE = 86_400.0  # s
+ROUND = 8 * 10**9  # ns within which every band is written down
+TURNS = 32  # looks at who is wanted that are in a round
 TAKES, TAKE, LINES = 16, 20_000, 10_000  # bands whose takes are kept, and what each has at most
 
 #: Reads a band's scene, given its file, a style or "", and where it sends to or "".
@@ -32,15 +35,15 @@ class Session:
     """A band with its desk. feed: for its listeners, None where nobody can listen.
 
     target: where it sends to; "" as its scene says.  heard: when somebody last asked anything of
-    it, ns.  patience: ns without a word after which it is closed; 0 for never.
-    closing: called when it is closed, the last first.
+    it, ns.  kept: when it was last written down.  patience: ns without a word after which it is
+    closed; 0 for never.  closing: called when it is closed, the last first.
     """
 
     def __init__(
         self, band: Band, desk: Desk, feed: Feed | None, now: int, target: str = ""
     ) -> None:
         self.band, self.desk, self.feed, self.target = band, desk, feed, target
-        self.heard, self.patience = now, 0
+        self.heard, self.patience, self.kept = now, 0, now
         self.closing: list[Callable[[], object]] = []
 
 
@@ -49,7 +52,8 @@ class Sessions:
 
     main: the desk of the band without a name.  load: called off the loop.  feed: makes what a
     band's listeners hear.  begin: told of a band, and where it sends to, before its scene is there;
-    what it hands back is called at the end.  opened: told of each before it plays.
+    what it hands back is called at the end.  opened: told of each before it plays.  roster: where
+    they are written down, None for nowhere.
     Laws: what is asked of one band reaches no other; a receipt names the address as it was sent.
     """
 
@@ -61,7 +65,9 @@ class Sessions:
         feed: Callable[[Band, Desk], Feed] | None = None,
         begin: Callable[[Band, str], Callable[[], object]] = lambda band, target: lambda: None,
         opened: Callable[[Session], object] = lambda session: None,
+        roster: Roster | None = None,
     ) -> None:
+        self._roster, self._begun = roster, main.player.clock.now()
         self._main, self.bands, self._load = main, bands, load
         self._feed, self._begin, self._opened = feed, begin, opened
         self._there: dict[str, Session] = {}
@@ -191,18 +197,22 @@ class Sessions:
         finally:
             self._loader = None
 
-    def _fetch(self, name: str, target: str) -> Scene:
+    def _fetch(self, name: str, target: str, style: str = "") -> Scene:
+        """A band's scene, rehearsed. style: "" for its own. Errors: Mistake."""
         known = self._main.scenes()
         if name not in known:
             raise Mistake("scene", f"no scene is called {shown(name)}; there are {listed(known)}")
         with in_turn():
             scene = self._load(str(known[name]), "", target)
+            if style and style != scene.style:
+                scene = self._load(str(known[name]), style, target)
             rehearse(scene)
         return scene
 
     def open(self, name: str, scene: Scene, target: str = "") -> Session:
         """A band that plays from now on. Errors: Mistake."""
         session = self._made(name, scene, target)
+        self._enlist(session)
         try:
             session.band.sync.open()
         except Mistake:  # such as a Link session without its library
@@ -211,12 +221,23 @@ class Sessions:
         self.bands.hasten(session.band)
         return session
 
-    def _made(self, name: str, scene: Scene, target: str) -> Session:
-        """A band that is ready to play. Errors: Mistake."""
+    def _made(
+        self,
+        name: str,
+        scene: Scene,
+        target: str,
+        first: Callable[[Band], object] = lambda band: None,
+    ) -> Session:
+        """A band that is ready to play. first: what it is to learn before. Errors: Mistake."""
         closing: list[Callable[[], object]] = []
-        begin, now = self._begin, self._main.player.clock.now()
+        now = self._main.player.clock.now()
+
+        def begin(band: Band) -> None:
+            first(band)
+            closing.append(self._begin(band, target))
+
         try:
-            band = self.bands.open(name, scene, lambda band: closing.append(begin(band, target)))
+            band = self.bands.open(name, scene, begin)
         except BaseException:
             for close in closing:
                 close()
@@ -234,19 +255,91 @@ class Sessions:
             taping=Taping(band.player, TAKE, LINES, f"/session/{name}", self._may_keep),
         )
         feed = self._feed(band, desk) if self._feed is not None else None
-        session = self._there[name] = Session(band, desk, feed, now, target)
+        session = Session(band, desk, feed, now, target)
         session.closing += closing
-        self._opened(session)
         return session
+
+    def _enlist(self, session: Session) -> None:
+        """It can be spoken to from now on."""
+        self._there[session.band.name] = session
+        self._opened(session)
+
+    # What outlives the program ----------------------------------------------------------
+
+    async def bring_back(self) -> None:
+        """Have the bands go on that there were, each where it was; what cannot be is told."""
+        if self._roster is None:
+            return
+        for kept in await asyncio.to_thread(self._roster.read):
+            try:
+                await self._bring_back(kept)
+            except Mistake as mistake:
+                text = f"{kept.name} does not come back: {mistake}"
+                self._main.player.journal.enter(Troubled("state", text))
+            except Exception as error:
+                text = f"{kept.name} does not come back: went wrong: {error!r}"
+                self._main.player.journal.enter(Troubled("state", text))
+
+    async def _bring_back(self, kept: Kept) -> None:
+        name, target, state = kept.name, check_near(kept.target), kept.state
+        scene = await asyncio.to_thread(self._fetch, state.scene, target, state.style)
+        scene, lost = dressed(state, scene)
+        session = self._made(
+            name, scene, target, lambda band: lost.extend(learn(band.player, state))
+        )
+        try:
+            session.desk.midi.mappings.load(state.maps)
+        except Mistake as mistake:
+            lost.append(str(mistake))
+        try:
+            led = scene.sync.source != "internal"
+            moved = not led and await stand(session.band.player, state)
+            self._enlist(session)
+        except BaseException:
+            self._end(session)
+            raise
+        session.patience = round(kept.patience * 1e9)
+        restore(session.desk, state, lost)
+        if moved:
+            session.desk.receive(f"{PREFIX}/continue", (), Source("state", "edit"))
+        else:
+            session.band.sync.open()
+        self.bands.hasten(session.band)
+
+    def _keep(self, session: Session) -> None:
+        """Have a band written down as it is now."""
+        session.kept = self._main.player.clock.now()
+        scene = session.band.player.scene
+        state = state_of(session.desk, scene.name if scene is not None else "")
+        if state is not None and self._roster is not None:
+            patience = session.patience / 1e9
+            self._roster.keep(Kept(session.band.name, session.target, patience, state))
+
+    def _keep_some(self, now: int) -> None:
+        """Write some bands down, so that each comes once in a round."""
+        if self._roster is None:
+            return
+        if now - self._begun > ROUND:
+            self._roster.renew()
+        due = [each for each in self if now - each.kept >= ROUND]
+        due.sort(key=lambda each: each.kept)
+        for session in due[: -(-len(self._there) // TURNS)]:
+            self._keep(session)
+
+    # Coming and going -------------------------------------------------------------------
 
     def close(self, name: str) -> None:
         """End a band. Errors: Mistake where there is none of this name."""
         if self._asked.pop(name, None) is not None:
             return
-        session = self.find(name)
+        self._end(self.find(name))
+        if self._roster is not None:
+            self._roster.forget(name)
+
+    def _end(self, session: Session) -> None:
         session.desk.close()
-        self.bands.close(name)
-        del self._there[name]
+        self.bands.close(session.band.name)
+        self._there.pop(session.band.name, None)
         while session.closing:
             session.closing.pop()()
         if session.feed is not None:
@@ -263,8 +356,12 @@ class Sessions:
         session.patience = round(seconds * 1e9)
 
     def tend(self) -> None:
-        """Close the bands that nobody has asked anything of for as long as they were told."""
+        """Close the bands that nobody has asked anything of for as long as they were told.
+
+        Some of the others are written down.
+        """
         now = self._main.player.clock.now()
+        self._keep_some(now)
         for name, session in list(self._there.items()):
             if session.patience and now - session.heard > session.patience:
                 self.close(name)
@@ -273,12 +370,15 @@ class Sessions:
                 self._main.player.journal.enter(Troubled("session", text))
 
     def end(self) -> None:
-        """Close all."""
+        """Close all; those that are there now come back."""
         if self._loader is not None:
             self._loader.cancel()
         self._asked.clear()
-        for name in list(self._there):
-            self.close(name)
+        for session in self:
+            self._keep(session)
+            self._end(session)
+        if self._roster is not None:
+            self._roster.close()
 
 
 def inner(address: str) -> str:

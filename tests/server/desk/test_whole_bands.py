@@ -17,6 +17,8 @@ from engines.base import Mistake
 from server.bands import LINKED, SESSION, Band, Bands
 from server.clock import VirtualClock
 from server.desk.desk import Desk, Source
+from server.desk.memory import State, state_of
+from server.desk.roster import Kept, Roster
 from server.desk.sessions import Session, Sessions
 from server.desk.watch import Lookout, Watch
 from server.earshot import Earshot
@@ -70,7 +72,11 @@ class House:
     lines: the log of each band that was ever opened, by its place in turn.
     """
 
-    def __init__(self, folder: Path, look: int = 0) -> None:
+    def __init__(
+        self, folder: Path, look: int = 0, states: Path | None = None, afresh: bool = False
+    ) -> None:
+        self.troubles: list[Troubled] = []
+        roster = Roster(states, self.troubles.append, afresh) if states is not None else None
         self.folder, self.shelf = folder, Shelf()
         self.clock = VirtualClock(10**12)
         self.wire = ModelWire(self.clock)
@@ -93,7 +99,13 @@ class House:
         self.heard: dict[str, list[Entry]] = {}
         self.furnish: Callable[[Session], object] = lambda session: None
         self.sessions = Sessions(
-            self.desk, self.bands, self.load_for, begin=self._begin, opened=self._opened
+            *(self.desk, self.bands, self.load_for),
+            begin=self._begin,
+            opened=self._opened,
+            roster=roster,
+        )
+        self.player.journal.add(
+            lambda entry: self.troubles.append(entry) if isinstance(entry, Troubled) else None
         )
         self.answers: list[tuple[Any, ...]] = []
         self.source = Source("test", "edit", lambda _, values: self.answers.append(values))
@@ -147,6 +159,14 @@ class House:
                     self.rings[key]()
             if self.player.expected <= self.clock.now():
                 self.player.wake()
+
+    async def bring_back(self) -> None:
+        """Have those that there were, while the others play on."""
+        task = asyncio.ensure_future(self.sessions.bring_back())
+        while not task.done():
+            await asyncio.sleep(0.001)
+            self.go(2 * MS)
+        task.result()
 
     async def loaded(self) -> None:
         while any(session.desk.loading for session in self.sessions):
@@ -401,3 +421,124 @@ def test_beats_of_a_band_are_its_own(folder: Path) -> None:
     house.go(SECOND)
     bob = house.sessions.find("bob")
     assert ann.band.player.now_beat > bob.band.player.now_beat + Fraction(4)
+
+
+# What outlives the program ------------------------------------------------------------------------
+
+
+def how(session: Session) -> State:
+    """How a band is, but for the way to where its mood is heading."""
+    state = state_of(session.desk, "")
+    assert state is not None
+    return state
+
+
+async def test_bands_go_on_where_they_were(tmp_path: Path, folder: Path) -> None:
+    before = House(folder, states=tmp_path)
+    for name, file in (("ann", "first.toml"), ("Ann", "other.toml"), ("bob", "first.toml")):
+        before.open(name, file)
+    before.go(5 * SECOND)
+    before.ask(f"{SESSION}/ann/part/lead/level", 0.5)
+    before.ask(f"{SESSION}/ann/mood", -0.5, 0.25)
+    before.ask(f"{SESSION}/Ann/seed", 12)
+    before.ask(f"{SESSION}/alive", "ann", 900)
+    before.ask(f"{SESSION}/close", "bob")
+    before.go(4 * SECOND)
+    were = {session.band.name: how(session) for session in before.sessions}
+    before.sessions.end()
+    assert were["ann"].bar > 3
+
+    house = House(folder, states=tmp_path)
+    await house.bring_back()
+    assert {session.band.name for session in house.sessions} == {"ann", "Ann"}
+    ann = house.sessions.find("ann")
+    assert ann.band.player.strips()["lead"].level == 0.5
+    assert ann.patience == 900 * SECOND and ann.target == TARGET
+    house.go(300 * MS)
+    now = {session.band.name: how(session) for session in house.sessions}
+    for name, state in now.items():
+        assert (state.scene, state.seed) == (were[name].scene, were[name].seed)
+        assert state.bar == were[name].bar, name
+        assert state.commands == were[name].commands
+    house.go(2 * SECOND)
+    assert len(notes(house.heard["ann"])) > 4
+    assert not house.troubles
+    house.sessions.end()  # and a log of such a band replays too
+    for head, lines in house.logs:
+        replay, entries = Replay(Log(head, tuple(lines), True)), list[Entry]()
+        replay.journal.add(entries.append)
+        replay.run()
+        assert replay.exact
+        assert notes(entries) == notes(house.heard[str(head["session"])])
+
+
+async def test_a_server_that_dies_has_lost_a_few_bars_at_most(tmp_path: Path, folder: Path) -> None:
+    before = House(folder, states=tmp_path)
+    for nth in range(40):
+        before.open(f"b{nth}", target="none")
+    before.go(17 * SECOND)
+    assert before.sessions._roster is not None and before.sessions._roster.close()
+    house = House(folder, states=tmp_path)
+    await house.bring_back()
+    assert len(list(house.sessions)) == 40
+    bars = [how(session).bar for session in house.sessions]
+    assert min(bars) >= 3
+
+
+async def test_what_is_no_state_of_a_band_is_told_and_keeps_no_other_from_coming(
+    tmp_path: Path, folder: Path
+) -> None:
+    before = House(folder, states=tmp_path)
+    for name in ("ann", "bob", "eve"):
+        before.open(name)
+    before.go(SECOND)
+    roster = before.sessions._roster
+    assert roster is not None
+    before.sessions.end()
+    roster.place("bob").write_text("{")
+    text = roster.place("eve").read_text()
+    (tmp_path / "0123abcd eve.json").write_text(text)
+    roster.place("eve").write_text(text.replace('"scene": "first"', '"scene": "gone"'))
+    house = House(folder, states=tmp_path)
+    await house.bring_back()
+    assert [session.band.name for session in house.sessions] == ["ann"]
+    told = " / ".join(trouble.text for trouble in house.troubles)
+    assert "bob" in told and "gone" in told and "0123abcd" in told
+    assert len(house.troubles) == 3
+
+
+async def test_bands_of_another_performance_stay_away(tmp_path: Path, folder: Path) -> None:
+    before = House(folder, states=tmp_path)
+    before.open("ann")
+    before.go(SECOND)
+    before.sessions.end()
+    brief = House(folder, states=tmp_path, afresh=True)
+    brief.go(SECOND)
+    brief.sessions.end()
+    assert len(list(tmp_path.iterdir())) == 1, "a brief one leaves what there was"
+    house = House(folder, states=tmp_path, afresh=True)
+    house.open("bob")
+    house.go(9 * SECOND)
+    house.sessions.end()
+    last = House(folder, states=tmp_path)
+    await last.bring_back()
+    assert [session.band.name for session in last.sessions] == ["bob"]
+
+
+@given(st.text(max_size=70) | st.sampled_from(["con", "..", "a/b", "Ann", "ann"]), st.data())
+def test_no_name_leads_out_of_the_folder_or_to_another_s_file(
+    name: str, data: st.DataObject
+) -> None:
+    roster = Roster(Path("/states"), lambda trouble: None)
+    state = State("x", "x", "", 1).data()
+    band = {"name": name, "target": "", "patience": data.draw(st.floats() | st.integers())}
+    try:
+        kept = Kept.read(state | {"band": band})
+    except Mistake:
+        return
+    place = roster.place(kept.name)
+    assert place.parent == Path("/states") and 0 <= kept.patience <= 86_400
+    other = kept.name.swapcase()
+    if other != kept.name:
+        assert str(place).lower() != str(roster.place(other)).lower()
+    roster.close()
