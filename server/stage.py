@@ -470,7 +470,8 @@ class Stage:
         """When so many seconds of music are over, by the loop's clock; None for never."""
         if not self.wish.seconds:
             return None
-        return self.player.timeline.ns_at(Fraction(0)) / 1e9 + self.wish.seconds
+        begins = self.player.timeline.ns_at(Fraction(0))
+        return max(begins, self.player.clock.now()) / 1e9 + self.wish.seconds
 
     def _kinds(self) -> list[str]:
         used = {spec.kind for spec in self._scene.outputs.values()} - {"web"}
