@@ -103,7 +103,8 @@ def _priority() -> Iterator[Finding]:
         yield Finding("priority", "ok", "real-time priority may be asked for")
         return
     cure = (
-        "echo '@audio - rtprio 95' | sudo tee /etc/security/limits.d/audio.conf; "
+        "printf '@audio - rtprio 95\\n@audio - nice -11\\n' | "
+        "sudo tee /etc/security/limits.d/audio.conf; "
         "sudo usermod -aG audio $USER; then log in again"
     )
     yield Finding("priority", "warning", "no real-time priority; good on a quiet machine", cure)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 
 import pytest
 
 from server.aside import SPARE
-from server.stage import Loop
+from server.stage import NICE, Loop, take_precedence
 
 
 def test_work_aside_comes_back_with_its_result_or_its_error() -> None:
@@ -108,3 +109,22 @@ def test_threads_are_kept_and_not_gathered() -> None:
 
     with asyncio.Runner(loop_factory=Loop) as runner:
         assert len(runner.run(ask())) <= SPARE
+
+
+@pytest.mark.parametrize(
+    ("before", "allowed", "after"), [(0, True, NICE), (0, False, 0), (5, True, 5)]
+)
+def test_it_goes_before_others_where_it_may_and_nobody_has_said_otherwise(
+    before: int, allowed: bool, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [before]
+
+    def change(which: int, who: int, nice: int) -> None:
+        if not allowed:
+            raise PermissionError
+        now[0] = nice
+
+    monkeypatch.setattr(os, "getpriority", lambda which, who: now[0])
+    monkeypatch.setattr(os, "setpriority", change)
+    take_precedence()
+    assert now == [after]
