@@ -143,7 +143,8 @@ class Complaints:
 
 def plain(text: str) -> str:
     """A text that any log or datagram can carry: printable, one line, at most 500 characters."""
-    return "".join(c if c.isprintable() else " " for c in text)[:LONGEST]
+    text = text[:LONGEST]
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 @contextmanager
