@@ -34,7 +34,8 @@ class Ahead:
     """Between the plan and the wires: what is still to begin, and what sounds.
 
     rack: where it goes.  enter: for what begins, and for what has to be left out.
-    begun: the steps that have sounded of late.
+    begun: the steps that have sounded of late.  cuts: told when what sounds of a part, or all, has
+    been ended before its time.
     Law: whatever fails to be performed or said is left out, with a word, and the rest goes on.
     """
 
@@ -43,6 +44,7 @@ class Ahead:
         self._coming: list[_Item] = []  # heap by due
         self._sounding: list[_Item] = []  # heap by over
         self.begun: deque[Begun] = deque(maxlen=REMEMBERED)
+        self.cuts: list[Callable[[Playing | None], None]] = []
 
     def __iter__(self) -> Iterator[Pending]:
         """All that is still to begin."""
@@ -129,10 +131,18 @@ class Ahead:
             if not (isinstance(item[2], PendingStep) and item[2].playing is playing)
         ]
         heapify(self._sounding)
+        for cut in self.cuts:
+            cut(playing)
 
     def end_all(self) -> None:
-        """All that sounds has been ended."""
+        """All that was planned and sounds has been ended."""
         self._sounding.clear()
+
+    def fall_silent(self) -> None:
+        """All that sounds has been ended, what hands play too."""
+        self.end_all()
+        for cut in self.cuts:
+            cut(None)
 
     def _leave_out(self, pending: Pending, error: Exception) -> None:
         self.drop(lambda each: each is pending)

@@ -41,6 +41,7 @@ LATE = Fraction(1, 4)
 #: not listened to for a while.
 ECHO, ECHOES, DEAF = 60 * MS, 16, 2_000 * MS
 MOST_VOICES = 128  # of one input
+MOST_IDLE = 16  # virtual ports that are kept for a scene that may name them again
 MOST_BARS = 64  # that are recorded
 _FINEST = 960  # parts of a quarter note that beats are told apart by
 _SIXTEENTH = Fraction(1, 4)
@@ -103,6 +104,7 @@ class _Input:
         self.voices: dict[tuple[int, int], list[_Voice]] = {}
         self.chord_at: int | None = None
         self.bent: set[int] = set()
+        self.port = ("", "")  # how it is, and why
         self.echoes: deque[int] = deque(maxlen=ECHOES)
         self.deaf_until = 0
 
@@ -126,16 +128,21 @@ class Keyboard:
         self.ears: Ears | None = None
         self.claims: list[Callable[[str, bytes], bool]] = []
         self._inputs: dict[int, _Input] = {}
+        self._idle: dict[int, _Input] = {}  # whose virtual ports are open, and not listened to
         self._next = 0
         self._recording: _Recording | None = None
         self._coming: list[_Voice] = []  # quantised, and yet to begin
         self._sent: dict[bytes, int] = {}  # what live notes began with lately, and when
         player.journal.add(self._follow)
+        player.ahead.cuts.append(self._cut)
 
     # Inputs -------------------------------------------------------------------------------
 
     def use(self, inputs: Mapping[str, InputSpec]) -> None:
-        """Have these inputs and no others; what stays the same stays open."""
+        """Have these inputs and no others; what stays the same stays open.
+
+        A virtual port stays there for a scene that names it again: others hold its cables.
+        """
         with self.player.still("inputs"):
             self.player.note("inputs")
             self._use(inputs)
@@ -148,15 +155,34 @@ class Keyboard:
             else:
                 self._lose(one)
                 del self._inputs[number]
-                if self.ears is not None:
-                    self.ears.shut(number)
+                if one.spec.port == "virtual":
+                    self._idle[number] = one
+                else:
+                    self._shut(number)
         for spec in wanted.values():
+            idle = next((n for n, one in self._idle.items() if one.spec.name == spec.name), None)
+            if idle is not None and spec.port == "virtual":
+                one = self._inputs[idle] = _Input(spec, idle)
+                self.state(idle, *self._idle.pop(idle).port)
+                continue
+            if idle is not None:
+                del self._idle[idle]
+                self._shut(idle)
             number, self._next = self._next, self._next + 1
             self._inputs[number] = _Input(spec, number)
             if self.ears is not None:
                 title = spec.name if spec.port == "virtual" else "in"
                 settings = {"name": spec.port, "client": "Componium", "title": title}
                 self.ears.open({"port": number, "kind": "midi", **settings})
+
+        while len(self._idle) > MOST_IDLE:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._shut(oldest)
+
+    def _shut(self, number: int) -> None:
+        if self.ears is not None:
+            self.ears.shut(number)
 
     def number(self, name: str) -> int | None:
         """The number under which an input is heard; None where there is none of that name."""
@@ -174,8 +200,11 @@ class Keyboard:
     def state(self, number: int, state: str, why: str) -> None:
         """An input's port has opened, is waited for, lost or muted."""
         one = self._inputs.get(number)
-        if one is not None:
+        if one is not None and state:
+            one.port = state, why
             self.player.journal.enter(Ported(one.spec.name, state, why))
+        elif number in self._idle:
+            self._idle[number].port = state, why
 
     def lost(self, number: int, why: str) -> None:
         """Whatever this input holds ends now."""
@@ -190,8 +219,9 @@ class Keyboard:
         for number in list(self._inputs):
             self.lost(number, "closed")
             del self._inputs[number]
-            if self.ears is not None:
-                self.ears.shut(number)
+            self._shut(number)
+        while self._idle:
+            self._shut(self._idle.popitem()[0])
 
     def _lose(self, one: _Input) -> None:
         now = self.player.clock.now()
@@ -359,6 +389,21 @@ class Keyboard:
             self._enter(voice, end)
         else:
             voice.end = end
+
+    def _cut(self, playing: Playing | None) -> None:
+        """The live notes of a part, or all, have been ended although their keys are down still."""
+        now = self.player.clock.now()
+        for one in self._inputs.values():
+            for key, voices in list(one.voices.items()):
+                cut = [v for v in voices if v.begun and playing in (None, v.playing)]
+                for voice in cut:
+                    voices.remove(voice)
+                    end = max(now, voice.due + MS)
+                    # A wire that has not fallen silent in a gap must end it all the same.
+                    self.player.give(self._events(voice, end))
+                    self._enter(voice, end)
+                if not voices:
+                    del one.voices[key]
 
     def _enter(self, voice: _Voice, end: int) -> None:
         start, over = voice.note.start, self._beat(end)

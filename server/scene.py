@@ -35,7 +35,7 @@ from .script import Script
 from .stinger import MOST_STINGERS, StingerSpec, read_timing, read_words
 from .style import find, folder, load, progression, shipped, styled
 from .sync.spec import SyncSpec, read_sync
-from .table import Elsewhere, Place, Table, Text, in_file, plainly, read, shown
+from .table import Elsewhere, Place, Table, Text, in_file, parse, plainly, read, shown
 from .themes import NO_THEMES, Themes, read_songbook, songbook
 from .workshop import UNMADE, all_themes, check_live, engine_class, make_engine, theme_fields
 
@@ -148,7 +148,27 @@ class Scene:
     def taught(self) -> tuple[Motif, ...]:
         """The themes that somebody has played, which its text does not have."""
         known = {each.name: each for each in self.themes(self.seed)}
-        return tuple(known[name] for name in self.themes.taught)
+        return tuple(known[name] for name, _ in self.themes.taught)
+
+    def taught_by(self, before: Scene) -> Scene:
+        """The same scene with the themes that somebody has played while it was `before`.
+
+        Where its text has another theme in the place of one, that one counts.
+        """
+        scene, lack = self, self.themes.lack(before.themes)
+        for theme in before.taught:
+            scene = scene.with_theme(theme) if theme.name in lack else scene
+        return scene
+
+    @property
+    def reseeded(self) -> bool:
+        """Whether it has another seed than its text gives."""
+        if self.sheet is None:
+            return False
+        try:
+            return bool(self.seed != parse(self.sheet.text).get("seed", USUAL_SEED))
+        except Mistake:
+            return False
 
     @property
     def given(self) -> Mapping[str, str]:

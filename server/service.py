@@ -29,6 +29,11 @@ def notify(text: str) -> None:
             line.send(text.encode())
 
 
+def governed() -> bool:
+    """Whether we are a service of systemd's or a container's first process, with no terminal."""
+    return bool(os.environ.get("NOTIFY_SOCKET")) or os.getpid() == 1
+
+
 async def keep_alive(well: Callable[[], bool]) -> None:
     """Feed systemd's watchdog twice within its time, as long as all is well; until cancelled.
 

@@ -41,7 +41,7 @@ from .player import Player
 from .prompter import Prompter
 from .rack import Numbers, Rack, Share
 from .scene import Scene, find_scene, load_scene, overheard, redirected, routed
-from .service import keep_alive, notify
+from .service import governed, keep_alive, notify
 from .sources import Shelf
 from .sync.spec import asked
 from .transport import HORIZON
@@ -219,13 +219,27 @@ class Stage:
             os._exit(128 + number)  # the wires notice, end every note and go
         self._left = number
 
+    def reload(self) -> None:
+        """Read scenes and mappings again, because a service was told to; the music goes on."""
+        desk = self._desk
+        try:
+            desk.midi.mappings.reread()
+        except Mistake as mistake:
+            self.journal.enter(Troubled("mappings", f"{mistake.problem}; the old ones stay"))
+        source = Source("the service", "edit")
+        for each in (desk, *(session.desk for session in desk.sessions or ())):
+            each.reread(source)
+
     async def play(self) -> int:
         """Play until the end, a signal, or for ever; the exit status."""
         self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # nohup wants us to outlive the terminal
-            loop.add_signal_handler(number, self.leave, number)
+            if number == signal.SIGHUP and governed():
+                loop.add_signal_handler(number, lambda: None)  # all is being read just now
+            else:
+                loop.add_signal_handler(number, self.leave, number)
         closing, log = contextlib.AsyncExitStack(), None
         # Whenever the loop has let go of the interpreter, a scene that is being read keeps it
         # for so long; the usual 5 ms add up while messages come in.
@@ -250,6 +264,8 @@ class Stage:
             await self._ports_open()
             settle()
             memory = self._open_memory(state)
+            if governed():
+                loop.add_signal_handler(signal.SIGHUP, self.reload)
             if goes_on:
                 self.player.end_after(self.wish.bars)
                 self._desk.receive("/componium/continue", (), Source("state"))

@@ -70,11 +70,12 @@ class _Theme(NamedTuple):
 class Themes:
     """The themes of a scene, in their order; those that are not written change with the seed.
 
-    taught: the names of those that somebody has played, which its text does not have.
+    taught: the names of those that somebody has played, which its text does not have, and what it
+    has in their places.
     """
 
     each: tuple[_Theme, ...] = ()
-    taught: tuple[str, ...] = ()
+    taught: tuple[tuple[str, _Theme | None], ...] = ()
 
     def __call__(self, seed: int) -> tuple[Motif, ...]:
         return _motifs(self.each, seed)
@@ -94,8 +95,15 @@ class Themes:
         self.check(theme.name)
         bare = replace(theme, chords=())
         made = _Theme(theme.name, bare, 8, theme.bar, "", None, theme.chords)
-        each = {old.name: old for old in self.each} | {theme.name: made}
-        return Themes(tuple(each.values()), tuple(dict.fromkeys((*self.taught, theme.name))))
+        each = {old.name: old for old in self.each}
+        taught = dict(self.taught)
+        taught.setdefault(theme.name, each.get(theme.name))
+        return Themes(tuple((each | {theme.name: made}).values()), tuple(taught.items()))
+
+    def lack(self, before: Themes) -> list[str]:
+        """Which of those that were played to `before` these are to have: whose text is the same."""
+        there = {each.name: each for each in self.each}
+        return [name for name, old in before.taught if there.get(name) == old]
 
     @classmethod
     def read(cls, table: Table | None, base: Path, key: Key, meters: MeterMap) -> Themes:

@@ -279,7 +279,7 @@ class Transport:
         What was planned before the gap has sounded, until the wires fell silent by themselves.
         """
         self.ahead.commit(now - stalled + STALLED, self._start_ns)
-        self.ahead.end_all()
+        self.ahead.fall_silent()
         self._expected = now
         if stalled > ASLEEP:
             self.timeline = self.timeline.shifted(stalled - STALLED)
@@ -551,7 +551,7 @@ class Transport:
         return self.rack.transport + 1 + next(self._numbers) % 65_000
 
     def play(self, end_bar: int | None = None, at: int | None = None) -> None:
-        """From the beginning, with the scene's seed and the faders as they are.
+        """From the beginning, with the scene's seed, and faders and tempo as they are.
 
         end_bar: the last bar to play, this time and whenever none is given.  at: when beat 0 is to
         be, and that of whoever leads; else it is as soon as may be.
@@ -573,7 +573,6 @@ class Transport:
         self._bases = Line()
         asked = self._tempo != cast.scene.tempo
         self._bases.begin(Fraction(0), Base(self._tempo, Fraction(0), asked))
-        self._tempo = cast.scene.tempo
         self._end_bar = end_bar or self._end_bar
         self._set_end()
         self._pulses.begin(self.timeline, now)
@@ -680,13 +679,16 @@ class Transport:
             self._stopped_at = max(self.timeline.beat_at(now), Fraction(0))
             self.playing = False
             self._take_back()
+            base = self._bases.at(self._stopped_at)
+            if self.cast is not None:
+                self._tempo = base.bpm if base is not None and base.asked else self.cast.scene.tempo
             # The clock runs on while the transport stands.
             self._halted, line = self.timeline, self.timeline
             self.timeline = Timeline.starting(
                 line.tempo_at(self._stopped_at), self._stopped_at, line.ns_at(self._stopped_at)
             )
-        self.ahead.end_all()
         self.rack.everywhere("silence")
+        self.ahead.fall_silent()
         if was_playing:
             if self.cast is not None:
                 self.ahead.give(self.cast.dim(now))

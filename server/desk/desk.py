@@ -737,8 +737,24 @@ class Desk:
                 scene = scene.with_seed(playing.seed)
         else:
             scene = self._load(str(self.scenes()[wish.name]), "")
+        before = self.player.scene
+        if before is not None and before.name == scene.name:
+            scene = scene.taught_by(before)
         rehearse(scene)
         return scene
+
+    def reread(self, source: Source) -> None:
+        """Have the scene that plays read again, in its style and with its seed, at the next bar."""
+        scene = self.player.scene
+        if scene is None:
+            return
+        if scene.sheet is not None and scene.sheet.style:
+            self.receive(f"{PREFIX}/style", [Path(scene.sheet.style).stem, "bar"], source)
+            return
+        messages: list[tuple[str, list[object]]] = [(f"{PREFIX}/scene", [scene.name, "bar"])]
+        if scene.reseeded:  # another was asked for
+            messages.append((f"{PREFIX}/seed", [scene.seed, "bar"]))
+        self.receive_all(messages, source)
 
     @property
     def loading(self) -> bool:

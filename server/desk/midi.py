@@ -43,6 +43,11 @@ class Mappings:
     def __init__(self, file: Path | None = None) -> None:
         """Errors: Mistake where the file is there and cannot be understood."""
         self.file, self.board = file, Board()
+        self.reread()
+
+    def reread(self) -> None:
+        """Have what the file says now. Errors: as when it was first read; the old stays then."""
+        file = self.file
         if file is None or not file.exists():
             return
         try:

@@ -14,12 +14,10 @@ from pathlib import Path
 
 from watchfiles import watch
 
-from engines.base import Mistake
 from server.changes import SCENE as TOPIC
 from server.journal import Entry, Marked, Troubled
-from server.scene import USUAL_SEED, Scene
+from server.scene import Scene
 from server.sources import digest, sources, written
-from server.table import parse
 
 from .desk import PREFIX, Desk, Source
 from .tree import Value
@@ -27,7 +25,7 @@ from .tree import Value
 SETTLE, STEP = 60, 20  # ms that nothing more has changed; and between two looks
 CALM = 0.3  # s between two readings: an editor may save twice, a bouncing button is told apart
 MOST_STATES = 64  # scenes whose files are known
-SCENE, SEED, STYLE = (f"{PREFIX}/{name}" for name in ("scene", "seed", "style"))
+SCENE, STYLE = (f"{PREFIX}/{name}" for name in ("scene", "style"))
 
 #: A scene's files, what they say in short, and whether its own still says what was read.
 _Said = tuple[frozenset[Path], bytes, bool]
@@ -189,14 +187,7 @@ class Watch:
 
         self._readings += 1
         source = Source(f"the file of {scene.name}, reading {self._readings}", answer=answer)
-        sheet = scene.sheet
-        if sheet is not None and sheet.style:
-            self._desk.receive(STYLE, [Path(sheet.style).stem, "bar"], source)
-            return
-        messages: list[tuple[str, list[object]]] = [(SCENE, [scene.name, "bar"])]
-        if sheet is not None and scene.seed != _seed(sheet.text):  # another was asked for
-            messages.append((SEED, [scene.seed, "bar"]))
-        self._desk.receive_all(messages, source)
+        self._desk.reread(source)
 
     def _follow(self, folders: Iterable[Path]) -> None:
         self.folders = frozenset(path.resolve() for path in folders if path.is_dir())
@@ -208,11 +199,3 @@ def _state(scene: Scene) -> _Said:
     files, sheet, text = sources(scene), scene.sheet, written(scene)
     current = sheet is None or sheet.text == text or not text
     return files, digest(files), current
-
-
-def _seed(text: str) -> object:
-    """The seed that a text gives."""
-    try:
-        return parse(text).get("seed", USUAL_SEED)
-    except Mistake:
-        return None

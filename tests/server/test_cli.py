@@ -674,6 +674,33 @@ def test_what_was_killed_goes_on_as_the_same_band(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+def test_a_service_that_is_told_to_reads_its_scene_again_and_plays_on(
+    tune: Path, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        plain = ("play", tune, "--json", "--midi", "none", "--control", "0", "--http", "0")
+        process = started(*plain, "--no-watch", env=environment)
+        try:
+            assert manager.recv(100) == b"READY=1"
+            tune.write_text("tempo = tempo")
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout is not None and process.stderr is not None
+            assert "tune.toml, line 1" in process.stderr.readline(), "a mistake is told"
+            tune.write_text(TUNE.replace("tempo = 240", "tempo = 360"))
+            process.send_signal(signal.SIGHUP)
+            beats = (json.loads(line) for line in process.stdout)
+            assert next(beat for beat in beats if beat.get("tempo") == 360)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=10)
+            assert process.returncode == 143
+        finally:
+            process.kill()
+
+
+@pytest.mark.real
 def test_a_take_that_could_not_be_written_is_said_at_the_end(tune: Path, tmp_path: Path) -> None:
     take = tmp_path / "take.mid"
     process = started(

@@ -274,7 +274,66 @@ def test_all_notes_off_and_another_scene_let_go_too() -> None:
     band.press(62)
     band.keyboard.use({})
     band.go(2 * MS)
-    assert not band.held() and not band.ears.opened
+    assert not band.held()
+    band.press(64)
+    band.go(2 * MS)
+    assert not band.held(), "nobody listens"
+
+
+def test_a_cable_is_there_again_with_the_next_scene_that_names_its_input() -> None:
+    band = Band(LIVE)
+    scene = band.player.scene
+    assert scene is not None
+    opened = dict(band.ears.opened)
+    other = {"pads": InputSpec("pads", "pads of a maker")}
+    band.keyboard.use(other)
+    assert band.ears.opened.keys() == {*opened, 1}
+    band.ears.lose(0)
+    band.keyboard.use(scene.inputs)
+    assert band.ears.opened == opened, "the port that others have a cable to; no other's"
+    told = [(e.output, e.state) for e in band.entries if isinstance(e, Ported)]
+    assert told[-1] == ("keys", "waiting"), "it is said how it is"
+    band.press(60)
+    band.go(2 * MS)
+    assert band.held()
+    for number in range(40):
+        band.keyboard.use({f"n{number}": InputSpec(f"n{number}", "virtual")})
+    assert len(band.ears.opened) <= 17
+    band.keyboard.close()
+    assert not band.ears.opened
+
+
+@pytest.mark.parametrize("how", ["stop", "panic", "mute", "gap"])
+def test_a_live_note_that_is_cut_is_over_for_everybody_though_its_key_is_down(how: str) -> None:
+    band = Band(LIVE)
+    band.go(SECOND)
+    band.press(60)
+    band.go(300 * MS)
+    assert not live(band)
+    if how == "mute":
+        band.player.strip("solo", "mute", True)
+    elif how == "gap":
+        band.clock.jump(SECOND)
+        band.player.wake()
+    else:
+        getattr(band.player, how)()
+    [(pitch, seconds)] = live(band)
+    assert pitch == 60 and seconds == pytest.approx(1.3 if how == "gap" else 0.3, abs=0.01)
+    band.go(SECOND)
+    band.release(60)
+    band.go(SECOND)
+    assert len(live(band)) == 1, "it is told once"
+    if how != "mute":
+        band.press(62)
+        band.go(100 * MS)
+        band.release(62)
+        band.go(SECOND)
+        assert [pitch for pitch, _ in live(band)] == [60, 62]
+
+
+def live(band: Band) -> list[tuple[int, float]]:
+    """The live notes that are over, and how many seconds they lasted."""
+    return [(e.note.pitch, e.duration) for e in band.played if e.note.part == "solo"]
 
 
 def test_a_key_that_comes_too_late_is_not_played_and_its_release_is() -> None:

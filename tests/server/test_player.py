@@ -588,6 +588,32 @@ def test_a_tempo_set_while_stopped_holds_for_what_is_played_next() -> None:
     assert beats == [F(n) for n in range(len(beats))]
 
 
+def test_a_tempo_that_was_asked_for_holds_when_the_piece_is_played_again() -> None:
+    stage = Stage(scene(*CALM, tempo=120.0))
+    tempo = stage.player.timeline.tempo_at
+    stage.player.play()
+    stage.go(SECOND)
+    for _ in range(3):
+        stage.player.stop()
+        stage.player.play()
+        stage.go(SECOND)
+        tempo = stage.player.timeline.tempo_at
+        assert tempo(F(1)) == 120
+    stage.player.tempo(90, over=F(64))
+    stage.go(SECOND)
+    for _ in range(3):
+        stage.player.stop()
+        stage.player.play()
+        stage.go(SECOND)
+        tempo = stage.player.timeline.tempo_at
+        assert tempo(F(0)) == tempo(F(1)) == 90, "where it was heading"
+    stage.player.stop()
+    stage.player.cue(scene(*CALM, name="other", tempo=200.0))
+    stage.player.play()
+    stage.go(SECOND)
+    assert stage.player.timeline.tempo_at(F(1)) == 200, "another scene has its own"
+
+
 def test_stop_before_the_first_beat_and_resume_begin_at_the_beginning() -> None:
     stage = Stage(scene(*CALM, tempo=999.0))
     stage.player.play()

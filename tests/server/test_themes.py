@@ -76,6 +76,23 @@ def wrong(text: str) -> str:
     return "; ".join(map(str, caught.value.each))
 
 
+def test_a_theme_that_was_played_stays_unless_the_text_has_another_one_since() -> None:
+    text = '[themes.home]\nnotes = "1:1/1"\n[themes.away]\n'
+    tune = '[parts.tune]\nengine = "theme"\n'
+    scene = parse_scene(text + tune)
+    played = [parse("3:1/1", name) for name in ("home", "away", "fresh")]
+    before = scene
+    for theme in played:
+        before = before.with_theme(theme)
+    assert [each.name for each in before.taught] == ["home", "away", "fresh"]
+    again = parse_scene("tempo = 90\n" + text + tune).taught_by(before)
+    assert again.tempo == 90 and again.themes(1) == before.themes(1)
+    other = parse_scene(text.replace("1:1/1", "5:1/1") + tune).taught_by(before)
+    assert [each.name for each in other.taught] == ["away", "fresh"]
+    assert other.themes(1)[0] == parse("5:1/1", "home")
+    assert before.with_seed(5).taught == before.taught
+
+
 def test_an_lsystem_rewrites_the_cells_of_a_theme() -> None:
     notes = played(parse_scene(SCENE + CELLS), 2)
     assert [pitch for _, pitch, _ in notes] == [60, 62, 64, 67, 67, 69, 71]
