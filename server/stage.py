@@ -138,6 +138,7 @@ class Stage:
         self._sessions: Sessions
         self._numbers, self._shelf = Numbers(), Shelf()
         self._state_file, self._afresh = wish.state, False
+        self._reloads = 0
         self._lost: list[str] = []  # what of a state does not fit any more
         #: Told of each band that is opened beside the one of the scene.
         self.joined: Callable[[Band], object] = lambda band: None
@@ -226,7 +227,8 @@ class Stage:
             desk.midi.mappings.reread()
         except Mistake as mistake:
             self.journal.enter(Troubled("mappings", f"{mistake.problem}; the old ones stay"))
-        source = Source("the service", "edit")
+        self._reloads += 1  # a second one is no bounced button
+        source = Source(f"the service, reading {self._reloads}", "edit")
         for each in (desk, *(session.desk for session in desk.sessions or ())):
             each.reread(source)
 
