@@ -212,8 +212,8 @@ MAY: dict[str, set[str]] = {
     "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
     "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
     "server.desk.watch": {
-        *("engines.base", "server.desk", "server.journal", "server.scene", "server.sources"),
-        *("server.changes", "server.table", "watchfiles"),
+        *("server.desk", "server.journal", "server.scene", "server.sources"),
+        *("server.changes", "watchfiles"),
     },
     "server.doctor": {"engines.base", "server.settings", "server.survey"},
     "server.metrics": {"server.health", "server.journal"},
