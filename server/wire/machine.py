@@ -406,7 +406,8 @@ class Wire:
         now = self._clock()
         self._tick_at = now + TICK
         self._over.forget(now)
-        if not self.mute and not self._inbox and now - self._heard_at > PATIENCE:
+        unheard = self.outputs and not self._inbox and now - self._heard_at > PATIENCE
+        if unheard and not self.mute:
             self.mute = True
             self.silence()
             why = {"why": f"nothing heard from the planner for {PATIENCE // MS} ms"}
