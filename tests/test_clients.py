@@ -338,3 +338,38 @@ def test_of_many_listeners_one_that_stalls_harms_nobody(tmp_path: Path) -> None:
     assert len(heard[1]) > 50 and heard[1][-1] == ("/componium/transport", "stopped")
     assert heard[1] == heard[2] == heard[3]
     assert len(heard[0]) < len(heard[1]), "it did stall"
+
+
+def test_the_program_of_the_sessions_page_gives_each_player_a_band(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
+    text = page.split("<!-- session -->\n```python\n")[1].split("```")[0]
+    ports = []
+    for _ in range(2):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(str(free.getsockname()[1]))
+    (tmp_path / "game.py").write_text(text.replace("9000", ports[0]).replace("1821", ports[1]))
+    shutil.copy(CLIENTS / "python" / "componium.py", tmp_path)
+    options = ["--midi", "none", "--osc", f"127.0.0.1:{ports[0]}", "--control", ports[1]]
+    options += ["--http", "0", "--log", "none", "--state", "none", "--json"]
+    command = [sys.executable, "-m", "server.cli", "play", "level", *options]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as server:
+        watch = threading.Timer(60, server.kill)
+        watch.start()
+        try:
+            assert server.stdout is not None
+            for line in server.stdout:
+                if '"beat"' in line:
+                    break
+            game = [sys.executable, str(tmp_path / "game.py")]
+            done = subprocess.run(game, capture_output=True, text=True, timeout=60, check=True)
+        finally:
+            watch.cancel()
+            server.kill()
+    said = done.stdout.splitlines()
+    assert said[:2] == ["ann ('done', '')", "bob ('done', '')"]
+    assert said[2].startswith("('armed', ") and said[3] == "('done', '')"
+    assert said[4] == "['ann', 'bob'] ('done', 'ann, bob')"
+    assert said[5:] == said[:2]

@@ -31,11 +31,15 @@ STEADY = re.compile(rb"/part/(drums|p\d+)/")
 STEP = {"plain": 250e6, "sixteenths": 125e6}  # ns between the places where a note may be
 
 
-def measure(count: int, kind: str, seconds: float, folder: Path) -> dict[str, float]:
-    """One run with so many bands: its figures."""
+def measure(
+    count: int, kind: str, seconds: float, folder: Path, whole: bool = False
+) -> dict[str, float]:
+    """One run with so many bands: its figures. whole: with a log and a state of each."""
     (folder / "band.toml").write_text(PLAIN if kind == "plain" else scene_text(4, 120))
     control = _free_port()
-    options = ("--midi", "none", "--osc", f"127.0.0.1:{_free_port()}", "--log", "none")
+    options = ["--midi", "none", "--osc", f"127.0.0.1:{_free_port()}"]
+    kept = (folder / "band.log", folder / "band.json") if whole else ("none", "none")
+    options += ["--log", str(kept[0]), "--state", str(kept[1])]
     show = Show(folder, folder / "band.toml", "--control", str(control), *options)
     receiver = Receiver()
     timer: Timer | None = None
@@ -126,6 +130,7 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--scene", choices=STEP, nargs="*", default=["plain", "sixteenths"])
     ask.add_argument("--seconds", type=float, default=8)
     ask.add_argument("--runs", type=int, default=3)
+    ask.add_argument("--whole", action="store_true", help="with a log and a state of each band")
     options = ask.parse_args(argv)
     rows = []
     for kind in options.scene:
@@ -133,7 +138,8 @@ def main(argv: list[str]) -> None:
             runs = []
             for _ in range(options.runs):
                 with tempfile.TemporaryDirectory() as folder:
-                    runs.append(measure(count, kind, options.seconds, Path(folder)))
+                    figures = measure(count, kind, options.seconds, Path(folder), options.whole)
+                    runs.append(figures)
             middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             rows.append([kind, *(f"{value:,.1f}" for value in middle.values())])
             print(rows[-1], flush=True)
