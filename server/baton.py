@@ -11,7 +11,7 @@ from engines.motif import Motif, scored
 
 from .changes import Receipt, Told
 from .conductor.conductor import Conductor
-from .conductor.mood import Mood, parse_mood
+from .conductor.mood import Field, Mood, parse_mood
 from .music.scale import Key
 from .player import Player
 from .themes import keep
@@ -30,6 +30,7 @@ class Baton:
 
     def __init__(self, player: Player) -> None:
         self._player = player
+        self._stands: tuple[Field | None, float, float] = None, 0.0, 0.0
 
     @property
     def conductor(self) -> Conductor:
@@ -72,11 +73,23 @@ class Baton:
         if field is None:
             raise Mistake("listener", "the scene has no emotional points; give it [[mood.points]]")
         mood = field.at(x, y)
+        self._stands = field, x, y
 
         def change(conductor: Conductor, beat: Fraction) -> None:
             conductor.slide(mood, beat, conductor.spec.speed)
 
         return self._feel(change, when, told, lambda beat: beat)
+
+    @property
+    def stands(self) -> tuple[float, float]:
+        """Where the player was last said to stand among this scene's points.
+
+        Errors: Mistake where nobody has said it.
+        """
+        field, x, y = self._stands
+        if field is None or field is not self.conductor.spec.field:
+            raise Mistake("listener", "nobody has said yet where he stands")
+        return x, y
 
     def key(self, key: Key, when: str = "phrase", told: Told = None) -> Receipt:
         """Turn to another key, over a bridge where there is time for one.

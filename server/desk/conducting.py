@@ -110,6 +110,7 @@ def conducting_nodes(
             Argument("y", "f", "units of the game", -1e9, 1e9),
             moment("beat"),
         ),
+        lambda: baton.stands,
         continuous=True,
         concerns=("mood",),
         ready=ready,

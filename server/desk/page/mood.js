@@ -49,6 +49,11 @@ export class MoodPanel {
     this.drag = throttled(100, (v, a) => this.send(v, a, 0));
     this.listen();
     store.watch("/componium/mood", (v, a) => this.moved(v, a));
+    store.watch("/componium/listener", (x, y) => {
+      if (this.walks) return; // a finger knows better
+      this.stands = [x, y];
+      this.map();
+    });
     store.watch("/componium/mood/target", (v, a, bar) => (this.goal = [v, a, bar]));
     store.watch("/componium/tension", (t) => {
       if (document.activeElement !== this.tension) this.tension.value = t;
@@ -65,6 +70,7 @@ export class MoodPanel {
   cast(scene) {
     const places = JSON.stringify([scene.words, scene.points]);
     if (places === this.known) return;
+    if (this.known) this.store.values.delete("/componium/listener"); // that was among other points
     this.known = places;
     this.words.replaceChildren(
       ...Object.entries(scene.words ?? {}).map(([word, [v, a]]) =>
@@ -84,7 +90,7 @@ export class MoodPanel {
     this.part();
     this.points = scene.points ?? [];
     this.fieldBox.hidden = !this.points.length;
-    this.stands = null;
+    this.stands = this.store.values.get("/componium/listener") ?? null;
     this.map();
   }
 
@@ -157,8 +163,10 @@ export class MoodPanel {
     };
     this.field.addEventListener("pointerdown", (event) => {
       this.field.setPointerCapture(event.pointerId);
+      this.walks = true;
       place(event);
     });
+    for (const end of ["pointerup", "pointercancel"]) this.field.addEventListener(end, () => (this.walks = false));
     this.field.addEventListener("pointermove", (event) => {
       if (event.buttons) place(event);
     });

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.desk.desk import Desk, Source
+from server.desk.query import value_of
 from server.desk.sent import is_echo
 from server.scene import parse_scene
 from tests.server.desk.rig import MS, SECOND, Stage, forbidden
@@ -109,3 +110,15 @@ async def test_a_theme_can_be_asked_for_as_text_and_kept(stage: Stage) -> None:
     editor = Source("file", role="edit", answer=lambda address, values: said.append(values[3]))
     desk.receive("/componium/theme/save", ("home",), editor)
     assert kept == ["home"] and said == ["home kept"]
+
+
+async def test_where_the_player_stands_is_known_until_another_scene_comes(stage: Stage) -> None:
+    assert "no emotional points" in stage.send("/listener", 1.0, 2.0)[0][3]
+    points = SCENE + "[[mood.points]]\nx = 0\ny = 0\nmood = 'calm'\nreach = 10\n"
+    stage.player.cue(parse_scene(points))
+    node = stage.desk.tree.nodes["/componium/listener"]
+    assert value_of(node) is None
+    stage.send("/listener", 3.0, -4.5)
+    assert value_of(node) == (3.0, -4.5)
+    stage.player.cue(parse_scene(points))
+    assert value_of(stage.desk.tree.nodes["/componium/listener"]) is None
