@@ -30,6 +30,8 @@ LARGEST = 64 << 20  # bytes that a log may grow to
 WAITING = 4 << 20  # bytes kept while the disk takes none
 KEPT = 20  # logs of past performances
 KEPT_BANDS = 256  # logs of bands that were closed, of one performance
+ROOM_BANDS = 128 << 20  # bytes of those
+KEPT_FOLDERS = 3  # performances whose bands' logs are kept, too
 LARGEST_BAND = 4 << 20  # bytes of one of those: some hours
 SYNCED = 1.0  # seconds after which what is written is on the disk, power cuts included
 SYNCING = 0.1  # seconds in a row for that, of however many logs
@@ -261,29 +263,36 @@ class BandLogs:
     """Where the logs of bands lie: in a folder of their own beside that of the one without a name.
 
     Laws: no two bands have the same file, whatever they are called and how often; of the bands that
-    have been closed the newest `KEPT_BANDS` logs stay.
+    have been closed the newest logs stay, `KEPT_BANDS` of them and `ROOM_BANDS` bytes at most.
     """
 
     def __init__(self, log: Path) -> None:
         self.folder = log.with_suffix(".bands")
         self._count = 0
-        self._closed: deque[Path] = deque()
+        self._closed: deque[tuple[Path, int]] = deque()
+        self._size = 0  # bytes of those
 
     def fresh(self, name: str) -> Path:
         """A place for the log of a band of that name. Errors: OSError."""
         if not self._count:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for old in logs(self.folder):  # of another performance
+            for old in self.folder.glob("[0-9][0-9][0-9][0-9][0-9]* *.log"):  # of another time
                 old.unlink(missing_ok=True)
         self._count += 1
         return self.folder / f"{self._count:05d} {name}.log"
 
     def close(self, path: Path) -> None:
         """A band has gone; what was noted of it stays, but not for ever."""
-        self._closed.append(path)
-        while len(self._closed) > KEPT_BANDS:
+        size = 0
+        with suppress(OSError):
+            size = path.stat().st_size
+        self._closed.append((path, size))
+        self._size += size
+        while len(self._closed) > KEPT_BANDS or self._size > ROOM_BANDS:
+            old, size = self._closed.popleft()
+            self._size -= size
             with suppress(OSError):
-                self._closed.popleft().unlink(missing_ok=True)
+                old.unlink(missing_ok=True)
 
 
 def log_folder() -> Path:
@@ -299,6 +308,7 @@ def fresh_log(folder: Path, name: str) -> Path:
     there = logs(folder)
     for old in there[: -KEPT + 1]:
         old.unlink(missing_ok=True)
+    for old in there[: -KEPT_FOLDERS + 1]:
         shutil.rmtree(BandLogs(old).folder, ignore_errors=True)
     stamp = time.strftime("%Y-%m-%d %H.%M.%S")
     same = [path.name[len(stamp) + 1 :] for path in there if path.name.startswith(f"{stamp}.")]

@@ -23,8 +23,7 @@ from .taping import Taping
 from .tree import LONGEST, Argument, Node, Told, Value, listed, shown
 
 WAITING = 256  # bands that may wait for their scenes
-ROUND = 8 * 10**9  # ns within which every band is written down
-TURNS = 32  # looks at who is wanted that are in a round
+ROUND = 8 * 10**9  # ns between two times that a band is written down, at least
 TAKES, TAKE, LINES = 16, 20_000, 10_000  # bands whose takes are kept, and what each has at most
 
 #: Reads a band's scene, given its file, a style or "", and where it sends to or "".
@@ -315,15 +314,14 @@ class Sessions:
             patience = session.patience / 1e9
             self._roster.keep(Kept(session.band.name, session.target, patience, state))
 
-    def _keep_some(self, now: int) -> None:
-        """Write some bands down, so that each comes once in a round."""
+    def _keep_one(self, now: int) -> None:
+        """Write down the band that has waited longest: a disk has four in a second to do."""
         if self._roster is None:
             return
         if now - self._begun > ROUND:
             self._roster.renew()
-        due = [each for each in self if now - each.kept >= ROUND]
-        due.sort(key=lambda each: each.kept)
-        for session in due[: -(-len(self._there) // TURNS)]:
+        session = min(self, key=lambda each: each.kept, default=None)
+        if session is not None and now - session.kept >= ROUND:
             self._keep(session)
 
     # Coming and going -------------------------------------------------------------------
@@ -358,10 +356,10 @@ class Sessions:
     def tend(self) -> None:
         """Close the bands that nobody has asked anything of for as long as they were told.
 
-        Some of the others are written down.
+        One of the others is written down.
         """
         now = self._main.player.clock.now()
-        self._keep_some(now)
+        self._keep_one(now)
         for name, session in list(self._there.items()):
             if session.patience and now - session.heard > session.patience:
                 self.close(name)

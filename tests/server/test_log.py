@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,7 +17,17 @@ import pytest
 from engines.base import Mistake
 from server import log as rooms
 from server.journal import Troubled
-from server.log import KEPT, LogWriter, fresh_log, logs, read_log
+from server.log import (
+    KEPT,
+    KEPT_BANDS,
+    KEPT_FOLDERS,
+    BandLogs,
+    LogWriter,
+    Scribe,
+    fresh_log,
+    logs,
+    read_log,
+)
 from server.transport import Mark
 
 HEAD = {"clock": 5 * 10**9, "horizon": 10**8, "wires": []}
@@ -160,3 +171,52 @@ def test_of_past_performances_the_newest_stay(tmp_path: Path) -> None:
         assert not path.exists()
         path.write_text(str(nth))
     assert len(logs(folder)) == KEPT and path.exists() and not first.exists()
+
+
+def test_one_thread_writes_the_logs_of_many_bands_each_whole(tmp_path: Path) -> None:
+    before, told = threading.active_count(), list[Troubled]()
+    scribe = Scribe()
+    names = ["a", "b", "c", "d"]
+    writers = [LogWriter(tmp_path / name, HEAD, told.append, scribe) for name in names]
+    assert threading.active_count() == before + 1
+    for nth in range(1, 30):
+        for place, writer in enumerate(writers):
+            if nth == 10 and place == 0:
+                writer(mark(nth), "end", {})
+                writer.close()
+            elif place or nth < 10:
+                writer(mark(nth), "end" if nth == 29 else "look", {"nth": nth, "place": place})
+    assert scribe.close()
+    read = [read_log(tmp_path / name) for name in names]
+    assert [len(each.entries) for each in read] == [10, 29, 29, 29]
+    assert all(each.whole for each in read) and not told
+    assert {entry.data["place"] for entry in read[2].entries} == {2}
+
+
+def test_no_two_bands_share_a_log_and_those_of_closed_ones_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = BandLogs(tmp_path / "tonight.log")
+    paths = [kept.fresh(name) for name in ("ann", "Ann", "ann", "..", "con") for _ in range(80)]
+    assert len({str(path).lower() for path in paths}) == 400
+    assert {path.parent for path in paths} == {tmp_path / "tonight.bands"}
+    for path in paths:
+        path.write_bytes(b"x" * 1000)
+        kept.close(path)
+    assert [path for path in paths if path.exists()] == paths[-KEPT_BANDS:]
+    monkeypatch.setattr(rooms, "ROOM_BANDS", 10_000)
+    kept.close(kept.fresh("bob"))
+    assert len(list(kept.folder.iterdir())) <= 10
+    (kept.folder / "mine.log").write_text("not ours")
+    again = BandLogs(tmp_path / "tonight.log")
+    again.fresh("ann").write_text("x")
+    assert sorted(path.name for path in kept.folder.iterdir()) == ["00001 ann.log", "mine.log"]
+
+
+def test_the_bands_of_the_last_performances_stay(tmp_path: Path) -> None:
+    for _ in range(KEPT_FOLDERS + 3):
+        path = fresh_log(tmp_path, "waltz")
+        path.write_text("x")
+        BandLogs(path).fresh("ann").write_text("x")
+    assert len(list(tmp_path.glob("*.bands"))) == KEPT_FOLDERS
+    assert len(logs(tmp_path)) == KEPT_FOLDERS + 3

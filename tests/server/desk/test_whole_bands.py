@@ -476,7 +476,7 @@ async def test_a_server_that_dies_has_lost_a_few_bars_at_most(tmp_path: Path, fo
     before = House(folder, states=tmp_path)
     for nth in range(40):
         before.open(f"b{nth}", target="none")
-    before.go(17 * SECOND)
+    before.go(20 * SECOND)
     assert before.sessions._roster is not None and before.sessions._roster.close()
     house = House(folder, states=tmp_path)
     await house.bring_back()
