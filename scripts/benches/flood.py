@@ -34,6 +34,7 @@ from tests.rigs.udp import Arrival, Receiver
 
 from .door import Door, free_port
 from .flooder import Flood
+from .full import spent
 from .ledgers import Ledger
 from .receiver import quantile
 from .sender import conducted_text
@@ -43,7 +44,7 @@ from .timer import Timer
 OUTPUT = '\n[outputs.game]\nosc = "127.0.0.1:{}"\ntiming = "stamp"\n'
 LED = ("/componium/tempo", "/componium/tension")  # by the mood
 SETTLED = 0.5  # s after which a panic has surely been obeyed
-HEAD = ["notes", "count", "p50 µs", "p99", "p99.9", "max", "bare timer max ms"]
+HEAD = ["notes", "count", "p50 µs", "p99", "p99.9", "max", "bare timer max ms", "planner"]
 
 
 @dataclass
@@ -115,6 +116,7 @@ def main(argv: list[str]) -> None:
     parts = [part.name for part in parse_scene(text).parts]
     late: dict[str, list[float]] = {"quiet": [], "flooded": []}
     stalls = {"quiet": 0.0, "flooded": 0.0}
+    busy = {"quiet": 0.0, "flooded": 0.0}  # seconds of the planner
     sent: Counter[str] = Counter()
     receipts: Counter[str] = Counter()
     took, controls, wrong, panics, after = 0.0, 0, [], [], 0
@@ -147,10 +149,12 @@ def main(argv: list[str]) -> None:
                     time.sleep(0.5)
                     receiver.drain()
                     timer, heard, until = Timer(), Heard(), time.monotonic()
+                    busy[state] -= spent(iter([show.pid]))
                     until += options.seconds / options.rounds
                     while (left := until - time.monotonic()) > 0:
                         time.sleep(min(left, 1))
                         heard.take(receiver.drain())
+                    busy[state] += spent(iter([show.pid]))
                     stalls[state] = max(stalls[state], timer.stop())
                     late[state] += heard.late
                     if flooding is not None:
@@ -183,6 +187,7 @@ def main(argv: list[str]) -> None:
             f"{len(values):,}",
             *(f"{quantile(values, q):,.0f}" for q in (0.5, 0.99, 0.999, 1.0)),
             f"{stalls[state]:.1f}",
+            f"{busy[state] / options.seconds:.0%}",
         ]
         for state, values in late.items()
     ]

@@ -139,7 +139,8 @@ func _on_section(name, bar):
 
 @dataclass
 class Judge:
-    """What a receiver that nobody touches makes of it. late: ms of each note but live ones.
+    """What a receiver that nobody touches makes of it. late: ms, bar and part of each note but
+    live ones.
 
     silences: (from, to), monotonic ns, in which nothing sounded.  places: (ns, quarter notes since
     play, bar as people count), at each beat.  said: the last values of what is not a note, by
@@ -147,7 +148,7 @@ class Judge:
     """
 
     receiver: Receiver = field(default_factory=Receiver)
-    late: list[float] = field(default_factory=list)
+    late: list[tuple[float, int, str]] = field(default_factory=list)
     silences: list[tuple[int, int]] = field(default_factory=list)
     places: list[tuple[int, float, int]] = field(default_factory=list)
     said: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -170,7 +171,8 @@ class Judge:
             _, part, what = address.split("/", 2)
             if what == "note":
                 if part != LIVE:
-                    self.late.append((at + wall - seconds * 10**9) / 1e6 - rest / 1e3)
+                    late = (at + wall - seconds * 10**9) / 1e6 - rest / 1e3
+                    self.late.append((late, self.bar, part))
                 self.parts.setdefault(part, []).append((at, values[0]))
                 if self._silent and not self.ledger.sounding:
                     self.silences.append((self._silent, at))
@@ -385,15 +387,15 @@ async def perform(stage: Stage) -> None:
         return f"because of {' → '.join(await page.ask(path))}"
 
     write = (
-        "(t => { const e = document.querySelector('textarea'); e.value = t;"
+        "(t => { const e = document.querySelector('#rules textarea'); e.value = t;"
         " e.dispatchEvent(new Event('input'));"
         " document.querySelector('#rules .primary').click(); })"
     )
 
     async def typo() -> str:
         await page.ask("document.querySelector('[data-to=rules]').click()")
-        await page.click(".picker [data-part=bells]")
-        await page.until("document.querySelector('textarea').value.includes('Up -> c1')")
+        await page.ask("document.querySelector('.picker [data-part=bells]').click()")
+        await page.until("document.querySelector('#rules textarea').value.includes('Up -> c1')")
         at = time.monotonic_ns()
         await page.ask(f"{write}({json.dumps(TYPO)})")
         said = await page.until(
@@ -570,7 +572,9 @@ async def play(folder: Path, rest: float, timed: bool) -> int:
     judge, synth = stage.judge, stage.synths[-1]
     scenes = [folder / f"{name}.toml" for name in ("keep", "coda")]
     own = max([await asyncio.to_thread(silence_of, scene, 48) for scene in scenes])
-    longest, late = judge.longest(until), quantile(judge.late, 0.99)
+    times = [ms for ms, *_ in judge.late]
+    longest, late = judge.longest(until), quantile(times, 0.99)
+    worst = [f"{ms:.1f} {part} in bar {bar}" for ms, bar, part in sorted(judge.late)[-3:]]
     print(table(["from bar", "programme", "heard or seen", "by bar", "s"], stage.programme))
     rows = [
         ["notes, in bars", f"{judge.ledger.begun:,}, {judge.bar}", ""],
@@ -583,9 +587,10 @@ async def play(folder: Path, rest: float, timed: bool) -> int:
         ],
         [
             "notes late, ms: p50, p99, max",
-            ", ".join(f"{quantile(judge.late, q):.2f}" for q in (0.5, 0.99, 1.0)),
+            ", ".join(f"{quantile(times, q):.2f}" for q in (0.5, 0.99, 1.0)),
             f"p99 ≤ {LATE:g}",
         ],
+        ["the latest", ", ".join(worst), ""],
         ["a bare timer late meanwhile, ms", f"{stalls:.1f}", ""],
         ["complaints in the page's console", str(len(errors)), "0"],
         ["status at the end", str(status), "143"],
