@@ -18,6 +18,7 @@ from .themes import keep
 from .when import parse_when
 
 SOON = 64  # quarter notes
+WAITS = "it is on its way when the transport goes on"
 MOOD, TENSION = ("mood",), ("mood", "tension")  # topics; the second is a part of the first
 
 
@@ -107,11 +108,11 @@ class Baton:
                 receipt = player.receipt(player.now_beat, told)
                 receipt.become("done", "the music is in this key already")
                 return receipt
-        turned: list[tuple[Conductor, Fraction]] = []
+        turned: list[tuple[Conductor, int]] = []
 
         def change(conductor: Conductor, beat: Fraction) -> None:
+            turned[:] = [(conductor, conductor.changeable(beat))]
             conductor.change_key(key, beat)
-            turned[:] = [(conductor, beat)]
 
         def why() -> str:
             return turned[0][0].other_key(key, turned[0][1]) if turned else ""
@@ -179,13 +180,18 @@ class Baton:
             player.feel_anew(beat)
 
         def undo(beat: Fraction) -> None:
-            if topic == MOOD:
-                player.changes.cancel("/".join(TENSION))
             for each in player.conductors:
                 each.take_back(topic[-1], max(beat, each.entry))
+            if topic == MOOD:
+                player.changes.again(TENSION)
             player.feel_anew(beat)
 
-        return player.at(when, topic, apply, told, early=True, arrives=arrives, undo=undo)
+        def why() -> str:
+            return (
+                WAITS if not player.playing and arrives(player.now_beat) > player.now_beat else ""
+            )
+
+        return player.at(when, topic, apply, told, early=True, arrives=arrives, undo=undo, why=why)
 
     def _plan(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -231,12 +231,20 @@ class Changes:
             if lead.undo is not None:
                 lead.undo(self._now())
 
-    def cancel(self, topic: str = "") -> int:
-        """Call off what is armed, all of it or what concerns one topic; how many changes."""
+    def again(self, topic: tuple[str, ...]) -> None:
+        """Take in again what the plan has of a topic, as what it was laid over has changed."""
+        self._again([each for each in self._waiting if each.taken and each.topic == topic])
+
+    def cancel(self, topic: str = "", besides: Collection[str] = ()) -> int:
+        """Call off what is armed, all of it or what concerns one topic; how many changes.
+
+        besides: what stays although it is a part of that, as the tension of a mood.
+        """
         gone = [
             change
             for change in self._waiting
             if not topic or topic in (change.topic[0], change.name)
+            if change.name not in besides
             if change.leads is None and not (change.taken and change.undo is None)
         ]
         for change in gone:

@@ -71,6 +71,18 @@ def load(path: Path, base: Path) -> Shared:
         raise in_file(name, mistake) from None
 
 
+def is_style(path: Path) -> bool:
+    """Whether a file can be a style: it has parts, and no style of its own.
+
+    One that cannot be read may be: whoever asks for it is told what is wrong.
+    """
+    try:
+        values = load(path, path.parent).values
+    except Mistake:
+        return True
+    return "parts" in values and "style" not in values
+
+
 def styled(scene: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, Any]:
     """A scene's tables over its style's: the scene's word counts, key by key.
 

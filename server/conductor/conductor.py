@@ -747,9 +747,13 @@ class Conductor:
             number += 1
         return [each for each in found if after <= each[0] < until]
 
-    def other_key(self, asked: Key, beat: Fraction) -> str:
-        """Why a key that was asked for at a beat sounds as another one; "" where it does not."""
-        bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
+    def changeable(self, beat: Fraction) -> int:
+        """The first bar that a change from a beat on can still make another one."""
+        return self.bar_to_come(max(beat, self.planned))
+
+    def other_key(self, asked: Key, number: int) -> str:
+        """Why a key that was asked for from a bar on sounds as another one; "" if it does not."""
+        bar = self.bar(number)
         key, section = bar.key, bar.section.spec
         why = []
         if key.tonic != asked.tonic:

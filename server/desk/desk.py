@@ -28,7 +28,7 @@ from server.part import Part
 from server.player import Player
 from server.scene import Scene, playable
 from server.stinger import Sting
-from server.style import shipped
+from server.style import is_style, shipped
 from server.sync.source import Sync
 from server.when import parse_when
 
@@ -218,7 +218,7 @@ class Desk:
         self.taping = taping or Taping(player)
         self._tree, self._tree_of = Tree(self._nodes()), player.scene
         self._last: dict[str, tuple[list[tuple[str, tuple[Value, ...]]], int]] = {}
-        self._wish: _Wish | None = None  # the newest
+        self._wishes: dict[str, _Wish] = {}  # by what was asked for them, in turn
         self._loader: asyncio.Task[None] | None = None
 
     # The tree ---------------------------------------------------------------------------
@@ -509,9 +509,11 @@ class Desk:
         """Do this now, or when the scene has been loaded that it needs or is meant for."""
         scene = next((order for order in orders if order.node.loads), None)
         if scene is not None:
-            self._wish_for(scene.node.loads, str(scene.values[0]), orders)
-        elif self._wish is not None and any(order.node.concerns == SEED for order in orders):
-            self._wish.orders.extend(orders)
+            self._wish_for(scene, orders)
+        elif (to_come := self._scene_to_come) is not None and any(
+            order.node.concerns == SEED for order in orders
+        ):
+            to_come.orders.extend(orders)
         else:
             self._carry_out(orders)
 
@@ -638,16 +640,23 @@ class Desk:
         if what and topic not in {*known, *map("/".join, concerns)}:
             there = ", ".join(known)
             raise Mistake("what", f"{shown(what)} is nothing that can be armed; there are {there}")
-        count, wish = self.player.changes.cancel(topic), self._wish
-        if wish is not None and topic in ("", "scene"):
-            self._wish = None
-            self._never(wish, "cancelled", "called off while it was being loaded")
-            count += len(wish.orders)
-        elif wish is not None:
-            for order in [each for each in wish.orders if topic in (each.topic, *each.kind)]:
-                wish.orders.remove(order)
-                self.answer(order.source, order.node.address, "cancelled")
-                count += 1
+        # What is said of a whole kind means all of it; what was sent to an address, that alone.
+        whole = not what or what in known
+        sent = [each.concerns for each in self.tree.nodes.values() if each.concerns]
+        besides = set() if whole else {*map("/".join, sent)} - {topic}
+        count = self.player.changes.cancel(topic, besides)
+        for key, wish in list(self._wishes.items()):
+            loads = next(order for order in wish.orders if order.node.loads)
+            if topic in ("", loads.topic, *loads.kind) and loads.topic not in besides:
+                del self._wishes[key]
+                self._never(wish, "cancelled", "called off while it was being loaded")
+                count += len(wish.orders)
+                continue
+            for order in list(wish.orders):
+                if topic in (order.topic, *order.kind) and order.topic not in besides:
+                    wish.orders.remove(order)
+                    self.answer(order.source, order.node.address, "cancelled")
+                    count += 1
         return count
 
     def _keep_theme(self, name: str) -> str:
@@ -660,17 +669,33 @@ class Desk:
         again = playing is not None and playing.name == scene.name
         self.player.change_scene(scene, when, told, keep=again)
 
-    def _wish_for(self, kind: str, name: str, orders: list[_Order]) -> None:
-        if self._wish is not None:
-            self._never(self._wish, "superseded", "another scene was asked for")
-        self._wish = _Wish(kind, name, list(orders))
+    @property
+    def _scene_to_come(self) -> _Wish | None:
+        """The newest scene or style that somebody waits for."""
+        wishes = [wish for wish in self._wishes.values() if wish.kind != "rules"]
+        return wishes[-1] if wishes else None
+
+    def _wish_for(self, order: _Order, orders: list[_Order]) -> None:
+        """Have a scene loaded for these. Of each address, the newest counts.
+
+        Which of a style and a scene takes the other's place their moments say, once both are
+        there; but a style is of the scene that plays: asked for after a scene, it takes its place.
+        """
+        kind, key = order.node.loads, order.node.address
+        gone = [each for each in self._wishes if each == key]
+        if kind == "style":
+            gone += [each for each, wish in self._wishes.items() if wish.kind == "scene"]
+        for each in gone:
+            self._never(self._wishes.pop(each), "superseded", "another scene was asked for")
+        self._wishes[key] = _Wish(kind, str(order.values[0]), list(orders))
         if self._loader is None:
             self._loader = asyncio.get_running_loop().create_task(self._load_wishes())
 
     async def _load_wishes(self) -> None:
-        # One scene is loaded at a time and only the newest wish waits.
+        # One scene is loaded at a time, in the order in which they were asked for.
         try:
-            while (wish := self._wish) is not None:
+            while self._wishes:
+                key, wish = next(iter(self._wishes.items()))
                 scene, text, known = None, "", None
                 try:
                     if wish.kind == "rules":
@@ -684,9 +709,9 @@ class Desk:
                     text = str(mistake)
                 except Exception as error:
                     text = f"went wrong: {error!r}"
-                if self._wish is not wish:
+                if self._wishes.get(key) is not wish:
                     continue  # it has been told
-                self._wish = None
+                del self._wishes[key]
                 if scene is None:
                     self._never(wish, "refused", text)
                     # Anybody may ask for what is not there, and who writes mistypes, often.
@@ -714,7 +739,8 @@ class Desk:
             return self.scenes()
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
         styles = shipped("styles")
-        return styles | {path.stem: path for path in beside if path.stem not in styles}
+        found = [path for path in beside if path.stem not in styles and is_style(path)]
+        return styles | {path.stem: path for path in found}
 
     def _rewritten(self, wish: _Wish) -> Scene:
         """The scene that plays, with other rules for a part."""

@@ -233,6 +233,25 @@ def test_a_tension_that_is_called_off_stays_where_it_is_and_the_mood_goes_on() -
     assert tension.state == "superseded" and mood.state == "cancelled"
 
 
+def test_a_mood_that_is_called_off_leaves_the_tension_that_was_asked_for_since() -> None:
+    stage, baton, _ = playing()
+    mood = baton.emotion("angry", 8)
+    stage.go_to(6)
+    tension = baton.tension(0.9, 4)
+    stage.go_to(10)
+    before = [baton.conductor.moods.at(F(beat)).tension for beat in range(11)]
+    stage.player.changes.cancel("mood", {"mood/tension"})
+    assert (tension.state, mood.state) == ("armed", "cancelled")
+    now = [baton.conductor.moods.at(F(beat)).tension for beat in range(11)]
+    assert now == pytest.approx(before), "what has been stays"
+    here = baton.conductor.moods.at(F(10))
+    stage.go_to(40)
+    assert tension.state == "done"
+    after = baton.conductor.moods.at(F(40))
+    assert after.tension == pytest.approx(0.9)
+    assert after[:2] == pytest.approx(here[:2], abs=0.02)
+
+
 def test_why_is_asked_for_a_role_that_there_is() -> None:
     _, baton, _ = playing()
     assert baton.explain("loudness", "bass").startswith("loudness")
@@ -253,3 +272,29 @@ def following(stage: Stage) -> list[str]:
     """The names of the sections that were told as the next ones."""
     packets = [data for _, data, _ in stage.wire.sent if b"/section/next\0" in data]
     return [OscMessage(data).params[0] for data in packets]
+
+
+def test_a_key_asked_for_within_a_bar_while_all_stands_is_named_as_it_will_be() -> None:
+    stage, baton, _ = playing()
+    for beat, name in ((5, "E phrygian"), (10, "A lydian")):
+        stage.go_to(beat)
+        stage.player.stop()
+        receipt = baton.key(parse_key(name))
+        assert (receipt.state, receipt.reason) == ("done", "")
+        stage.player.resume()
+        stage.go_to(beat + 3)
+        assert baton.conductor.bar(beat // 4 + 2).key == parse_key(name)
+
+
+def test_a_mood_set_while_all_stands_says_that_it_is_not_there_yet() -> None:
+    stage, baton, _ = playing()
+    stage.go_to(5)
+    stage.player.stop()
+    at_once, later = baton.emotion("calm"), baton.emotion("angry", 4)
+    assert (at_once.state, at_once.reason) == ("done", "")
+    assert later.state == "done" and "when the transport goes on" in later.reason
+    stage.player.resume()
+    stage.go_to(7)
+    assert -0.7 < baton.conductor.moods.at(F(7)).valence < 0.5
+    stage.go_to(30)
+    assert baton.conductor.moods.at(F(30))[:2] == pytest.approx((-0.7, 0.8))

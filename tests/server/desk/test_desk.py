@@ -326,6 +326,66 @@ async def test_a_scene_that_is_being_loaded_can_be_called_off(stage: Stage, what
     assert stage.player.scene.seed == 1821
 
 
+@pytest.mark.parametrize(
+    ("what", "gone"),
+    [
+        ("/componium/emotion", {"emotion"}),
+        ("emotion", {"emotion"}),
+        ("/componium/tension", {"tension"}),
+        ("mood", {"emotion", "tension"}),
+        ("", {"emotion", "tension"}),
+    ],
+)
+async def test_what_was_sent_to_an_address_is_called_off_alone(
+    stage: Stage, what: str, gone: set[str]
+) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    stage.send("/emotion", "angry", 8)
+    stage.send("/tension", 0.9, 4)
+    told = stage.send("/cancel", what)
+    assert {each[0].rpartition("/")[2] for each in told if each[1] == "cancelled"} == gone
+
+
+async def test_a_style_or_rules_asked_for_just_before_a_scene_for_later_still_come(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "first.toml").write_text(SCENE)
+    (tmp_path / "band.toml").write_text(OTHER)
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    stage.receipts.clear()
+    source = replace(stage.source, role="edit")
+    stage.desk.receive("/componium/style", ("band", "bar"), source)
+    stage.desk.receive("/componium/part/melody/rules", ("S -> G", "now"), source)
+    stage.desk.receive("/componium/scene", ("other", "in 4 bars"), source)
+    await stage.loaded()
+    done = [(about, state) for about, state, *_ in stage.receipts]
+    assert ("/componium/style", "superseded") not in done
+    assert done[-1] == ("/componium/scene", "armed")
+    await stage.pass_time(4 * SECOND)
+    assert stage.player.scene is not None and stage.player.scene.style == "band"
+    await stage.pass_time(10 * SECOND)
+    assert stage.player.scene.name == "other"
+    assert [receipt[1] for receipt in stage.receipts if receipt[0] == "/componium/style"][-1] == (
+        "done"
+    )
+
+
+async def test_a_style_has_parts_and_no_style_of_its_own(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "band.toml").write_text(OTHER)
+    (tmp_path / "dressed.toml").write_text("style = 'folk'\n[parts.more]\nmute = true\n")
+    (tmp_path / "walk.toml").write_text("engine = 'grammar'\nrules = 'S -> I:1/1'\n")
+    stage.send("/play")
+    for name in ("dressed", "walk"):
+        stage.send("/style", name, "now")
+        await stage.loaded()
+        [(_, state, _, reason)] = stage.receipts
+        assert state == "refused" and f"no style is called '{name}'" in reason
+        assert "band" in reason
+        await stage.pass_time(SECOND)
+
+
 async def test_only_what_can_be_armed_can_be_called_off(stage: Stage) -> None:
     [(_, state, _, reason)] = stage.send("/cancel", "wobble")
     assert state == "refused"
