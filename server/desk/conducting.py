@@ -68,7 +68,8 @@ def conducting_nodes(
 
     yield Node(
         f"{PREFIX}/mood",
-        "Be in this mood: the way there is planned over the phrases between. Done when reached.",
+        "Be in this mood: the way there is planned over the phrases between. Done when reached; "
+        "where the transport stands, when it is set, and the way begins when that goes on.",
         lambda told, v, a, over, when: baton.mood(Mood(v, a), over, when, told),
         (
             Argument("valence", "f", "unpleasant to pleasant", -1, 1),
