@@ -59,7 +59,7 @@ PREFIX = "/componium"
 RECEIPT = PREFIX + "/receipt"
 DOUBLE = 250_000_000  # ns within which a repeated command is the same press of a button
 SENDERS = 1024  # senders whose last command is remembered
-PATIENCE = 2.0  # s for another band's scene
+PATIENCE = 5.0  # s for another band's scene
 _TURN = Lock()
 SILENCE = 5 * 10**9  # ns between two complaints of one kind
 
@@ -152,7 +152,7 @@ def in_turn() -> Iterator[None]:
     """Scenes are made ready one at a time, whichever band wants them, on whatever threads.
 
     A hundred threads that all compute would keep the music from its own turn. Law: one that hangs
-    holds up each of the others for two seconds at most.
+    holds up each of the others for five seconds at most.
     """
     mine = _TURN.acquire(timeout=PATIENCE)
     try:

@@ -23,6 +23,7 @@ from .desk import PREFIX, Desk, Source
 from .tree import Value
 
 SETTLE, STEP = 60, 20  # ms that nothing more has changed; and between two looks
+APART = 0.1  # s between two bands that read the same file: a new cast takes the loop milliseconds
 CALM = 0.3  # s between two readings: an editor may save twice, a bouncing button is told apart
 MOST_STATES = 64  # scenes whose files are known
 SCENE, STYLE = (f"{PREFIX}/{name}" for name in ("scene", "style"))
@@ -35,8 +36,8 @@ class Lookout:
     """Notices changes in folders, on one thread for all who follow any.
 
     trouble: told where a system has no more watches to give.
-    Laws: who follows is told of each change in his folders; what their files say is found out once
-    for all who play of the same ones.
+    Laws: who follows is told of each change in his folders, one after another; what their files say
+    is found out once for all who play of the same ones.
     """
 
     def __init__(self, trouble: Callable[[Troubled], object]) -> None:
@@ -83,9 +84,9 @@ class Lookout:
     def _tell(self, folders: frozenset[Path]) -> None:
         if folders:
             self._states.clear()
-        for told, followed in list(self._followed.items()):
-            if followed & folders:
-                told()
+        concerned = [told for told, followed in self._followed.items() if followed & folders]
+        for nth, told in enumerate(concerned):
+            self._loop.call_later(nth * APART, told)
 
     def _listen(self, folders: list[Path], stop: threading.Event) -> None:
         """On a thread of its own: nothing of it touches the music but one call."""
