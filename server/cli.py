@@ -436,6 +436,7 @@ def _state_file(asked: str, scene: Path) -> Path | None:
     """Where a state lies; None for none. Errors: Mistake where one that was asked for cannot be."""
     if asked == "none":
         return None
+    from .desk.memory import forget_oldest, of_scene
     from .settings import folders
 
     path = Path(asked)
@@ -447,18 +448,13 @@ def _state_file(asked: str, scene: Path) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK) or path.is_dir():
             raise PermissionError(13, "it cannot be written there")
+        if not asked:
+            forget_oldest(path.parent)
     except OSError as error:
         if not asked:
             return None
         raise Mistake("--state", f"{path}: {error.strerror}") from None
     return path
-
-
-def of_scene(scene: Path) -> str:
-    """What the state of a scene is called, by its file: two scenes of one name have two."""
-    from hashlib import sha256
-
-    return f"{scene.stem}-{sha256(os.fsencode(scene.resolve())).hexdigest()[:8]}.json"
 
 
 def _mappings_file(asked: str) -> Path | None:

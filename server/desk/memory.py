@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ FARTHEST = 1024
 #: The furthest bar ahead for which a key, theme or section may have been asked.
 AHEAD = 256
 _NOWHERE = object()
+SCENES = 64  # of which the states are kept that nobody has asked for
+_OF_SCENE = re.compile(r".*-[0-9a-f]{8}\.json")
 _KEPT = ("part", "control")
 
 
@@ -211,6 +215,25 @@ def write_data(path: Path, data: Mapping[str, Any]) -> None:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
         raise
+
+
+def of_scene(scene: Path) -> str:
+    """What the state of a scene's file is called: two scenes of one name have two."""
+    return f"{scene.stem}-{sha256(os.fsencode(scene.resolve())).hexdigest()[:8]}.json"
+
+
+def forget_oldest(folder: Path, most: int = SCENES) -> None:
+    """Keep the states of the latest scenes; those that somebody has named himself stay.
+
+    Errors: OSError.
+    """
+    ours = [path for path in folder.iterdir() if _OF_SCENE.fullmatch(path.name)]
+    for path in sorted(ours, key=lambda each: each.stat().st_mtime)[: -most or None]:
+        bands = path.with_suffix(".bands")
+        for each in (*bands.glob("* *.json"), path, path.with_name(f"{path.name}.old")):
+            each.unlink(missing_ok=True)
+        if bands.is_dir():
+            bands.rmdir()
 
 
 def _beside(path: Path) -> Path:

@@ -23,7 +23,9 @@ from server.desk.memory import (
     State,
     bar_of,
     dressed,
+    forget_oldest,
     learn,
+    of_scene,
     read_state,
     restore,
     set_aside,
@@ -489,3 +491,20 @@ def test_a_phrase_that_makes_no_sense_is_a_mistake(line: str) -> None:
     data = {"format": "componium state 1", "learnt": {"a": {"b": {"number": 1, "phrases": [line]}}}}
     with pytest.raises(Mistake, match="phrase"):
         State.read(data)
+
+
+def test_the_states_of_the_latest_scenes_are_kept_and_those_with_a_name(tmp_path: Path) -> None:
+    for age in range(6):
+        path = tmp_path / of_scene(tmp_path / f"{age}.toml")
+        for each in (path, path.with_name(f"{path.name}.old")):
+            each.write_text("{}")
+            os.utime(each, (1000 - age, 1000 - age))
+        (path.with_suffix(".bands")).mkdir()
+        (path.with_suffix(".bands") / "a b.json").write_text("{}")
+    (tmp_path / "show.json").write_text("{}")
+    os.utime(tmp_path / "show.json", (1, 1))
+    forget_oldest(tmp_path, 2)
+    kept = {each.name.partition("-")[0] for each in tmp_path.iterdir()}
+    assert kept == {"0", "1", "show.json"}
+    forget_oldest(tmp_path, 2)
+    assert len(list(tmp_path.iterdir())) == 7
