@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from engines.base import Controls, Fragment, Mistake, Sound, Symbol
 from server.changes import Receipt
 from server.clock import JumpClock
+from server.conductor.conductor import Bar, Feel
 from server.encode import OutputSpec
 from server.journal import Entry, Harmonised, Marked, Moved, Ticked, Troubled, Turned
 from server.music.groove import parse_groove
@@ -1084,3 +1085,15 @@ def test_after_a_gap_nothing_past_is_sent_by_a_change_within_it() -> None:
     stage.go(SECOND)
     turns = [(when, e.due) for when, data, e in stage.wire.sent if data[0] == 0xB0]
     assert all(when == due for when, due in turns)
+
+
+def test_bars_that_were_decided_long_ago_are_let_go_of() -> None:
+    player = Player(JumpClock())
+    player.cue(scene(*CALM, output=MIDI))
+    player.play(end_bar=300)
+    asyncio.run(player.run())
+    found = Counter(type(each) for each in gc.get_objects())
+    assert player.setting is not None
+    assert player.setting.bar(Fraction(299 * 4)).number == 300
+    assert found[Bar] <= 64 + 8
+    assert found[Feel] <= 512
