@@ -38,17 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     walk.add_argument("--seed", type=int, default=1)
     walk.add_argument("--rest", type=int, default=REST, help="bars in a mood once it is reached")
     audio = commands.add_parser("audio", help="what a synth makes of it; needs fluidsynth")
-    audio.add_argument("names", nargs="*", default=["default"], metavar="SCENE|STYLE:WORD")
-    audio.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
-    audio.add_argument("--seed", type=int, default=1)
-    audio.add_argument("--parts", action="store_true", help="each part in the mix, too")
+    page = commands.add_parser("page", help="what the page makes of it; needs Chromium")
+    for each in (audio, page):
+        each.add_argument("names", nargs="*", default=["default"], metavar="SCENE|STYLE:WORD")
+        each.add_argument("--words", nargs="+", default=list(scenes.WORDS), choices=scenes.WORDS)
+        each.add_argument("--seed", type=int, default=1)
+        each.add_argument("--parts", action="store_true", help="each part in the mix, too")
+        each.add_argument("-o", "--output", type=Path, help="a folder for WAV files")
     audio.add_argument("--soundfont", type=Path)
-    audio.add_argument("-o", "--output", type=Path, help="a folder for WAV files")
     roll = commands.add_parser("roll", help="a piano roll of a scene, a style or a MIDI file")
     roll.add_argument("name", metavar="SCENE|STYLE:WORD|FILE.mid")
     roll.add_argument("--seed", type=int, default=1)
     roll.add_argument("-o", "--output", type=Path, required=True, help="a .svg or .png")
-    for each in (scene, moods, recall, audio, roll):
+    for each in (scene, moods, recall, audio, page, roll):
         each.add_argument("--bars", type=int, default=64)
     options = ask.parse_args(argv)
     try:
@@ -67,6 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             where = options.soundfont, options.output, options.parts
             print(audio_report(options.names, options.words, options.seed, options.bars, *where))
+        elif options.command == "page":
+            from scripts.listening.page import page_report  # and with them a browser
+
+            kept = options.output, options.parts
+            print(page_report(options.names, options.words, options.seed, options.bars, *kept))
         elif options.command in ("moods", "recall"):
             styles = options.styles or scenes.styles()
             if not styles:

@@ -198,8 +198,8 @@ def audio_report(
     out = [f"{chosen.name}, gain {GAIN}, dry; {bars} bars, seed {seed}.\n"]
     for name in names:
         own = {job.word: heard for job, heard in results.items() if job.name == name}
-        out += [f"{name}:\n", *_words(own), "", *_sections(own), ""]
-        out += [*_places(own), ""] if parts else []
+        out += [f"{name}:\n", *words_table(own), "", *_sections(own), ""]
+        out += [*places_table(own), ""] if parts else []
     return "\n".join(out)
 
 
@@ -210,7 +210,8 @@ def _sound(sound: Sound) -> str:
     )
 
 
-def _words(own: Mapping[str, Heard]) -> list[str]:
+def words_table(own: Mapping[str, Heard]) -> list[str]:
+    """The mix in each word, and how loudness and brightness go with arousal."""
     lines = [f"| word | {COLUMNS} |"]
     lines.append("| --- " * 6 + "|")
     lines += [f"| {word} | {_sound(heard.mix)} |" for word, heard in own.items()]
@@ -224,7 +225,8 @@ def _words(own: Mapping[str, Heard]) -> list[str]:
     return lines
 
 
-def _places(own: Mapping[str, Heard]) -> list[str]:
+def places_table(own: Mapping[str, Heard]) -> list[str]:
+    """How each part lies in the mix."""
     lines = [
         "dB below the mix while it sounds, and how much of that time it is heard:\n",
         f"| part | {' | '.join(own)} |",

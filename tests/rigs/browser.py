@@ -46,11 +46,11 @@ class Browser:
             else:
                 self.errors += list(_complaints(said["method"], said.get("params", {})))
 
-    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+    async def call(self, method: str, patience: float = PATIENCE, **params: Any) -> dict[str, Any]:
         number = next(self._ids)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             said = await answer
         assert "error" not in said, said
         result: dict[str, Any] = said["result"]
@@ -62,10 +62,11 @@ class Browser:
             await self.call(f"{domain}.enable")
         await self.call("Page.navigate", url=url)
 
-    async def ask(self, expression: str) -> Any:
-        """What a JavaScript expression gives; a promise is awaited."""
+    async def ask(self, expression: str, patience: float = PATIENCE) -> Any:
+        """What a JavaScript expression gives; a promise is awaited, for so many seconds."""
         said = await self.call(
             "Runtime.evaluate",
+            patience=patience,
             expression=expression,
             awaitPromise=True,
             returnByValue=True,

@@ -1,5 +1,7 @@
 // A drum kit with General MIDI's keys, made of noise and sines; each drum is computed once.
 
+import { loudness } from "./voices.js";
+
 const TAU = Math.PI * 2;
 
 /** A random number from -1 to 1, the same each time the page is opened. */
@@ -39,12 +41,14 @@ const metal = (base, decay, level, seed = 1) => {
   const ratios = [2, 3, 4.16, 5.43, 6.79, 8.21];
   const hiss = rush(seed, decay, 0.5, 0.95);
   let last = 0;
+  let smooth = 0;
   return (t, dt) => {
     let sum = 0;
     for (const ratio of ratios) sum += Math.sin(TAU * base * ratio * t) > 0 ? 1 : -1;
     const high = sum / 6 - last * 0.9;
     last = sum / 6;
-    return level * (high * 0.5 * Math.exp(-t / decay) + hiss(t, dt));
+    smooth += (high * 0.5 * Math.exp(-t / decay) + hiss(t, dt) - smooth) * 0.4; // tame what hurts
+    return level * smooth;
   };
 };
 
@@ -52,8 +56,8 @@ const bell = (partials, decay, level) => (t) =>
   level * partials.reduce((sum, f, n) => sum + Math.sin(TAU * f * t) * Math.exp((-t / decay) * (1 + n * 0.5)), 0);
 
 const clap = () => {
-  const noise = rush(39, 0.1, 0.9, 0.7);
-  const tail = rush(40, 0.12, 0.7, 0.6);
+  const noise = rush(39, 0.1, 0.9, 0.55, 0.5);
+  const tail = rush(40, 0.12, 0.7, 0.5, 0.5);
   return (t, dt) => {
     const burst = t < 0.03 ? Math.exp(-(t % 0.01) / 0.003) : 0;
     return noise(0, dt) * burst + (t > 0.025 ? tail(t - 0.025, dt) : 0);
@@ -69,15 +73,15 @@ const KIT = {
   35: [0.5, () => sum(thump(120, 46, 0.045, 0.17), rush(1, 0.006, 0.3, 0.2, 0.3)), 1, 0],
   36: [0.45, () => sum(thump(170, 50, 0.035, 0.14), rush(2, 0.005, 0.4, 0.2, 0.2)), 1, 0],
   37: [0.12, () => sum(bell([1720, 2600], 0.018, 0.4), rush(3, 0.01, 0.5, 0.8)), 0.6, -0.15],
-  38: [0.35, () => sum(thump(260, 185, 0.02, 0.08, 0.6), thump(400, 330, 0.02, 0.05, 0.3), rush(4, 0.1, 0.7, 0.6)), 0.8, 0.05],
-  39: [0.4, clap, 0.6, 0.15],
-  40: [0.3, () => sum(thump(300, 215, 0.02, 0.07, 0.6), rush(5, 0.085, 0.8, 0.75)), 0.8, 0.05],
+  38: [0.35, () => sum(thump(260, 185, 0.02, 0.08, 0.6), thump(400, 330, 0.02, 0.05, 0.3), rush(4, 0.1, 0.7, 0.6)), 1, 0.05],
+  39: [0.4, clap, 1, 0.15],
+  40: [0.3, () => sum(thump(300, 215, 0.02, 0.07, 0.6), rush(5, 0.085, 0.8, 0.75)), 1, 0.05],
   41: tom(82, 0.45),
-  42: [0.14, () => metal(208, 0.032, 0.55), 0.6, -0.3],
+  42: [0.14, () => metal(208, 0.032, 0.55), 0.4, -0.3],
   43: tom(98, 0.35),
-  44: [0.12, () => metal(190, 0.02, 0.5), 0.4, -0.3],
+  44: [0.12, () => metal(190, 0.02, 0.5), 0.28, -0.3],
   45: tom(118, 0.2),
-  46: [0.7, () => metal(208, 0.2, 0.5), 0.5, -0.3],
+  46: [0.7, () => metal(208, 0.2, 0.5), 0.36, -0.3],
   47: tom(140, 0.05),
   48: tom(168, -0.15),
   49: [2.2, () => sum(metal(172, 0.6, 0.4, 7), rush(8, 0.5, 0.45, 0.8)), 0.55, -0.45],
@@ -110,6 +114,7 @@ const KIT = {
 
 const NEAREST = { 58: 54, 59: 51, 71: 81, 72: 81, 73: 69, 74: 69, 78: 63, 79: 64 };
 const OPEN_HATS = 46;
+const LOUD = 0.36; // of the loudest drum, struck as hard as can be
 
 export class Kit {
   constructor(context) {
@@ -142,7 +147,7 @@ export class Kit {
     const [, , level, side] = KIT[key];
     const source = new AudioBufferSourceNode(this.context, { buffer: this.buffer(key) });
     source.playbackRate.value = 0.985 + 0.03 * Math.random();
-    const loud = new GainNode(this.context, { gain: 0.55 * level * velocity ** 1.5 });
+    const loud = new GainNode(this.context, { gain: LOUD * level * loudness(velocity) });
     const out = new StereoPannerNode(this.context, { pan: side });
     source.connect(loud).connect(out);
     source.start(time);

@@ -35,6 +35,7 @@ const launch = new Launch(tools);
 const parts = new Parts(tools);
 const rules = new Rules(tools);
 const rig = new Rig(tools);
+rig.amiss = () => document.body.dataset.tab === "rig" || $("rig-tab").classList.add("news");
 window.componium = { store, link, pulse, sound, roll, rules };
 
 // Commands -----------------------------------------------------------------------------------
@@ -66,22 +67,30 @@ function learn(button) {
   notice(learning ? "Touch what is to be learnt, then move a knob or press a pad." : "");
 }
 
+/** Take what is touched as what is to be learnt, and keep it from doing anything itself. */
+function choose(event) {
+  const target = event.target.closest("[data-learn]");
+  if (!learning || !target) return false;
+  event.preventDefault();
+  event.stopPropagation();
+  const button = learning;
+  learn(button);
+  learnt = target.dataset.learn;
+  order(button, "/componium/learn", [learnt]);
+  return true;
+}
+
 document.addEventListener(
   "pointerdown",
   (event) => {
-    const target = event.target.closest("[data-learn]");
-    if (!learning || !target) return;
-    event.preventDefault();
-    event.stopPropagation();
-    document.addEventListener("click", (click) => (click.stopPropagation(), click.preventDefault()), { capture: true, once: true });
-    const address = target.dataset.learn;
-    const button = learning;
-    learn(button);
-    learnt = address;
-    order(button, "/componium/learn", [address]);
+    if (!choose(event)) return;
+    const still = (click) => (click.stopPropagation(), click.preventDefault());
+    document.addEventListener("click", still, { capture: true, once: true });
+    setTimeout(() => document.removeEventListener("click", still, true), 700); // a drag ends without one
   },
   true,
 );
+document.addEventListener("keydown", (event) => (event.key === "Enter" || event.key === " ") && choose(event), true);
 
 function edit(part) {
   show("rules");
@@ -253,7 +262,7 @@ const chord = (name) => write($("chord"), engraved(name));
 const nextChord = (name) => {
   if (!name) pulse.next = null;
   $("chord-next").dataset.name = name;
-  write($("chord-next"), name ? `then ${engraved(name)}` : "");
+  write($("chord-next"), engraved(name));
 };
 
 for (const address of ["tempo", "sync", "sync/state"]) store.watch(`/componium/${address}`, pace);
@@ -363,6 +372,7 @@ $("theme").onclick = () => {
 function show(tab) {
   if (!TABS.includes(tab)) return;
   document.body.dataset.tab = tab;
+  if (tab === "rig") $("rig-tab").classList.remove("news");
   kept.set("tab", tab);
   for (const button of document.querySelectorAll(".tabs [data-to]")) {
     button.setAttribute("aria-current", button.dataset.to === tab);
@@ -431,7 +441,7 @@ function coming(now) {
   const { next, section } = pulse;
   if (next) {
     const left = pulse.until(next.bar, now);
-    write($("chord-next"), left ? `then ${engraved(next.name)} in ${left}` : "");
+    write($("chord-next"), left ? `${engraved(next.name)} in ${left}` : "");
   }
   const left = section ? pulse.until(section.bar, now) : "";
   write($("coming"), left ? `${section.name} in ${left}` : "");

@@ -3,6 +3,8 @@
 import { hueOf, soundName } from "./names.js";
 import { $, h, throttled, write } from "./ui.js";
 
+const SYMBOLS = 6; // that a strip shows
+
 export class Parts {
   constructor({ store, order, edit }) {
     this.store = store;
@@ -44,7 +46,7 @@ export class Parts {
   strip(part, nth) {
     const { address } = part;
     const lamp = h("i", { class: "swatch" });
-    const symbol = h("code", { class: "symbol" });
+    const symbol = h("p", { class: "symbol", "aria-label": `Last symbols of ${part.name}` });
     const sound = h("span", { class: "what", text: this.described(part) });
     const strip = h(
       "li",
@@ -56,7 +58,7 @@ export class Parts {
       this.slider(address, "density", part, 1),
       h("div", { class: "more" }, this.octave(address, part), this.praise(part.name, 1), this.praise(part.name, -1), this.pen(part)),
     ); // prettier-ignore
-    this.strips.set(part.name, { lamp, symbol, sound, part: { ...part }, coming: [], lit: false });
+    this.strips.set(part.name, { lamp, symbol, sound, part: { ...part }, coming: [], last: [], lit: false });
     return strip;
   }
 
@@ -155,7 +157,7 @@ export class Parts {
     for (const strip of this.strips.values()) {
       while (strip.coming.length && strip.coming[0].at <= now) {
         const note = strip.coming.shift();
-        if (note.symbol) write(strip.symbol, note.symbol);
+        if (note.symbol) this.tell(strip, note);
         strip.over = Math.min(note.end, note.at + 4);
       }
       const lit = strip.over > now;
@@ -164,6 +166,14 @@ export class Parts {
         strip.lamp.classList.toggle("lit", lit);
       }
     }
+  }
+
+  /** The last symbols, the newest first; the notes of a chord are one. */
+  tell(strip, { symbol, at }) {
+    if (strip.last[0]?.symbol === symbol && Math.abs(strip.last[0].at - at) < 0.02) return;
+    strip.last.unshift({ symbol, at });
+    if (strip.last.length > SYMBOLS) strip.last.pop();
+    strip.last.forEach((each, n) => write(strip.symbol.children[n] ?? strip.symbol.appendChild(h("code")), each.symbol));
   }
 
   hush() {

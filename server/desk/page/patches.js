@@ -20,13 +20,13 @@ const wave = (kind, level = 1, cents = 0, ratio = 1) => ({ kind, level, cents, r
 const pair = (kind, cents, level = 0.5) => [wave(kind, level, -cents), wave(kind, level, cents)];
 
 const piano = (hard = 1) => ({
-  waves: pair(PIANO, 1.6),
-  filter: { base: 3.5 * hard, octaves: 1.6, decay: 0.7, q: 0.3 },
+  waves: [wave(PIANO, 0.4, -1.8), wave(PIANO, 0.34, 0.3), wave(PIANO, 0.26, 2.1)],
+  filter: { base: 3.2 * hard, octaves: 1.8, decay: 0.6, q: 0.3 },
   env: [0.003, 2.6, 0, 0.16],
   ring: true,
   breath: { level: 0.16, decay: 0.018, ratio: 6 },
   room: 0.2,
-  gain: 0.3,
+  gain: 0.17,
 });
 const tines = (ratio, index) => ({
   waves: [wave("sine"), wave("sine", 0.12, 4)],
@@ -35,7 +35,7 @@ const tines = (ratio, index) => ({
   ring: true,
   room: 0.2,
   chorus: 0.35,
-  gain: 0.26,
+  gain: 0.15,
 });
 const plucked = (bright, decay = 1.4, harmonics = PLUCK) => ({
   waves: [wave(harmonics)],
@@ -44,7 +44,7 @@ const plucked = (bright, decay = 1.4, harmonics = PLUCK) => ({
   ring: true,
   breath: { level: 0.12, decay: 0.012, ratio: 5 },
   room: 0.2,
-  gain: 0.3,
+  gain: 0.22,
 });
 const mallet = (ratio, index, decay, fast = 0.08) => ({
   waves: [wave("sine")],
@@ -52,14 +52,14 @@ const mallet = (ratio, index, decay, fast = 0.08) => ({
   env: [0.001, decay, 0, 0.3],
   ring: true,
   room: 0.3,
-  gain: 0.27,
+  gain: 0.18,
 });
-const bass = (kind, octaves, decay = 0.25, base = 3) => ({
-  waves: [wave(kind, 0.8), wave("sine", 0.5)],
+const bass = (kind, octaves, decay = 0.25, base = 5) => ({
+  waves: [wave(kind, 0.85), wave("sine", 0.35)],
   filter: { base, octaves, decay, q: 1 },
   env: [0.004, 1.3, 0.35, 0.07],
   room: 0.03,
-  gain: 0.3,
+  gain: 0.21,
 });
 const organ = (harmonics, more = {}) => ({
   waves: [wave(harmonics, 0.7), wave(harmonics, 0.3, 5)],
@@ -76,7 +76,7 @@ const strings = (attack, base, more = {}) => ({
   env: [attack, 0.5, 0.85, 0.32],
   room: 0.4,
   chorus: 0.6,
-  gain: 0.17,
+  gain: 0.24,
   ...more,
 });
 const bowed = (base) => ({
@@ -85,7 +85,7 @@ const bowed = (base) => ({
   env: [0.07, 0.3, 0.85, 0.14],
   vib: [5.4, 14, 0.25],
   room: 0.32,
-  gain: 0.2,
+  gain: 0.3,
 });
 const brass = (attack, base, octaves, kind = "sawtooth") => ({
   waves: pair(kind, 4),
@@ -93,7 +93,7 @@ const brass = (attack, base, octaves, kind = "sawtooth") => ({
   env: [attack, 0.25, 0.8, 0.1],
   vib: [5, 7, 0.4],
   room: 0.25,
-  gain: 0.21,
+  gain: 0.32,
 });
 const reed = (harmonics, base = 7, vibrato = 10) => ({
   waves: [wave(harmonics)],
@@ -102,7 +102,7 @@ const reed = (harmonics, base = 7, vibrato = 10) => ({
   vib: [5.2, vibrato, 0.3],
   breath: { level: 0.025, decay: 0.12, ratio: 3 },
   room: 0.25,
-  gain: 0.17,
+  gain: 0.21,
 });
 const pipe = (breath, harmonics = [1, 0.25, 0.08, 0.02]) => ({
   waves: [wave(harmonics)],
@@ -119,7 +119,7 @@ const lead = (kind, base = 6, more = {}) => ({
   vib: [5.6, 9, 0.3],
   room: 0.22,
   chorus: 0.2,
-  gain: 0.17,
+  gain: 0.24,
   ...more,
 });
 const pad = (kind, base, attack = 0.45, more = {}) => ({
@@ -128,7 +128,7 @@ const pad = (kind, base, attack = 0.45, more = {}) => ({
   env: [attack, 0.8, 0.85, 0.7],
   room: 0.5,
   chorus: 0.7,
-  gain: 0.15,
+  gain: 0.18,
   ...more,
 });
 const bells = (ratio, index, decay) => ({
@@ -137,7 +137,7 @@ const bells = (ratio, index, decay) => ({
   env: [0.002, decay, 0, 0.5],
   ring: true,
   room: 0.5,
-  gain: 0.2,
+  gain: 0.15,
 });
 const choir = { filter: { base: 4, octaves: 0.3, rise: 0.3, q: 1.2 }, vib: [4.8, 10, 0.2] };
 
@@ -165,12 +165,12 @@ const OWN = {
   3: () => ({ ...piano(1.3), waves: pair(PIANO, 9) }),
   4: () => tines(1, 1.3),
   5: () => tines(14, 0.5),
-  6: () => ({ ...plucked(7, 1.6, NASAL), gain: 0.22 }),
+  6: () => ({ ...plucked(14, 1.4, NASAL), gain: 0.2 }),
   7: () => ({ ...plucked(4, 0.8, NASAL), filter: { base: 3, octaves: 2.4, decay: 0.12, q: 4 } }),
-  8: () => mallet(5, 0.9, 1.4, 0.2),
-  9: () => bells(3.9, 0.9, 1.8),
+  8: () => ({ ...mallet(5, 0.9, 1.4, 0.2), gain: 0.15 }),
+  9: () => ({ ...bells(3.9, 1.2, 1.8), gain: 0.11 }),
   10: () => bells(4, 0.7, 1.5),
-  11: () => ({ ...mallet(4, 0.7, 2.6, 0.15), trem: [5.2, 0.22], chorus: 0.2 }),
+  11: () => ({ ...mallet(4, 1, 2.6, 0.2), trem: [5.2, 0.22], chorus: 0.2, gain: 0.17 }),
   12: () => mallet(4, 1.1, 0.55, 0.05),
   13: () => mallet(3, 1.6, 0.35, 0.04),
   14: () => bells(3.53, 2.2, 4),
@@ -184,34 +184,34 @@ const OWN = {
   24: () => plucked(2.6, 1.5),
   25: () => plucked(5, 1.9),
   26: () => plucked(2, 1.7),
-  27: () => ({ ...plucked(4, 1.9), chorus: 0.4 }),
-  28: () => plucked(2.5, 0.18),
+  27: () => ({ ...plucked(4, 1.9), chorus: 0.4, gain: 0.17 }),
+  28: () => ({ ...plucked(2.5, 0.18), gain: 0.28 }),
   29: () => lead("sawtooth", 5, { env: [0.004, 1.5, 0.6, 0.1] }),
   30: () => lead("sawtooth", 9, { env: [0.004, 2, 0.7, 0.1] }),
-  32: () => ({ ...bass(PLUCK, 1.6, 0.16, 2.4), env: [0.004, 0.9, 0.12, 0.09] }),
-  35: () => ({ ...bass("triangle", 0.6, 0.3, 4), vib: [4.6, 8, 0.3] }),
-  36: () => bass(NASAL, 2.4, 0.1, 3),
-  38: () => ({ ...bass("sawtooth", 2.4, 0.2, 2), filter: { base: 2, octaves: 2.4, decay: 0.2, q: 5 } }),
-  39: () => bass("square", 1.4, 0.3, 2.5),
+  32: () => ({ ...bass(PLUCK, 1.8, 0.16, 3.4), env: [0.004, 0.9, 0.12, 0.09], breath: { level: 0.1, decay: 0.02, ratio: 9 } }),
+  35: () => ({ ...bass([1, 0.5, 0.3, 0.15, 0.1], 0.8, 0.3, 5), vib: [4.6, 8, 0.3] }),
+  36: () => bass(NASAL, 2.4, 0.1, 5),
+  38: () => ({ ...bass("sawtooth", 2.4, 0.2, 2), filter: { base: 3, octaves: 2.6, decay: 0.2, q: 5 }, gain: 0.19 }),
+  39: () => ({ ...bass("square", 1.6, 0.3, 4), gain: 0.14 }),
   43: () => bowed(4),
   44: () => ({ ...strings(0.06, 5), trem: [11, 0.4] }),
-  45: () => ({ ...plucked(3, 0.3), room: 0.35 }),
-  46: () => ({ ...plucked(2.4, 1.9), room: 0.45 }),
-  47: () => ({ ...mallet(1.5, 0.9, 1.1, 0.12), gain: 0.4 }),
+  45: () => ({ ...plucked(3, 0.3), room: 0.35, gain: 0.3 }),
+  46: () => ({ ...plucked(2.4, 1.9), room: 0.45, gain: 0.24 }),
+  47: () => ({ ...mallet(1.5, 1.6, 1.1, 0.1), breath: { level: 0.3, decay: 0.05, ratio: 8 }, gain: 0.22 }),
   49: () => strings(0.4, 4),
   50: () => strings(0.3, 4.5, { waves: pair("sawtooth", 9) }),
   51: () => strings(0.35, 3.2, { waves: pair("sawtooth", 6) }),
   52: () => pad(VOICE, 4, 0.25, choir),
   53: () => pad(VOICE, 5, 0.14, choir),
   54: () => pad(VOICE, 6, 0.14, choir),
-  55: () => ({ ...brass(0.01, 4, 2), env: [0.004, 0.4, 0, 0.2] }),
+  55: () => ({ ...brass(0.01, 4, 2), env: [0.004, 0.4, 0, 0.2], gain: 0.5 }),
   57: () => brass(0.06, 1.8, 1.6),
   58: () => brass(0.07, 1.6, 1.2),
-  59: () => ({ ...brass(0.03, 4, 0.8, NASAL), gain: 0.14 }),
-  60: () => brass(0.09, 1.5, 1, "triangle"),
+  59: () => ({ ...brass(0.03, 5, 0.8, NASAL), gain: 0.25 }),
+  60: () => ({ ...brass(0.09, 2.2, 1.4, [1, 0.7, 0.42, 0.22, 0.14, 0.08, 0.05]), gain: 0.4 }),
   62: () => brass(0.02, 3, 1.8),
   63: () => brass(0.06, 2.4, 1.4),
-  68: () => reed(DOUBLE_REED, 8, 8),
+  68: () => ({ ...reed(DOUBLE_REED, 8, 8), gain: 0.27 }),
   69: () => reed(DOUBLE_REED, 6, 8),
   70: () => reed(DOUBLE_REED, 5, 5),
   71: () => reed([1, 0.04, 0.75, 0.05, 0.5, 0.08, 0.2], 6, 4),
@@ -220,18 +220,18 @@ const OWN = {
   77: () => pipe(0.18),
   79: () => pipe(0.03, [1, 0.05]),
   81: () => lead("sawtooth", 7),
-  82: () => lead("triangle", 9),
+  82: () => lead([1, 0.12, 0.3, 0.06, 0.12, 0.04, 0.07], 9),
   85: () => lead(VOICE, 8),
   86: () => lead("sawtooth", 6, { waves: [wave("sawtooth", 0.5), wave("sawtooth", 0.4, 3, 1.5)] }),
   89: () => pad("sawtooth", 2.2, 0.5),
-  90: () => pad("square", 4, 0.05, { env: [0.03, 0.6, 0.7, 0.4] }),
+  90: () => pad("square", 4, 0.05, { env: [0.03, 0.6, 0.7, 0.4], gain: 0.12 }),
   91: () => pad(VOICE, 5, 0.5, choir),
   92: () => pad("triangle", 8, 0.6),
   93: () => pad("triangle", 6, 0.3, { fm: { ratio: 2.76, index: 0.7, decay: 1.5, stays: 0.3 } }),
-  95: () => pad("sawtooth", 1.5, 1.2),
+  95: () => pad("sawtooth", 1.8, 1.2, { gain: 0.34 }),
   98: () => bells(3.5, 1.3, 2.2),
   105: () => plucked(6, 0.6, NASAL),
-  108: () => mallet(5.2, 0.7, 0.6, 0.06),
+  108: () => mallet(5.2, 1.2, 0.6, 0.08),
   109: () => reed(DOUBLE_REED, 9, 0),
   110: () => bowed(6),
   112: () => bells(5.4, 0.8, 1.6),

@@ -1,8 +1,20 @@
 // The rig: tempo, live controls, ports, health, MIDI learn, takes, and what went wrong.
 
-import { $, h, throttled, write } from "./ui.js";
+import { $, choice, h, throttled, write } from "./ui.js";
 
 const LINES = 60;
+const SOURCES = [["internal", "Componium"], ["midi", "MIDI clock"], ["link", "Link"]]; // prettier-ignore
+const STATES = {
+  leading: ["Componium leads", true],
+  waiting: ["waiting for a clock", false],
+  locking: ["taking up its tempo", false],
+  locked: ["locked to the clock", true],
+  free: ["the clock pauses, going on at its tempo", false],
+  lost: ["the clock is lost, going on without", false],
+  joining: ["joining the session", false],
+  alone: ["in the session, nobody else yet", true],
+  linked: ["linked", true],
+};
 
 export class Rig {
   constructor({ store, order, link, learn }) {
@@ -14,13 +26,12 @@ export class Rig {
     this.ports = h("ul", { class: "ports" });
     this.health = h("ul", { class: "health" });
     this.controls = h("div", { class: "controls" });
-    this.sync = h("div", { class: "controls" });
     this.log = h("ol", { class: "log", "aria-label": "Log" });
     this.mapped = h("p", { class: "hint" });
     $("rig").append(
       h("header", { class: "head" }, h("h2", { text: "Rig" })),
       this.group("Tempo", this.tempo()),
-      (this.syncBox = this.group("Sync", this.sync)),
+      this.group("Sync", this.following()),
       (this.controlBox = this.group("Live controls", this.controls)),
       this.group("Take", this.take()),
       this.group("MIDI learn", this.learning(), this.mapped),
@@ -46,16 +57,10 @@ export class Rig {
       send(Number(slider.value));
     });
     number.addEventListener("change", () => send(Number(number.value)));
-    let taps = [];
-    tap.addEventListener("pointerdown", () => {
-      if (this.store.nodes.has("/componium/tap")) {
-        this.order(tap, "/componium/tap", []);
-        return;
-      }
-      const now = performance.now();
-      if (taps.length && now - taps.at(-1) > 2000) taps = [];
-      taps = [...taps, now].slice(-6);
-      if (taps.length > 2) send(Math.round((600_000 * (taps.length - 1)) / (taps.at(-1) - taps[0])) / 10);
+    const tapped = () => this.order(tap, "/componium/tap", []);
+    tap.addEventListener("pointerdown", tapped);
+    tap.addEventListener("keydown", (event) => {
+      if ((event.key === " " || event.key === "Enter") && !event.repeat) tapped();
     });
     this.store.watch("/componium/tempo", (bpm) => {
       if (performance.now() - touched < 400 || document.activeElement === number) return;
@@ -72,12 +77,6 @@ export class Rig {
     const controls = [...this.store.nodes.keys()].filter((each) => each.startsWith("/componium/control/"));
     this.controls.replaceChildren(...controls.map((each) => this.control(each)));
     this.controlBox.hidden = !controls.length;
-    const sync = [...this.store.nodes.values()].filter(
-      (node) => /^\/componium\/(sync|link|clock|nudge|follow)(\/|$)/.test(node.FULL_PATH) && (node.TYPE ?? "") !== "",
-    );
-    this.sync.replaceChildren(...sync.map((node) => this.any(node)));
-    this.syncBox.hidden = !sync.length;
-    this.scene = scene;
   }
 
   control(address) {
@@ -104,33 +103,41 @@ export class Rig {
     return h("label", { class: "row" }, h("span", { class: "label", text: name }), slider, number);
   }
 
-  /** A control made of nothing but what the tree says of it. */
-  any(node) {
-    const address = node.FULL_PATH;
-    const name = address.replace("/componium/", "").replaceAll("/", " ");
-    const out = h("output");
-    this.unwatch.push(
-      this.store.watch(address, (...values) => write(out, values.map((v) => (typeof v === "number" ? Number(v.toFixed(3)) : v)).join(" "))),
-    );
-    const names = node.RANGE?.[0]?.VALS;
-    const row = h("div", { class: "row", title: node.DESCRIPTION ?? "", data: { place: "" } }, h("span", { class: "label", text: name }), out);
-    if (node.ACCESS === 1 || node.TAGS?.includes("view")) return row;
-    if (names) {
-      const select = h("select", { "aria-label": name }, ...names.map((each) => h("option", { text: each, value: each })));
-      this.unwatch.push(this.store.watch(address, (value) => (select.value = value)));
-      select.addEventListener("change", () => this.order(select, address, [select.value]));
-      row.append(select);
-    } else if (node.TYPE[0] === "T" || node.TYPE === "I") {
-      const button = h("button", { type: "button", text: node.TYPE === "I" ? "do" : "on, off" });
-      button.addEventListener("click", () => this.order(button, address, node.TYPE === "I" ? [] : [!this.store.get(address, false)]));
-      row.append(button);
-    } else {
-      const numeric = "fi".includes(node.TYPE[0]);
-      const input = h("input", { type: numeric ? "number" : "text", step: "any", "aria-label": name });
-      input.addEventListener("change", () => this.order(input, address, [numeric ? Number(input.value) : input.value]));
-      row.append(input);
-    }
-    return row;
+  /** Who leads the tempo, how well we follow, and how much later or earlier all is to sound. */
+  following() {
+    const { store } = this;
+    const lamp = h("i", { class: "lamp" });
+    const state = h("strong", { role: "status" });
+    const more = h("small");
+    const pick = choice("Who leads the tempo", SOURCES, "internal", (source) => this.order(pick, "/componium/sync", [source], () => tell()));
+    const tell = () => {
+      const [source, how] = [store.get("/componium/sync", "internal"), store.get("/componium/sync/state", "")];
+      const [tempo, error, jitter, peers] = ["tempo", "error", "jitter", "peers"].map((each) => store.get(`/componium/sync/${each}`, 0));
+      const kind = source.split(":")[0];
+      pick.pick(kind);
+      const [said, good] = STATES[how] ?? [how, false];
+      lamp.dataset.state = good ? "open" : how === "lost" ? "lost" : "";
+      write(state, said);
+      const facts = [];
+      if (source.includes(":")) facts.push(source.slice(source.indexOf(":") + 1));
+      if (kind === "link" && peers) facts.push(`${peers} other${peers > 1 ? "s" : ""}`);
+      if (kind !== "internal" && tempo) facts.push(`${tempo.toFixed(2)} bpm`, `${error.toFixed(2)} ms off`);
+      if (kind === "midi" && tempo) facts.push(`its pulses stray by ${jitter.toFixed(2)} ms`);
+      write(more, facts.join(", "));
+    };
+    for (const each of ["", "/state", "/tempo", "/error", "/jitter", "/peers"]) store.watch(`/componium/sync${each}`, tell);
+    const shift = h("output");
+    const by = (ms, text, name) =>
+      h("button", {
+        type: "button", text, "aria-label": name, data: { learn: "/componium/nudge" },
+        onclick: ({ currentTarget }) => this.order(currentTarget, "/componium/nudge", [ms ? store.get("/componium/nudge", 0) + ms : 0]),
+      }); // prettier-ignore
+    store.watch("/componium/nudge", (ms) => write(shift, `${ms > 0 ? "+" : ""}${Number(ms.toFixed(1))} ms`));
+    return h("div", { data: { place: "" } },
+      h("div", { class: "row" }, pick),
+      h("p", { class: "row leader" }, lamp, state, more),
+      h("div", { class: "row nudge" }, h("span", { class: "label", text: "nudge" }),
+        by(-5, "−5", "5 ms earlier"), shift, by(5, "+5", "5 ms later"), by(0, "0", "Nudge back to 0"))); // prettier-ignore
   }
 
   take() {
@@ -198,6 +205,7 @@ export class Rig {
   }
 
   tell(text, kind = "") {
+    if (kind) this.amiss?.();
     if (this.log.lastChild?.dataset.text === text) return;
     const time = new Date().toTimeString().slice(0, 8);
     const line = h("li", { class: kind, data: { text } }, h("time", { text: time }), ` ${text}`);

@@ -124,7 +124,7 @@ export class Roll {
     if (!width) return;
     this.last = now;
     this.seen = [];
-    const line = Math.round(width * NOW);
+    const line = this.quiet.matches ? this.turned(now) : Math.round(width * NOW);
     const from = now - line / speed;
     const to = now + (width - line) / speed;
     const shown = [];
@@ -156,6 +156,12 @@ export class Roll {
     pen.fillRect(line - 70, 0, 70, height);
     pen.fillStyle = ink.lamp;
     pen.fillRect(line, 0, 1.5, height);
+  }
+
+  /** Where now is on a page that stands still until it is full, for who wants nothing to move. */
+  turned(now) {
+    const page = (this.width * NOW) / this.speed;
+    return Math.round((now % page) * this.speed);
   }
 
   ground(line) {

@@ -13,6 +13,9 @@ const HEARD = 96; // notes by which the way is judged …
 const FEW = 0.04; // … of which so many may come too late, a little each
 const LIVE = 300; // s: a note that ends so much later is a key that is held
 const DRUMS = 10;
+const CENTRE = new Set(["bass", "melody", "lead"]);
+const KNEE = 0.7; // of full scale
+const TOP = 0.95;
 
 export class Sound {
   constructor(link) {
@@ -60,14 +63,15 @@ export class Sound {
     this.chorus = ensemble(context);
     this.loud = new GainNode(context);
     const limiter = new DynamicsCompressorNode(context, {
-      threshold: -9, knee: 6, ratio: 16, attack: 0.003, release: 0.18,
+      threshold: -8, knee: 8, ratio: 12, attack: 0.002, release: 0.14,
     }); // prettier-ignore
+    const ceiling = new WaveShaperNode(context, { curve: ceilingCurve(), oversample: "2x" });
     this.roomIn.connect(this.room).connect(this.bus);
     this.chorus.out.connect(this.bus);
     this.chorus.out.connect(this.roomIn);
-    this.bus.connect(this.loud).connect(limiter).connect(context.destination);
+    this.bus.connect(this.loud).connect(limiter).connect(ceiling).connect(context.destination);
     this.meter = new AnalyserNode(context, { fftSize: 1024 });
-    limiter.connect(this.meter);
+    ceiling.connect(this.meter);
     this.setVolume(this.volume, this.muted);
   }
 
@@ -85,11 +89,12 @@ export class Sound {
   /** The parts of the scene: their programs, and their places from left to right. */
   cast(parts) {
     this.parts = new Map(parts.map((part) => [part.name, part]));
-    const spread = parts.filter((part) => part.channel !== DRUMS && part.role !== "bass");
+    const wide = parts.filter((part) => part.channel !== DRUMS && !CENTRE.has(part.role));
     parts.forEach((part) => {
-      const nth = spread.indexOf(part);
-      const side = nth < 0 ? 0 : Math.ceil(nth / 2) * (nth % 2 ? 1 : -1);
-      part.pan = spread.length < 2 ? 0 : (1.1 * side) / spread.length;
+      const nth = wide.indexOf(part);
+      // The first two stand apart by a little, each pair after them by more.
+      const pair = (nth >> 1) + 1;
+      part.pan = nth < 0 ? 0 : ((nth % 2 ? 1 : -1) * (0.25 + 0.35 * pair)) / ((wide.length >> 1) + 1);
       const strip = this.strips.get(part.name);
       if (strip) strip.pan.pan.setTargetAtTime(part.pan, this.context.currentTime, 0.1);
     });
@@ -250,6 +255,17 @@ export class Sound {
     if (this.delay < 0.001) this.delay = 0;
     this.spares = [];
   }
+}
+
+/** Whatever gets past the limiter bends before it breaks: straight up to KNEE, never beyond TOP. */
+function ceilingCurve() {
+  const curve = new Float32Array(4097);
+  for (let n = 0; n < curve.length; n++) {
+    const x = (n / (curve.length - 1)) * 2 - 1;
+    const over = Math.max(Math.abs(x) - KNEE, 0) / (TOP - KNEE);
+    curve[n] = Math.sign(x) * (Math.min(Math.abs(x), KNEE) + (TOP - KNEE) * Math.tanh(over));
+  }
+  return curve;
 }
 
 /** The echo of a hall that is not there: noise that dies away, dull sooner than loud. */

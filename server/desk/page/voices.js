@@ -25,6 +25,9 @@ export function hiss(context) {
   return noise;
 }
 
+/** A factor on how loud, of a velocity from 0 to 1; a tenth of it is 38 dB softer. */
+export const loudness = (velocity) => (velocity / 0.7) ** 1.9 * 0.6;
+
 /**
  * A voice that begins at a time of the context's. velocity: 0 to 1. bright: factor on the filter.
  * Connect its `out`; `release` it at a time, and again at another one as long as that has not come.
@@ -86,7 +89,7 @@ export class Voice {
   level(hertz, velocity, time) {
     const [attack, decay, sustain] = this.patch.env;
     const node = this.context.createGain();
-    const peak = this.patch.gain * velocity ** 1.4;
+    const peak = this.patch.gain * loudness(velocity);
     const shorter = this.patch.ring ? (220 / hertz) ** 0.45 : 1;
     node.gain.setValueAtTime(0, time);
     node.gain.linearRampToValueAtTime(peak, time + attack);
