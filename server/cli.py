@@ -366,6 +366,7 @@ def play(
 ) -> None:
     """Play a scene until Ctrl-C, or for so many bars or seconds."""
     from .scene import find_scene
+    from .settings import folders
     from .stage import CONTROL_PORT, PAGE_PORT, Wish
     from .style import folder
 
@@ -379,6 +380,7 @@ def play(
         surfaces=tuple(surface or ()),
         why=why,
         folder=None if beside == folder("styles") else beside,  # what lies there are no scenes
+        folio=folders()["scenes"] if beside in (folder("styles"), folder("scenes")) else beside,
         bars=bars or 0,
         seconds=seconds or 0.0,
         horizon=horizon_ms * 1_000_000,

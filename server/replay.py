@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from engines.base import Mistake
@@ -20,6 +21,7 @@ from .bands import dressed
 from .clock import VirtualClock
 from .conductor.conductor import Asked
 from .desk.desk import Desk, Source
+from .desk.folio import Folio
 from .hands import Hands
 from .journal import Entry, Journal, Marked, Troubled
 from .keyboard import Keyboard
@@ -94,7 +96,10 @@ class Replay:
         )
         self.keyboard = Keyboard(self.player)
         self.sync = Sync(self.player, join=lambda *wish: Elsewhere())
-        self.desk = Desk(self.player, _nothing_loaded, keyboard=self.keyboard, sync=self.sync)
+        folio = Folio(Path())  # never written: scenes come from the log
+        self.desk = Desk(
+            self.player, _nothing_loaded, keyboard=self.keyboard, sync=self.sync, folio=folio
+        )
         self._before: Mark | None = None
         if head.get("taste"):
             Hands(self.player).load_tastes(head["taste"])

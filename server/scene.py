@@ -258,7 +258,7 @@ def playable() -> dict[str, Path]:
 
 
 def find_scene(name: str) -> Path:
-    """The file of a scene: a path, or the name of a shipped one, or of a shipped style.
+    """The file of a scene: a path, or the name of a shipped one, of a shipped style, or of yours.
 
     Errors: Mistake that says what is there instead, or lists what is shipped.
     """
@@ -270,6 +270,10 @@ def find_scene(name: str) -> Path:
     try:
         if path.is_file():
             return path
+        from .settings import folders  # platformdirs is wanted for few names
+
+        if path.name == name and (own := folders()["scenes"] / f"{name}.toml").is_file():
+            return own
         if name and path.exists():
             what = "a folder; name a scene in it" if path.is_dir() else "no file"
             raise Mistake(name, f"this is {what}")

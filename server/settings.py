@@ -36,6 +36,7 @@ def folders() -> dict[str, Path]:
         "token": config / "token",
         "mappings": config / "mappings.json",
         "logs": user_state_path("componium", appauthor=False) / "logs",
+        "scenes": config / "scenes",
         "states": user_state_path("componium", appauthor=False) / "states",
         "shipped": Path(__file__).resolve().parent.parent / "config",
     }

@@ -28,6 +28,7 @@ from .bands import Band, Bands
 from .baton import Baton
 from .clock import RealClock
 from .desk.desk import Desk, Source
+from .desk.folio import Folio
 from .desk.memory import Memory, State, dressed, learn, read_state, restore, set_aside, stand
 from .desk.midi import Mappings
 from .desk.whereabouts import addresses
@@ -73,7 +74,8 @@ class Wish:
     """What the command line asks of a performance; midi, osc and why as in `routed`.
 
     surfaces: HOST:PORT of surfaces whose faders are to follow.
-    folder: where the scene lies, whose other scenes may be called for.
+    folder: where the scene lies, whose other scenes may be called for.  folio: where scenes are
+    kept that are written meanwhile; None for nowhere.
     horizon: nanoseconds to plan ahead.  bars, seconds: when to end; 0 for never.
     control: UDP port for control by OSC on loopback; 0 for none.  insisted: whether that port
     was asked for, so that playing without it would be wrong.  taste: the file that keeps what
@@ -119,6 +121,7 @@ class Wish:
     state: Path | None = None
     resume: bool = False
     sync: str = ""
+    folio: Path | None = None
 
 
 class Stage:
@@ -544,8 +547,9 @@ class Stage:
         keep = self._save_taste if wish.taste is not None else None
         baton = Baton(self.player)
         keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
+        folio = Folio(wish.folio) if wish.folio is not None else None
         ways = (keep, keep_theme, self.band.keyboard, mappings, self.sync)
-        desk = Desk(self.player, self.load, wish.folder, *ways)
+        desk = Desk(self.player, self.load, wish.folder, *ways, folio=folio)
         self._desk = desk
         self._play_by_hand(self.band, desk)
         closing.callback(desk.close)

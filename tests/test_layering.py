@@ -108,7 +108,7 @@ MAY: dict[str, set[str]] = {
     "server.scene": {
         *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
         *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
-        *("server.workshop", "server.stinger", "server.themes"),
+        *("server.workshop", "server.stinger", "server.themes", "server.settings"),
         *("server.inputs", "server.mapping", "server.script", "server.sync.spec"),
     },
     "server.pulses": {

@@ -1,7 +1,7 @@
 """What the page makes of scenes: its own instruments, rendered in Chromium faster than they sound.
 
-The page's modules run as they are, on an audio context without a device, and are told the plan piece
-by piece as a page is; so what is measured is what a newcomer hears, limiter and hall included.
+The page's modules run as they are, on an audio context without a device, and are told the plan
+piece by piece as a page is; so what is measured is what a newcomer hears, limiter and hall too.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from server.sync.source import Sync
 from server.when import parse_when
 
 from .conducting import conducting_nodes
+from .folio import Folio
 from .midi import Mappings, MidiControl, midi_nodes
 from .playing import part_by_hand, playing_nodes
 from .sent import is_echo, is_sent
@@ -104,8 +105,9 @@ class _Order(NamedTuple):
 class _Wish(NamedTuple):
     """A scene that somebody wants loaded, and all that is to be done at one moment with it.
 
-    kind: "scene", "style" for the one that plays in another style, or "rules" for the one that
-    plays with other rules for a part; `name` is their text then.
+    kind: "scene", "style" for the one that plays in another style, "rules" for the one that
+    plays with other rules for a part, where `name` is their text, or "text" for one that somebody
+    has written.
     """
 
     kind: str
@@ -191,7 +193,7 @@ class Desk:
     taught, and calls back with "done" and where, or "refused" and why; None where it is not to be
     saved.  keep_theme: adds a theme by its name, or all for "", to a file.
     keyboard: the MIDI inputs.  mappings: what was learnt of them.  sync: who leads the tempo.
-    taping: keeps takes.
+    taping: keeps takes.  folio: keeps scenes that are written; None where none may be.
     """
 
     def __init__(
@@ -205,7 +207,9 @@ class Desk:
         mappings: Mappings | None = None,
         sync: Sync | None = None,
         taping: Taping | None = None,
+        folio: Folio | None = None,
     ) -> None:
+        self._folio = folio
         self._saving, self._saving_theme = keep, keep_theme
         self.folder = folder
         self.sessions: Sessions | None = None  # the bands beside this one
@@ -246,6 +250,8 @@ class Desk:
         yield from self.common_nodes()
         if self.sessions is not None:
             yield from self.sessions.nodes()
+        if self._folio is not None:
+            yield self.writing_node(self._folio)
         player, scene = self.player, self.player.scene
         if scene is not None:
             for part in scene.ensemble:
@@ -387,6 +393,39 @@ class Desk:
             loads="rules",
             bulky=True,
             concerns=("part", name, "rules"),
+        )
+
+    def writing_node(self, folio: Folio) -> Node:
+        """The whole text of a scene."""
+        player = self.player
+
+        def value() -> tuple[Value, ...]:
+            scene = player.scene
+            sheet = scene.sheet if scene is not None else None
+            if scene is None or sheet is None:
+                return ("my-scene", "")
+            return (folio.name_for(scene), sheet.text)
+
+        def act(told: Told, scene: Scene, text: str, when: str) -> None:
+            self._change_scene(told, scene, when)
+
+        return Node(
+            f"{PREFIX}/scene/write",
+            "Keep a text as a scene of this name, in the folder of the scene that was started, or "
+            "in yours where that is a shipped one, and go on as it says. Where it is not right it "
+            "is refused, with line and column, and no file is written. No shipped scene's name may "
+            "be taken.",
+            act,
+            (
+                Argument("name", "s", "letters, digits, _ and -"),
+                Argument("text", "s", "of the file", longest=LONGEST_RULES),
+                moment("bar"),
+            ),
+            value,
+            role="edit",
+            loads="text",
+            bulky=True,
+            concerns=SCENE,
         )
 
     def control_node(self, name: str) -> Node:
@@ -617,7 +656,8 @@ class Desk:
     def scenes(self) -> Mapping[str, Path]:
         """Every scene that may be asked for, by name; the started one's folder goes first."""
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
-        return playable() | {path.stem: path for path in beside}
+        kept = sorted(self._folio.folder.glob("*.toml")) if self._folio is not None else []
+        return playable() | {path.stem: path for path in (*kept, *beside)}
 
     def _offered(self) -> list[str]:
         """Scenes to choose from. A style's name is one too, but is offered with the styles."""
@@ -700,6 +740,8 @@ class Desk:
                 try:
                     if wish.kind == "rules":
                         scene = await asyncio.to_thread(self._rewritten, wish)
+                    elif wish.kind == "text":
+                        scene = await asyncio.to_thread(self._written, wish)
                     elif wish.name in (known := await asyncio.to_thread(self._known, wish.kind)):
                         scene = await asyncio.to_thread(self._fetch, wish)
                     else:
@@ -715,7 +757,9 @@ class Desk:
                 if scene is None:
                     self._never(wish, "refused", text)
                     # Anybody may ask for what is not there, and who writes mistypes, often.
-                    if wish.kind == "rules" or (known is not None and wish.name not in known):
+                    if wish.kind in ("rules", "text") or (
+                        known is not None and wish.name not in known
+                    ):
                         self.complaints.add("refused", plain(text))
                     else:
                         self.player.journal.enter(Troubled("scene", plain(text)))
@@ -749,6 +793,15 @@ class Desk:
             scene = self._playable().rewritten(order.node.concerns[1], wish.name)
             rehearse(scene)
         return scene
+
+    def _written(self, wish: _Wish) -> Scene:
+        """The scene that a text is, kept in a file once it has been found right."""
+        assert self._folio is not None
+        order = next(each for each in wish.orders if each.node.loads)
+        text = str(order.values[1])
+        with in_turn():
+            rehearse(self._folio.checked(wish.name, text))
+            return self._load(str(self._folio.keep(wish.name, text)), "")
 
     def _fetch(self, wish: _Wish) -> Scene:
         with in_turn():

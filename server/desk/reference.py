@@ -11,6 +11,7 @@ from server.rack import Numbers
 from server.scene import Scene, load_scene
 
 from .desk import Desk
+from .folio import Folio
 from .playing import part_by_hand
 from .sent import SENT
 from .sessions import Sessions
@@ -75,7 +76,12 @@ With `timing = "stamp"` two integers stand before these arguments: wall time in 
 def reference() -> str:
     """Every address that is obeyed or sent, as Markdown."""
     desk = Desk(Player(JumpClock()), lambda path, style: load_scene(Path(path), style))
-    nodes = [*desk.common_nodes(), *desk.part_nodes("NAME"), *part_by_hand(desk.player, "NAME")]
+    nodes = [
+        *desk.common_nodes(),
+        desk.writing_node(Folio(Path())),
+        *desk.part_nodes("NAME"),
+        *part_by_hand(desk.player, "NAME"),
+    ]
     nodes += [desk.rules_node("NAME"), desk.control_node("NAME")]
     bands = Bands(desk.player.clock, {}, Numbers())
     nodes += Sessions(desk, bands, lambda path, style, target: load_scene(Path(path))).nodes()

@@ -133,7 +133,7 @@ class Node:
     continuous: of many values at once only the last is wanted.
     once: doing it twice is not the same as once, so an immediate repetition is left out.
     loads: "scene" or "style" where its first argument names one, "rules" where it is the text of a
-    part's; `act` is handed the scene itself.
+    part's, "text" where it is the name of one whose text follows; `act` is handed the scene itself.
     concerns: what it changes, as the player counts what waits for its moment.
     moment: the words for that moment, out of its values.
     later: it tells by itself when it is done, or why it cannot be.
@@ -151,7 +151,7 @@ class Node:
     starts: bool = False
     continuous: bool = False
     once: bool = False
-    loads: Literal["", "scene", "style", "rules"] = ""
+    loads: Literal["", "scene", "style", "rules", "text"] = ""
     concerns: tuple[str, ...] = ()
     moment: Callable[..., str] = lambda *values: str(values[-1])
     later: bool = False

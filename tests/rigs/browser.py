@@ -46,7 +46,9 @@ class Browser:
             else:
                 self.errors += list(_complaints(said["method"], said.get("params", {})))
 
-    async def call(self, method: str, patience: float = PATIENCE, **params: Any) -> dict[str, Any]:
+    async def call(
+        self, method: str, patience: float = PATIENCE, /, **params: Any
+    ) -> dict[str, Any]:
         number = next(self._ids)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
@@ -66,7 +68,7 @@ class Browser:
         """What a JavaScript expression gives; a promise is awaited, for so many seconds."""
         said = await self.call(
             "Runtime.evaluate",
-            patience=patience,
+            patience,
             expression=expression,
             awaitPromise=True,
             returnByValue=True,

@@ -1,6 +1,14 @@
-// Rules: the text in which a part's music is written, to be written otherwise while it plays.
+// Rules: the text in which a part's music is written, or a whole scene, to be written otherwise
+// while it plays.
 
 import { $, h, write } from "./ui.js";
+
+const WHOLE = "(whole scene)"; // no part can be called so
+const WRITE = "/componium/scene/write";
+const HINTS = {
+  part: "The other parts play on. A mistake changes nothing: it is told here, and the old rules play. No file is changed.",
+  scene: "The scene's file. It is kept under this name and goes on as it says. A mistake changes nothing and writes nothing. Shipped scenes stay as they are.",
+}; // prettier-ignore
 
 export class Rules {
   constructor({ store, order, pulse }) {
@@ -18,6 +26,9 @@ export class Rules {
     }); // prettier-ignore
     this.wrong = h("p", { class: "wrong", role: "alert", hidden: true });
     this.swap = h("button", { type: "button", class: "primary", text: "Play from the next bar" });
+    this.name = h("input", { type: "text", "aria-label": "Name of the scene", maxlength: 64, spellcheck: "false", autocapitalize: "off", autocomplete: "off" });
+    this.naming = h("label", { class: "row naming", hidden: true }, h("span", { class: "label", text: "keep as" }), this.name);
+    this.hint = h("p", { class: "hint" });
     this.back = h("button", { type: "button", class: "quiet", text: "back to what plays" });
     this.save = h("button", { type: "button", class: "quiet", text: "download" });
     this.said = h("span", { class: "said" });
@@ -26,8 +37,8 @@ export class Rules {
       this.picker,
       this.wrong,
       h("div", { class: "editor" }, this.gutter, h("div", { class: "page" }, this.mark, this.text)),
-      h("div", { class: "row", data: { place: "" } }, this.swap, this.back, this.save),
-      h("p", { class: "hint", text: "The other parts play on. A mistake changes nothing: it is told here, and the old rules play. No file is changed." }),
+      h("div", { class: "row", data: { place: "" } }, this.naming, this.swap, this.back, this.save),
+      this.hint,
     ); // prettier-ignore
     this.text.addEventListener("input", () => this.typed());
     this.text.addEventListener("scroll", () => this.scrolled());
@@ -46,14 +57,15 @@ export class Rules {
     this.scene = scene;
     const writable = scene.parts.filter((part) => this.store.nodes.has(`${part.address}/rules`));
     this.addresses = new Map(writable.map((part) => [part.name, `${part.address}/rules`]));
+    if (this.store.nodes.has(WRITE)) this.addresses.set(WHOLE, WRITE);
     this.picker.replaceChildren(
-      ...writable.map((part) =>
-        h("button", { type: "button", text: part.name, data: { part: part.name }, onclick: () => this.open(part.name) }),
+      ...[...this.addresses.keys()].map((name) =>
+        h("button", { type: "button", text: name === WHOLE ? "whole scene" : name, data: { part: name }, onclick: () => this.open(name) }),
       ),
     );
     if (scene.name !== this.of) this.drafts.clear();
     this.of = scene.name;
-    this.open(this.addresses.has(this.part) ? this.part : (writable[0]?.name ?? null));
+    this.open(this.addresses.has(this.part) ? this.part : (this.addresses.keys().next().value ?? null));
   }
 
   async open(part) {
@@ -66,7 +78,14 @@ export class Rules {
     }
     const response = await fetch(`${this.addresses.get(part)}?VALUE`).catch(() => null);
     if (this.part !== part) return;
-    this.playing = response?.ok ? ((await response.json()).VALUE?.[0] ?? "") : "";
+    const value = response?.ok ? ((await response.json()).VALUE ?? []) : [];
+    if (this.part !== part) return;
+    const whole = part === WHOLE;
+    this.playing = value[whole ? 1 : 0] ?? "";
+    if (whole) this.name.value = value[0] ?? "";
+    this.naming.hidden = !whole;
+    write(this.swap, whole ? "Keep, and play from the next bar" : "Play from the next bar");
+    write(this.hint, whole ? HINTS.scene : HINTS.part);
     this.show();
   }
 
@@ -87,7 +106,7 @@ export class Rules {
       write(this.gutter, Array.from({ length: lines }, (_, n) => n + 1).join("\n"));
     }
     const changed = this.drafts.has(this.part);
-    this.swap.disabled = !changed;
+    this.swap.disabled = !changed && this.part !== WHOLE;
     this.back.disabled = !changed;
     if (changed) this.complain(null);
     this.scrolled();
@@ -100,17 +119,17 @@ export class Rules {
 
   play() {
     const { part } = this;
-    if (part === null || !this.drafts.has(part)) return;
+    if (part === null || this.swap.disabled) return;
     const text = this.text.value;
     write(this.said, "being read");
     this.order(
       this.swap,
       this.addresses.get(part),
-      [text],
+      part === WHOLE ? [this.name.value.trim(), text] : [text],
       ({ state, bar, reason }) => {
         this.bar = state === "armed" ? bar : null;
         if (state === "armed") return;
-        write(this.said, state === "done" ? "these rules play" : "");
+        write(this.said, state !== "done" ? "" : part === WHOLE ? "it is kept, and plays" : "these rules play");
         if (state === "done") {
           if (this.drafts.get(part) === text) this.drafts.delete(part);
           if (this.part === part) this.open(part);
@@ -143,7 +162,7 @@ export class Rules {
   }
 
   download() {
-    const link = h("a", { download: `${this.part}.txt`, href: URL.createObjectURL(new Blob([this.text.value], { type: "text/plain" })) });
+    const link = h("a", { download: this.part === WHOLE ? `${this.name.value || "scene"}.toml` : `${this.part}.txt`, href: URL.createObjectURL(new Blob([this.text.value], { type: "text/plain" })) });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
