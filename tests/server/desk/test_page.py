@@ -157,7 +157,7 @@ async def test_it_opens_without_complaint_wipes_the_token_and_shows_the_music(
     assert page.errors == []
 
 
-@pytest.mark.parametrize("width", [360, 390, 800, 1440])
+@pytest.mark.parametrize("width", [320, 390, 800, 1280])
 async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
     page: Browser, width: int
 ) -> None:
@@ -170,6 +170,14 @@ async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
             ".map(e => e.outerHTML.slice(0, 120))"
         )
         assert await page.ask(beyond) == [], tab
+        across = (
+            "[...document.querySelectorAll('.panel')].filter(p => p.offsetWidth).flatMap(p =>"
+            " [...p.querySelectorAll('*')].filter(e => e.offsetWidth"
+            " && !e.closest('.editor, .unseen')"
+            " && e.getBoundingClientRect().right > p.getBoundingClientRect().right + 0.5))"
+            ".map(e => e.outerHTML.slice(0, 120))"
+        )
+        assert await page.ask(across) == [], f"{tab}: into the panel beside it"
         small = await page.ask(
             "[...document.querySelectorAll('button, select, input')].filter(e => e.offsetWidth)"
             ".filter(e => { const b = e.getBoundingClientRect(); return b.height < 43.5; })"
@@ -181,6 +189,82 @@ async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
             " !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"
         )
         assert nameless == []
+
+
+CONTRAST = """
+(() => {
+  const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 })
+    .getContext("2d", { willReadFrequently: true });
+  const seen = (colour) => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (front, back) => {
+    const [, , , share] = front;
+    return [0, 1, 2].map((n) => front[n] * share + back[n] * (1 - share));
+  };
+  const linear = (c) => (c <= 10.31475 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+  const light = (c) => 0.2126 * linear(c[0]) + 0.7152 * linear(c[1]) + 0.0722 * linear(c[2]);
+  const up = (e) => (e ? [...up(e.parentElement), e] : []);
+  const weak = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const e = texts.currentNode.parentElement;
+    const text = texts.currentNode.textContent.trim();
+    if (!text || !e.offsetWidth || e.closest(".unseen, .skip, :disabled, option, dialog")) continue;
+    const style = getComputedStyle(e);
+    const grounds = up(e).map((x) => seen(getComputedStyle(x).backgroundColor));
+    const back = grounds.reduce((below, front) => over(front, below), [255, 255, 255]);
+    const ink = seen(style.color);
+    ink[3] *= up(e).reduce((o, x) => o * Number(getComputedStyle(x).opacity), 1);
+    const [more, less] = [light(over(ink, back)), light(back)].sort((a, b) => b - a);
+    const ratio = (more + 0.05) / (less + 0.05);
+    if (ratio < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5)) weak.push([text, ratio]);
+  }
+  return weak;
+})()
+"""
+
+
+@pytest.mark.parametrize("dark", [True, False])
+async def test_every_text_stands_out_from_its_ground(page: Browser, dark: bool) -> None:
+    """By WCAG 2.2, level AA."""
+    await page.size(1280, 800, dark=dark)
+    for tab in ("parts", "rules", "rig"):
+        await page.ask(f"document.querySelector('[data-to={tab}]').click()")
+        assert await page.ask(CONTRAST) == [], tab
+
+
+async def test_who_leads_is_seen_and_chosen(page: Browser, play: Play) -> None:
+    await page.ask("document.querySelector('[data-to=rig]').click()")
+    said, source = text(".leader strong"), "componium.store.get('/componium/sync')"
+    assert await page.until(said) == "Componium leads"
+    await page.click(".choice[aria-label='Who leads the tempo'] [data-value=midi]")
+    await page.until(f"{source} === 'midi'")
+    assert await page.until(f"{said}.startsWith('waiting') && {said}") == "waiting for a clock"
+    await page.until(f"{text('#pace')}.endsWith('midi waiting')")
+    play.tell("/sync", "internal")
+    await page.until(f"{said} === 'Componium leads'")
+    checked = 'document.querySelector("[data-value=internal][role=radio]").ariaChecked'
+    assert await page.ask(checked) == "true"
+    await page.click("[aria-label='5 ms later']")
+    await page.until(f"{text('.nudge output')} === '+5 ms'")
+    assert page.errors == []
+
+
+async def test_a_control_is_learnt_by_keys_alone(page: Browser) -> None:
+    await page.ask("document.querySelector('[data-to=rig]').click()")
+    await page.ask("document.querySelector('.learning').focus()")
+    await page.key("Enter", "\r")
+    await page.until("document.body.classList.contains('learns')")
+    tempo = "componium.store.get('/componium/nudge')"
+    await page.ask("document.querySelector(\"[aria-label='5 ms later']\").focus()")
+    await page.key("Enter", "\r")
+    await page.until(f"{text('#notice')}?.includes('/componium/nudge')")
+    assert await page.ask(tempo) == 0, "what is to be learnt does nothing itself"
 
 
 async def test_it_sounds_after_one_click_and_in_time(page: Browser) -> None:
@@ -315,6 +399,33 @@ async def test_a_mistake_in_rules_is_shown_at_its_line_and_right_ones_play(
         "[...componium.roll.notes.values()].some(n => n.part === 'tune' && n.symbol === 'B')"
     )
     assert "Up" in play.scene.read_text(), "the file stays as it is"
+    assert page.errors == []
+
+
+async def test_a_whole_scene_is_written_kept_and_played(page: Browser, play: Play) -> None:
+    await page.ask("document.querySelector('[data-to=rules]').click()")
+    await page.click(".picker [data-part='(whole scene)']")
+    await page.until("document.querySelector('textarea').value.includes('title = \"Page\"')")
+    assert await page.ask("document.querySelector('.naming input').value") == "page"
+    write = (
+        "((name, from, to) => { const e = document.querySelector('textarea');"
+        " document.querySelector('.naming input').value = name;"
+        " e.value = e.value.replace(from, to); e.dispatchEvent(new Event('input'));"
+        " document.querySelector('#rules .primary').click(); })"
+    )
+    await page.ask(f"{write}('other', 'tempo', 'tempi')")
+    said = await page.until(
+        "!document.querySelector('.wrong').hidden && document.querySelector('.wrong').textContent"
+    )
+    assert said.startswith("Line 3") and "tempo" in said
+    assert not (play.folder / "other.toml").exists()
+    await page.ask(f"{write}('../other', 'tempi', 'tempo')")
+    await page.until(f"{text('.wrong')}.includes('letters, digits')")
+    await page.ask(f"{write}('other', '\"Page\"', '\"Leaf\"')")
+    await page.until(f"{text('#title')} === 'Leaf'")
+    await page.until("componium.store.get('/componium/scene') === 'other'")
+    assert 'title = "Leaf"' in (play.folder / "other.toml").read_text()
+    assert play.scene.read_text() == SCENE, "the one that was started stays"
     assert page.errors == []
 
 
