@@ -164,6 +164,17 @@ class Ahead:
                     self._leave_out(pending, error)
             self.give(things)
 
+    def said(self, kind: str) -> list[Event]:
+        """What a kind of wire is given of all that sounds or is still to begin, as it stands now."""
+        pendings = [item[2] for item in (*self._sounding, *self._coming)]
+        events: list[Event] = []
+        for pending in pendings:
+            try:
+                events += [event for to, some in pending.sent() if to == kind for event in some]
+            except Exception as error:
+                self._leave_out(pending, error)
+        return events
+
     def give(self, things: Iterable[Sent]) -> None:
         """Give the wires what is said already."""
         batches: dict[str, list[Event]] = {kind: [] for kind in self._rack.wires}

@@ -50,6 +50,14 @@ class Prompter:
             self._told.clear()
             self._changed.clear()
 
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """Take events as told that were planned while nobody listened; what is over is left out."""
+        now = self._now()
+        for event in events:
+            if max(event.due, event.end) > now:
+                self._parts.setdefault(event.part, {})[event.id] = event
+                self._told[event.id] = event
+
     def events(self) -> list[Event]:
         """What is planned or sounds now, for a listener who comes late."""
         now = self._now()

@@ -641,7 +641,7 @@ class Stage:
         wish = self.wish
         try:
             host = "0.0.0.0" if wish.lan else "localhost"
-            door = await serve(desk, host, wish.control, Keys(token))
+            door = await serve(desk, host, wish.control, Keys(token), wish.http)
         except Mistake as mistake:
             if wish.insisted:
                 raise

@@ -272,8 +272,14 @@ class Feed:
         heard = {word for each in self.listeners for word in each.hears}
         planned, why = bool(heard & {"plan", "osc"}), "why" in heard
         if (planned, why) != (self.prompter.heard, self.prompter.why):
+            more = planned > self.prompter.heard or why > self.prompter.why
             self.prompter.listen(planned, why)
-        self._aloud.heard = "osc" in heard
+            if planned and more:
+                self.prompter.catch_up(self.player.ahead.said("web"))
+        aloud, self._aloud.heard = self._aloud.heard, "osc" in heard
+        if self._aloud.heard and not aloud:
+            now = self.player.clock.now()
+            self._aloud.heed(event for event in self.prompter.events() if event.due > now)
 
     # How things are ---------------------------------------------------------------------
 

@@ -256,12 +256,17 @@ class OscIn:
 
 
 async def serve(
-    desk: Desk, host: str = "localhost", port: int = PORT, keys: Keys | None = None
+    desk: Desk,
+    host: str = "localhost",
+    port: int = PORT,
+    keys: Keys | None = None,
+    also: int = 0,
 ) -> OscIn:
     """Listen for a desk until closed.
 
     host: a loopback address, "localhost" for IPv4 and IPv6 both, or, with keys, any other.
-    port: 0 for any free one.  keys: as of `Gate`.
+    port: 0 for any free one.  keys: as of `Gate`.  also: another port, where that is free: old
+    OSCQuery clients send to the number of the page's; 0 for none.
     Errors: Mistake where the address is not of this machine alone and no token is there to be
     shown, or the port is taken.
     """
@@ -270,6 +275,10 @@ async def serve(
         sockets = [first]
         with suppress(Mistake):  # without IPv6 the other half is enough
             sockets.append(_bound("::1", first.getsockname()[1]))
+        if also and also != port:
+            for each in ("127.0.0.1", "::1"):
+                with suppress(Mistake):
+                    sockets.append(_bound(each, also))
     else:
         try:
             near = ipaddress.ip_address(host).is_loopback
@@ -282,6 +291,9 @@ async def serve(
                 "machine only",
             )
         sockets = [_bound(host, port)]
+        if also and also != port:
+            with suppress(Mistake):
+                sockets.append(_bound(host, also))
     return OscIn(desk, sockets, keys)
 
 

@@ -148,3 +148,24 @@ async def test_mutations_and_killers_do_not_stop_the_next_good_message(
         sender.send(osc_message("/componium/panic"))
         sender.send(osc_message("/componium/tempo", 222))
         await until(lambda: tempo(player) == 222)
+
+
+async def test_old_clients_are_heard_on_another_port_where_that_is_free(player: Player) -> None:
+    desk, other = Desk(player, forbidden), free_port()
+    door = await serve(desk, port=0, also=other)
+    second = await serve(desk, port=0, also=other)  # taken: it does without
+    try:
+        with closing(SimpleUDPClient("127.0.0.1", other)) as client:
+            client.send_message("/componium/tempo", 90.0)
+            await until(lambda: tempo(player) == 90)
+        assert door.port != other and second.port != other
+    finally:
+        door.close()
+        second.close()
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

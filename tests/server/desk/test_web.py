@@ -274,6 +274,29 @@ async def test_who_wants_to_know_why_is_told_and_nobody_else_pays() -> None:
         )
 
 
+async def test_the_first_who_listens_hears_what_sounds_and_what_is_planned() -> None:
+    async with House() as house:
+        house.player.horizon = 600 * MS  # quarter notes, of 500 ms each
+        house.player.play()
+        await house.pass_time(950 * MS)
+        first, second = await house.connect(), await house.connect()
+        plans = []
+        for friend in (first, second):
+            await friend.say(hear=["plan"])
+            await friend.hears("snapshot")
+            plans.append((await friend.hears("plan"))["plan"])
+        assert plans[0] == plans[1], "nobody is told less for having come first"
+        now = house.clock.now() / 1e9
+        notes = [item for item in plans[0] if item["event"] == "note"]
+        assert any(note["at"] < now - 0.3 and note["end"] > now for note in notes), "what sounds"
+        assert any(note["at"] > now for note in notes), "what is to come"
+        told = {note["id"] for note in notes}
+        await house.pass_time(200 * MS)
+        heard = await first.settle("mark")
+        again = {item["id"] for each in heard for item in each.get("plan", ())}
+        assert not told & again, "and nothing twice"
+
+
 async def test_who_joins_later_is_told_what_is_planned_already() -> None:
     async with House() as house:
         first, second = await house.connect(), await house.connect()
