@@ -15,6 +15,7 @@ import { $, amiss, h, kept, write } from "./ui.js";
 
 const HEAR = ["state", "beats", "marks", "plan", "why", "log", "health"];
 const TABS = ["mood", "launch", "parts", "rules", "rig"];
+const SILENT = 3000; // ms in which sound should have begun
 const FORGIVEN = 1000; // ms without a connection that nobody need hear of
 
 await unlock();
@@ -323,7 +324,9 @@ sound.changed = () => {
 
 async function listen() {
   if (sound.on) return sound.hush();
+  const mute = setTimeout(() => notice("This browser does not start its sound. Has this machine an output?", 12_000), SILENT);
   await sound.listen();
+  clearTimeout(mute);
   const now = link.now();
   sound.plan([...roll.notes.values()].filter((note) => note.end > now));
 }
