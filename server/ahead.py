@@ -164,8 +164,8 @@ class Ahead:
                     self._leave_out(pending, error)
             self.give(things)
 
-    def said(self, kind: str) -> list[Event]:
-        """What a kind of wire is given of all that sounds or is still to begin, as it stands now."""
+    def standing(self, kind: str) -> list[Event]:
+        """What a kind of wire is given of all that sounds or is still to begin."""
         pendings = [item[2] for item in (*self._sounding, *self._coming)]
         events: list[Event] = []
         for pending in pendings:

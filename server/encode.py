@@ -391,6 +391,23 @@ class WebEncoder:
             on = _members(event="osc", part=name, address=act.address, args=list(act.args))
         return (Event(identity, due, 0, part, 0, RANK_CONTROL, LATE_SEND, on),)
 
+    def touch(
+        self, identity: int, part: int, data: bytes, channel: int, due: int
+    ) -> Iterable[Event]:
+        """A bend (-1 to 1), pressure (0 to 1) or controller that is played. data: its bytes."""
+        if not self._ears.heard:
+            return ()
+        kind, name = data[0] & 0xF0, self.parts[part].name
+        if kind == 0xB0:
+            return self.act(identity, part, Turn(data[1], data[2]), channel, due)
+        if kind == 0xE0:
+            value = max(((data[2] << 7 | data[1]) - 8192) / 8191, -1.0)
+            on = _members(event="bend", part=name, channel=channel, value=round(value, 4))
+        else:
+            value = round(data[1] / 127, 4)
+            on = _members(event="pressure", part=name, channel=channel, value=value)
+        return (Event(identity, due, 0, part, 0, RANK_CONTROL, LATE_SEND, on),)
+
     def tell(
         self, identity: int, part: int, address: str, args: tuple[Arg, ...], due: int
     ) -> Iterable[Event]:

@@ -19,7 +19,7 @@ from .ahead import Begun
 from .cast import Playing
 from .changes import Receipt, Told
 from .earshot import Ears
-from .encode import Encoder, MidiEncoder
+from .encode import Encoder, MidiEncoder, WebEncoder
 from .inputs import InputSpec
 from .journal import Entry, Moved, Played, Ported, Pressed
 from .music.naming import numeral, recognised
@@ -437,6 +437,12 @@ class Keyboard:
         things: list[Sent] = []
         for playing in self._through(one.spec.name):
             for _, kind, encoder in playing.outputs:
+                if isinstance(encoder, WebEncoder):
+                    identity, channel = self.player.rack.next_id() << 24, playing.spec.channel
+                    things.append(
+                        (kind, encoder.touch(identity, playing.number, data, channel, now))
+                    )
+                    continue
                 port = (
                     encoder.ports.get(playing.number) if isinstance(encoder, MidiEncoder) else None
                 )

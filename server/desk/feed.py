@@ -275,7 +275,7 @@ class Feed:
             more = planned > self.prompter.heard or why > self.prompter.why
             self.prompter.listen(planned, why)
             if planned and more:
-                self.prompter.catch_up(self.player.ahead.said("web"))
+                self.prompter.catch_up(self.player.ahead.standing("web"))
         aloud, self._aloud.heard = self._aloud.heard, "osc" in heard
         if self._aloud.heard and not aloud:
             now = self.player.clock.now()
@@ -631,7 +631,8 @@ class Aloud:
                 self._say(sounding[1])
         elif stands == event and self.heard:
             on, off = spoken(event, self._base)
-            self._say(on)
+            if on:
+                self._say(on)
             if off:
                 self._sounding[event.id] = event.part, off
                 self._later(event.end, partial(self._turn, event))
@@ -652,6 +653,8 @@ def spoken(event: Event, base: str = PREFIX) -> tuple[bytes, bytes]:
         seconds = (event.end - event.due) / 1e9
         on = osc_message(f"{address}/note", what["pitch"], float(what["velocity"]), seconds)
         return on, osc_message(f"{address}/off", what["pitch"])
+    if what["event"] in ("bend", "pressure"):
+        return b"", b""  # an OSC output has none
     if what["event"] == "control":
         address = f"{base}/part/{osc_name(what['part'])}/control"
         return osc_message(address, what["controller"], what["value"]), b""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -12,7 +13,15 @@ from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 
 from engines.base import Origin, Symbol
-from server.encode import NTP_EPOCH, MidiEncoder, OscEncoder, OutputSpec, osc_bundle, osc_message
+from server.encode import (
+    NTP_EPOCH,
+    MidiEncoder,
+    OscEncoder,
+    OutputSpec,
+    WebEncoder,
+    osc_bundle,
+    osc_message,
+)
 from server.music.note import Note, Say, Turn
 from server.part import Shade
 from server.wire.protocol import (
@@ -253,3 +262,24 @@ def test_long_texts_are_cut_between_letters(text: str) -> None:
 def test_a_name_with_a_space_makes_an_address_that_osc_allows() -> None:
     (event,) = osc().note(2, 9, note(part="low drums"), SECOND, 3 * SECOND)
     assert said(event.on)[0] == "/componium/part/low_drums/note"
+
+
+class Listens:
+    heard, why = True, False
+
+
+def test_who_listens_in_is_told_of_bends_and_pressure_in_plain_numbers() -> None:
+    encoder = WebEncoder({3: PART}, Listens())
+
+    def told(data: str) -> dict[str, object]:
+        (event,) = encoder.touch(7, 3, bytes.fromhex(data), 4, 5)
+        assert (event.id, event.due, event.end, event.part) == (7, 5, 0, 3)
+        found: dict[str, object] = json.loads(b"{" + event.on + b"}")
+        assert found.pop("part") == "lead" and found.pop("channel") == 4
+        return found
+
+    assert told("e00040") == {"event": "bend", "value": 0.0}
+    assert told("e07f7f") == {"event": "bend", "value": 1.0}
+    assert told("e00000") == {"event": "bend", "value": -1.0}
+    assert told("d07f") == {"event": "pressure", "value": 1.0}
+    assert told("b00140") == {"event": "control", "controller": 1, "value": 64}

@@ -14,6 +14,8 @@ const FEW = 0.04; // … of which so many may come too late, a little each
 const LIVE = 300; // s: a note that ends so much later is a key that is held
 const DRUMS = 10;
 const CENTRE = new Set(["bass", "melody", "lead"]);
+const BEND = 200; // cents, as synths have it
+const QUIVER = 40; // cents
 const KNEE = 0.7; // of full scale
 const TOP = 0.95;
 
@@ -102,6 +104,8 @@ export class Sound {
       for (const [name, strip] of this.strips) {
         if (this.parts.has(name)) continue;
         strip.loud.disconnect();
+        strip.bend?.disconnect();
+        strip.quiver?.disconnect();
         this.strips.delete(name);
       }
     }
@@ -120,10 +124,11 @@ export class Sound {
       const pan = new StereoPannerNode(context, { pan: this.parts.get(name)?.pan ?? 0 });
       const room = new GainNode(context, { gain: 0 });
       const chorus = new GainNode(context, { gain: 0 });
-      loud.connect(pan).connect(this.bus);
+      const swell = new GainNode(context);
+      loud.connect(swell).connect(pan).connect(this.bus);
       pan.connect(room).connect(this.roomIn);
       pan.connect(chorus).connect(this.chorus.in);
-      this.strips.set(name, { loud, pan, room, chorus, bright: 1 });
+      this.strips.set(name, { loud, swell, pan, room, chorus, bright: 1 });
     }
     return this.strips.get(name);
   }
@@ -148,6 +153,8 @@ export class Sound {
     for (const item of items) {
       if (item.event === "note") this.note(item);
       else if (item.event === "control") this.control(item);
+      else if (item.event === "bend") this.tuning(item.part).bend.offset.setTargetAtTime(item.value * BEND, this.soon(item), 0.008);
+      else if (item.event === "pressure") this.press(item);
     }
     this.catching = false;
     if (this.spares.length >= HEARD) this.adjust();
@@ -188,11 +195,40 @@ export class Sound {
       const patch = patchOf(part?.program);
       voice = new Voice(this.context, patch, item.pitch, item.velocity, begin, strip.bright);
       voice.release(end);
+      voice.part = item.part;
+      if (strip.bend) voice.tune(strip);
       this.sends(strip, patch.room ?? 0.2, patch.chorus ?? 0);
     }
     voice.out.connect(strip.loud);
     this.voices.set(item.id, voice);
     this.scheduled++;
+  }
+
+  soon({ at }) {
+    return Math.max(this.time(at), this.context.currentTime);
+  }
+
+  /** What bends a part's voices and has them quiver: made when it is first wanted. */
+  tuning(name) {
+    const strip = this.strip(name);
+    if (!strip.bend) {
+      const { context } = this;
+      strip.bend = new ConstantSourceNode(context, { offset: 0 });
+      strip.quiver = new GainNode(context, { gain: 0 });
+      const slow = new OscillatorNode(context, { frequency: 5.4 });
+      slow.connect(strip.quiver);
+      slow.start();
+      strip.bend.start();
+      for (const voice of this.voices.values()) if (voice.part === name) voice.tune(strip);
+    }
+    return strip;
+  }
+
+  press(item) {
+    const strip = this.tuning(item.part);
+    const time = this.soon(item);
+    strip.quiver.gain.setTargetAtTime(item.value * QUIVER, time, 0.03);
+    strip.swell.gain.setTargetAtTime(1 + 0.4 * item.value, time, 0.03);
   }
 
   sends(strip, room, chorus) {
@@ -214,7 +250,8 @@ export class Sound {
   control({ part, controller, value, at }) {
     const strip = this.strip(part);
     const time = Math.max(this.time(at), this.context.currentTime);
-    if (controller === 7 || controller === 11) strip.loud.gain.setTargetAtTime((value / 127) ** 1.5 * 1.2, time, 0.02);
+    if (controller === 1) this.tuning(part).quiver.gain.setTargetAtTime((value / 127) * QUIVER, time, 0.03);
+    else if (controller === 7 || controller === 11) strip.loud.gain.setTargetAtTime((value / 127) ** 1.5 * 1.2, time, 0.02);
     else if (controller === 10) strip.pan.pan.setTargetAtTime((value - 64) / 64, time, 0.02);
     else if (controller === 74) strip.bright = 2 ** ((value - 64) / 48);
   }

@@ -39,6 +39,7 @@ export class Voice {
     this.begin = time;
     this.over = Infinity;
     this.sources = [];
+    this.tuned = []; // of them, those that have the note's pitch
     const hertz = 440 * 2 ** ((pitch - 69) / 12);
     const out = (this.out = context.createGain());
     const body = this.shaped(hertz, velocity, time, bright);
@@ -56,6 +57,7 @@ export class Voice {
       oscillator.connect(level).connect(body);
       if (patch.fm) this.modulate(oscillator, hertz, velocity, time);
       this.start(oscillator, time);
+      this.tuned.push(oscillator);
     }
     if (patch.breath) this.breathe(hertz, velocity, time, out);
   }
@@ -123,6 +125,7 @@ export class Voice {
     depth.gain.setTargetAtTime(most * stays, time, decay / 2);
     modulator.connect(depth).connect(carrier.frequency);
     this.start(modulator, time);
+    this.tuned.push(modulator);
   }
 
   breathe(hertz, velocity, time, out) {
@@ -139,6 +142,14 @@ export class Voice {
     source.connect(band).connect(node).connect(out);
     source.start(time, Math.random());
     this.sources.push(source);
+  }
+
+  /** Have a strip's bend and quiver move its pitch, in cents. */
+  tune({ bend, quiver }) {
+    for (const source of this.tuned) {
+      bend.connect(source.detune);
+      quiver.connect(source.detune);
+    }
   }
 
   /** End at a time; what rings on after it takes the patch's release. */

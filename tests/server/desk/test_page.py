@@ -581,3 +581,31 @@ async def test_looks_and_loudness_are_remembered(page: Browser, play: Play) -> N
     await page.until("componium.sound.on")
     await page.click(strip("tune", ".buttons .mute"))  # the cookie is still there
     await page.until(f"document.querySelector(\"{strip('tune', '.mute')}\").ariaPressed === 'true'")
+
+
+async def test_a_bend_is_heard_and_so_is_pressure(page: Browser) -> None:
+    render = """(async (bent) => {
+        const { Sound } = await import("/page/sound.js");
+        const context = new OfflineAudioContext(2, 22050, 22050);
+        const device = window.AudioContext;
+        window.AudioContext = function () { return context; };
+        const sound = new Sound({ offset: 0, here: (at) => at });
+        sound.build();
+        window.AudioContext = device;
+        Object.defineProperty(sound, "on", { get: () => true });
+        sound.time = (at) => at;
+        sound.cast([{ name: "solo", role: "lead", channel: 1, program: 79 }]);
+        const items = [{ event: "note", id: "1", at: 0.05, end: 0.95, part: "solo", pitch: 69,
+            velocity: 0.9, channel: 1 }];
+        if (bent) items.unshift({ event: "bend", at: 0, part: "solo", channel: 1, value: 1 },
+            { event: "pressure", at: 0, part: "solo", channel: 1, value: 0 });
+        sound.plan(items);
+        const data = (await context.startRendering()).getChannelData(0).slice(5000, 18000);
+        let crossings = 0;
+        for (let n = 1; n < data.length; n++) if (data[n - 1] < 0 && data[n] >= 0) crossings++;
+        return (crossings * 22050) / data.length;
+    })"""
+    plain, bent = await page.ask(f"{render}(false)"), await page.ask(f"{render}(true)")
+    assert plain == pytest.approx(440, rel=0.02)
+    assert bent / plain == pytest.approx(2 ** (2 / 12), rel=0.02), "two semitones up"
+    assert page.errors == []
