@@ -101,6 +101,18 @@ class Browser:
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
             )
 
+    async def drag(self, x: float, y: float, to_x: float, to_y: float) -> None:
+        """Press somewhere, move, and let go elsewhere."""
+        for kind, left, top in (
+            ("mousePressed", x, y),
+            ("mouseMoved", (x + to_x) / 2, (y + to_y) / 2),
+            ("mouseMoved", to_x, to_y),
+            ("mouseReleased", to_x, to_y),
+        ):
+            await self.call(
+                "Input.dispatchMouseEvent", type=kind, x=left, y=top, button="left", clickCount=1
+            )
+
     async def key(self, key: str, text: str = "", modifiers: int = 0) -> None:
         for kind in ("keyDown", "keyUp"):
             more = {"text": text} if text and kind == "keyDown" else {}

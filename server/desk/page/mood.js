@@ -3,6 +3,7 @@
 import { $, amiss, choice, h, kept, throttled, write } from "./ui.js";
 
 const TRAIL = 240; // places remembered
+const SLIP = 8; // px that a finger may slip on a word
 const STEP = 0.1; // of an arrow key
 
 export class MoodPanel {
@@ -127,25 +128,34 @@ export class MoodPanel {
       const held = (n) => Math.min(Math.max(n, -1), 1);
       return [held(((event.clientX - box.left) / box.width) * 2 - 1), held(1 - ((event.clientY - box.top) / box.height) * 2)];
     };
-    pad.addEventListener("pointerdown", (event) => {
-      if (event.target.closest("button") || event.button) return;
+    const hold = (event) => {
       pad.setPointerCapture(event.pointerId);
       this.holds = at(event);
       amiss(pad, "");
       if (!this.bars) this.drag(...this.holds);
+    };
+    pad.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      this.begun = event.target.closest("button") ? event : null; // a word, until it is dragged from
+      if (!this.begun) hold(event);
     });
     pad.addEventListener("pointermove", (event) => {
+      if (this.begun && Math.hypot(event.clientX - this.begun.clientX, event.clientY - this.begun.clientY) > SLIP) {
+        this.begun = null;
+        hold(event);
+      }
       if (!this.holds) return;
       this.holds = at(event);
       if (!this.bars) this.drag(...this.holds);
     });
     pad.addEventListener("pointerup", (event) => {
+      this.begun = null;
       if (!this.holds) return;
       const [v, a] = at(event);
       this.holds = null;
       if (this.bars) this.send(v, a, this.bars); // else it has been sent on the way
     });
-    pad.addEventListener("pointercancel", () => (this.holds = null));
+    pad.addEventListener("pointercancel", () => (this.holds = this.begun = null));
     pad.addEventListener("keydown", (event) => {
       const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
       if (!move || event.target !== pad) return;

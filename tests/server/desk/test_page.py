@@ -354,6 +354,13 @@ async def test_a_mood_is_asked_for_where_the_pad_is_touched(page: Browser) -> No
         "[...document.querySelectorAll('.words button')].find(b => b.textContent === 'sad').click()"
     )
     await page.until("componium.store.get('/componium/emotion') === 'sad'")
+    left, top = await page.ask(
+        "(() => { const b = [...document.querySelectorAll('.words button')].find("
+        "b => b.textContent === 'tense').getBoundingClientRect();"
+        " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+    )
+    await page.drag(left, top, x + 0.8 * width, y + 0.75 * width)  # from a word on as from anywhere
+    await page.until("Math.abs(componium.store.get('/componium/mood', 0) - 0.6) < 0.02")
 
 
 async def test_a_note_that_is_touched_tells_why(page: Browser) -> None:
