@@ -36,7 +36,7 @@ def pearson(xs: Sequence[float], ys: Sequence[float]) -> float:
     x, y = fmean(xs), fmean(ys)
     both = sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True))
     scale = sqrt(sum((a - x) ** 2 for a in xs) * sum((b - y) ** 2 for b in ys))
-    return both / scale if scale > 0 else 0.0
+    return min(max(both / scale, -1.0), 1.0) if scale > 0 else 0.0  # tiny numbers lose bits
 
 
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -1095,10 +1095,10 @@ def test_bars_that_were_decided_long_ago_are_let_go_of() -> None:
     before = there()
     player = Player(JumpClock())
     player.cue(scene(*CALM, output=MIDI))
-    player.play(end_bar=300)
+    player.play(end_bar=600)
     asyncio.run(player.run())
     found = there()
     assert player.setting is not None
-    assert player.setting.bar(Fraction(299 * 4)).number == 300
-    assert found[Bar] - before[Bar] <= 64 + 8
-    assert found[Feel] - before[Feel] <= 512
+    assert player.setting.bar(Fraction(599 * 4)).number == 600
+    assert found[Bar] - before[Bar] <= 256 + 8
+    assert found[Feel] - before[Feel] <= 4096
