@@ -16,16 +16,16 @@ import typer
 from engines.base import Mistake
 
 if TYPE_CHECKING:
-    from .bands import Band
+    from .backstage.service import Diary
+    from .backstage.settings import Settings
+    from .band.bands import Band
+    from .concert.journal import Entry
     from .desk.broker import Broker
-    from .journal import Entry
-    from .lines import Printer
-    from .recorder import Recorder
-    from .scene import Scene
-    from .service import Diary
-    from .settings import Settings
+    from .score.scene import Scene
     from .stage import Wish
-    from .takes import Keeper
+    from .takes.files import Keeper
+    from .takes.lines import Printer
+    from .takes.recorder import Recorder
 
 DEFAULT_SCENE = "default"
 UNWELL = 1  # exit status of `doctor` where something must be mended
@@ -124,7 +124,7 @@ def _run() -> int:
 
 
 def _each(mistake: Mistake) -> tuple[Mistake, ...]:
-    from .table import Mistakes
+    from .score.table import Mistakes
 
     return mistake.each if isinstance(mistake, Mistakes) else (mistake,)
 
@@ -167,7 +167,8 @@ def componium(
 
 def _settings(context: typer.Context, config: Path | None) -> Settings:
     """What the file of settings says for `play`. Errors: Mistake."""
-    from .settings import CONFIG, config_file, read_settings
+    from .backstage.settings import read_settings
+    from .score.folders import CONFIG, config_file
 
     asked = config is not None or bool(os.environ.get(CONFIG))
     return read_settings(config or config_file(), _options(context), asked)
@@ -365,10 +366,10 @@ def play(
     ] = 100,
 ) -> None:
     """Play a scene until Ctrl-C, or for so many bars or seconds."""
-    from .scene import find_scene
-    from .settings import folders
+    from .score.folders import folders
+    from .score.scene import find_scene
+    from .score.style import folder
     from .stage import CONTROL_PORT, PAGE_PORT, Wish
-    from .style import folder
 
     if seconds is not None and not isfinite(seconds):
         raise Mistake("--seconds", f"expected a number of seconds, got {seconds}")
@@ -439,7 +440,7 @@ def _state_file(asked: str, scene: Path) -> Path | None:
     if asked == "none":
         return None
     from .desk.memory import forget_oldest, of_scene
-    from .settings import folders
+    from .score.folders import folders
 
     path = Path(asked)
     if not asked:
@@ -465,15 +466,15 @@ def _mappings_file(asked: str) -> Path | None:
         return None
     if asked:
         return Path(asked)
-    from .settings import folders
+    from .score.folders import folders
 
     return folders()["mappings"]
 
 
 def _log_file(asked: str, scene: str) -> Path | None:
     """Where the control log goes. Errors: Mistake where one that was asked for cannot be made."""
-    from .log import fresh_log, log_folder
-    from .recorder import check_writable
+    from .takes.log import fresh_log, log_folder
+    from .takes.recorder import check_writable
 
     if asked == "none":
         return None
@@ -502,7 +503,7 @@ def _chosen(
     """The scene that the arguments ask for. Errors: Mistake."""
     from dataclasses import replace
 
-    from .scene import find_scene, load_scene, routed
+    from .score.scene import find_scene, load_scene, routed
 
     scene = routed(load_scene(find_scene(name)), midi, osc, why, midi_in)
     if seed is not None:
@@ -518,15 +519,15 @@ def _perform(
     scene: Scene, wish: Wish, record: Path | None, form: str, diary: Path | None = None
 ) -> int:
     """Play with the listeners asked for; the exit status."""
-    from .health import Health
-    from .journal import Journal
+    from .backstage.health import Health
+    from .concert.journal import Journal
     from .stage import Stage, run
 
     journal, health = Journal(), Health()
     stage = Stage(scene, wish, journal, health)
     closing: list[Callable[[], bool]] = []
     if diary is not None:
-        from .service import Diary
+        from .backstage.service import Diary
 
         written = Diary(diary)
         journal.add(written)
@@ -541,14 +542,14 @@ def _perform(
 
     stage.joined = join
     if record is not None:
-        from .recorder import Recorder, check_writable
+        from .takes.recorder import Recorder, check_writable
 
         check_writable(record, "--record")
         recorder = Recorder(record, scene, lambda: stage.player.scene, stage.trouble, version())
         journal.add(recorder)
         closing.append(lambda: _kept(recorder))
     if form == "view":
-        from .view import View
+        from .takes.view import View
 
         view = View(scene, health, stage.player.strips, lambda: stage.player.scene)
         journal.add(view)
@@ -556,7 +557,7 @@ def _perform(
         closing.append(view.close)
         view.open()
     else:
-        from .lines import Deserted, Printer, Warnings
+        from .takes.lines import Deserted, Printer, Warnings
 
         journal.add(Warnings(_complain))
         beside.append(lambda name: Warnings(lambda line: _complain(f"{name}: {line}")))
@@ -639,8 +640,8 @@ def render(
     ] = False,
 ) -> None:
     """Write a scene as MIDI, score, sound or picture, as fast as the computer can."""
+    from .concert.journal import Troubled
     from .errands import hear, tightened
-    from .journal import Troubled
 
     keep = _keeper(out, part, font)
     chosen = _chosen(scene, seed, midi="none")
@@ -667,8 +668,8 @@ def render(
 
 def _keeper(out: Path, parts: list[str] | None, font: Path | None, made: str = "") -> Keeper:
     """Who keeps a file of that name. made: by which version. Errors: Mistake."""
-    from .recorder import check_writable
-    from .takes import BEGINS, keeper
+    from .takes.files import BEGINS, keeper
+    from .takes.recorder import check_writable
 
     keep = keeper(out, made or version(), parts or None, font)
     check_writable(out, "-o", BEGINS[out.suffix.lower()])
@@ -702,9 +703,9 @@ def replay(
     ] = None,
 ) -> None:
     """Play a performance again from its control log, to the identical notes."""
-    from .journal import Troubled
-    from .log import log_folder, logs, read_log
+    from .concert.journal import Troubled
     from .replay import Replay, retake
+    from .takes.log import log_folder, logs, read_log
 
     if log is None:
         kept = logs(log_folder())
@@ -730,7 +731,7 @@ def replay(
     again.journal.add(warn)
     printer = None
     if json:
-        from .lines import Printer
+        from .takes.lines import Printer
 
         printer = Printer(json_lines=True)
         again.journal.add(printer)
@@ -748,7 +749,7 @@ def replay(
 
 def _write(out: Path, data: bytes) -> None:
     """Errors: Mistake."""
-    from .recorder import save
+    from .takes.recorder import save
 
     try:
         save(out, data)
@@ -765,7 +766,7 @@ def _progress(bars: int) -> Iterator[Callable[[Entry], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from .journal import Ticked
+    from .concert.journal import Ticked
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("rendering", total=bars)
@@ -842,7 +843,7 @@ def themes(
     seed: SeedOption = None,
 ) -> None:
     """Print a scene's themes as text that a scene may have, the invented ones too."""
-    from .themes import keep, songbook
+    from .score.themes import keep, songbook
 
     chosen = _chosen(scene, seed, midi="none")
     motifs = chosen.themes(chosen.seed)
@@ -853,7 +854,7 @@ def themes(
     elif out.suffix.lower() in (".mid", ".midi"):
         from .errands import render as rendered
         from .errands import sung
-        from .recorder import check_writable
+        from .takes.recorder import check_writable
 
         check_writable(out, "-o")
         _write(out, rendered(*sung(chosen), version(), lambda entry: None))
@@ -886,12 +887,12 @@ def layout(
     ] = "127.0.0.1:1821",
 ) -> None:
     """Make a control surface for a scene: transport, mood, launchers, and a strip for each part."""
-    from .clock import JumpClock
+    from .concert.clock import JumpClock
+    from .concert.player import Player
     from .desk.desk import Desk
     from .desk.layouts import WRITERS, page_of
-    from .player import Player
-    from .recorder import check_writable
-    from .scene import find_scene
+    from .score.scene import find_scene
+    from .takes.recorder import check_writable
 
     if program not in WRITERS:
         raise Mistake("PROGRAM", f"expected one of {', '.join(WRITERS)}, got {program!r}")
@@ -924,8 +925,8 @@ def learn(
 
     from engines.markov import Markov
 
-    from .recorder import check_writable
-    from .tunes import read_tunes
+    from .score.tunes import read_tunes
+    from .takes.recorder import check_writable
 
     check_writable(out, "-o", begins=b"{")
     whole = [str(Path(tune).absolute()) for tune in tunes]
@@ -967,7 +968,7 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
 def _check(path: str) -> bool:
     from .desk.reference import addresses
     from .errands import clashes, examine, strays, toured, try_out, unled
-    from .scene import find_scene
+    from .score.scene import find_scene
 
     try:
         file = find_scene(path)
@@ -1025,7 +1026,7 @@ def tell(
     ] = 1821,
 ) -> None:
     """Send a command to the Componium that plays on this machine, and say what it answers."""
-    from .encode import osc_message
+    from .ensemble.encode import osc_message
 
     whole = address if address.startswith("/componium") else f"/componium{address}"
     if not whole.isprintable() or not address.startswith("/"):
@@ -1083,7 +1084,7 @@ def doctor(
     """Say what this machine has and lacks, and what mends it; status 1 where something must be."""
     import json as notation
 
-    from .doctor import as_line, examine
+    from .backstage.doctor import as_line, examine
     from .stage import CONTROL_PORT, PAGE_PORT
 
     missing = False
@@ -1097,8 +1098,8 @@ def doctor(
 @app.command(epilog=_ends("paths"))
 def paths() -> None:
     """The files and folders that Componium keeps things in."""
-    from .log import log_folder
-    from .settings import folders
+    from .score.folders import folders
+    from .takes.log import log_folder
 
     for name, path in {**folders(), "logs": log_folder()}.items():
         print(f"{name:<10} {path}")
@@ -1130,7 +1131,7 @@ def engines() -> None:
 @app.command(epilog=_ends("ports"))
 def ports() -> None:
     """The MIDI ports there are, or why there are none."""
-    from .survey import survey
+    from .backstage.survey import survey
 
     for line in survey():
         print(line)
@@ -1159,7 +1160,7 @@ def harmony() -> None:
 def moods() -> None:
     """The words for moods, and the maps from mood to music for a scene's  map = "NAME"."""
     from .conductor.mood import WORDS
-    from .style import load, shipped
+    from .score.style import load, shipped
 
     for word, mood in WORDS.items():
         print(f"{word:<14} valence {mood.valence:+.1f}, arousal {mood.arousal:+.1f}")
@@ -1169,7 +1170,7 @@ def moods() -> None:
 
 
 def _list(kind: str) -> None:
-    from .style import shipped
+    from .score.style import shipped
 
     for name, path in shipped(kind).items():
         print(f"{name:<14} {_about(path)}")

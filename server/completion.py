@@ -11,7 +11,7 @@ MOST = 200  # files of a folder that are offered
 
 def scenes(incomplete: str) -> list[str]:
     """Shipped scenes and styles, and what lies where the word leads: scene files, and folders."""
-    from .scene import playable
+    from .score.scene import playable
 
     return [*_begun(playable(), incomplete), *_files(incomplete, ".toml")]
 
@@ -25,10 +25,10 @@ def programs(incomplete: str) -> list[str]:
 
 def addresses(incomplete: str) -> list[str]:
     """What can be told whatever scene plays, with or without the prefix, as the word begins."""
-    from .clock import JumpClock
+    from .concert.clock import JumpClock
+    from .concert.player import Player
     from .desk.desk import Desk
-    from .player import Player
-    from .scene import load_scene
+    from .score.scene import load_scene
 
     desk = Desk(Player(JumpClock()), lambda path, style: load_scene(Path(path), style))
     known = [node.address for node in desk.common_nodes()]

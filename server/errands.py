@@ -21,20 +21,20 @@ from engines.grammar import Grammar
 from engines.motif import Quote, words
 from engines.performer import Playable
 
-from .agenda import Agenda
-from .cast import setting_of
-from .clock import JumpClock
+from .concert.cast import setting_of
+from .concert.clock import JumpClock
+from .concert.journal import Entry, Played, Said, Troubled, Turned
+from .concert.player import Player
 from .conductor.conductor import UNCONDUCTED
 from .conductor.form import FormSpec
 from .conductor.moodmap import CUES
-from .direction import Row, read_map
-from .journal import Entry, Played, Said, Troubled, Turned
-from .part import Part, PartSpec
-from .player import Player
-from .recorder import Take
-from .scene import Scene, find_scene, load_scene, parse_scene
-from .stinger import Sting, Words
-from .style import load
+from .ensemble.agenda import Agenda
+from .ensemble.part import Part, PartSpec
+from .score.direction import Row, read_map
+from .score.scene import Scene, find_scene, load_scene, parse_scene
+from .score.stinger import Sting, Words
+from .score.style import load
+from .takes.recorder import Take
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
 STEP = 1  # quarter notes planned at once where every symbol is waited for

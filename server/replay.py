@@ -17,22 +17,22 @@ from typing import Any
 from engines.base import Mistake
 from engines.repertoire import from_data
 
-from .bands import dressed
-from .clock import VirtualClock
+from .band.bands import dressed
+from .band.hands import Hands
+from .band.keyboard import Keyboard
+from .concert.clock import VirtualClock
+from .concert.journal import Entry, Journal, Marked, Troubled
+from .concert.player import Player
+from .concert.transport import HORIZON, LOOK, Mark
 from .conductor.conductor import Asked
 from .desk.desk import Desk, Source
 from .desk.folio import Folio
-from .hands import Hands
-from .journal import Entry, Journal, Marked, Troubled
-from .keyboard import Keyboard
-from .log import Entered, Log
+from .ensemble.rack import Rack, Wire
 from .music.timeline import Course
-from .player import Player
-from .rack import Rack, Wire
-from .scene import Scene, cooked, overheard, redirected, routed
+from .score.scene import Scene, cooked, overheard, redirected, routed
 from .sync.source import Sync
-from .takes import Keeper
-from .transport import HORIZON, LOOK, Mark
+from .takes.files import Keeper
+from .takes.log import Entered, Log
 from .wire.protocol import Heard as Arrived
 
 SOURCE = Source("log", role="edit")

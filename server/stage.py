@@ -23,29 +23,29 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from engines.base import Mistake
 from engines.repertoire import to_data
 
-from .aside import Aside, Crew
-from .bands import Band, Bands
-from .baton import Baton
-from .clock import RealClock
+from .backstage.aside import Aside, Crew
+from .backstage.health import Health
+from .backstage.heap import settle
+from .backstage.metrics import FORMAT, Tally, metrics
+from .backstage.service import governed, keep_alive, notify
+from .band.bands import Band, Bands
+from .band.baton import Baton
+from .band.earshot import Earshot
+from .concert.clock import RealClock
+from .concert.journal import Entry, Journal, Marked, Troubled
+from .concert.player import Player
+from .concert.prompter import Prompter
+from .concert.transport import HORIZON
 from .desk.desk import Desk, Source
 from .desk.folio import Folio
 from .desk.memory import Memory, State, dressed, learn, read_state, restore, set_aside, stand
 from .desk.midi import Mappings
 from .desk.whereabouts import addresses
-from .earshot import Earshot
-from .health import Health
-from .heap import settle
-from .journal import Entry, Journal, Marked, Troubled
-from .log import LARGEST_BAND, BandLogs, LogWriter, Scribe
-from .metrics import FORMAT, Tally, metrics
-from .player import Player
-from .prompter import Prompter
-from .rack import Numbers, Rack, Share
-from .scene import Scene, find_scene, load_scene, overheard, redirected, routed
-from .service import governed, keep_alive, notify
-from .sources import Shelf
-from .sync.spec import asked
-from .transport import HORIZON
+from .ensemble.rack import Numbers, Rack, Share
+from .score.scene import Scene, find_scene, load_scene, overheard, redirected, routed
+from .score.sources import Shelf
+from .score.sync import asked
+from .takes.log import LARGEST_BAND, BandLogs, LogWriter, Scribe
 from .wire.ears import Ears
 from .wire.link import Link
 from .wire.protocol import Event

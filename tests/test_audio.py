@@ -19,7 +19,7 @@ import pytest
 
 from scripts.benches.ear import Ear, balance
 from scripts.benches.show import Show
-from server.encode import osc_message
+from server.ensemble.encode import osc_message
 from tests.rigs.jack import ROOT, JackServer
 from tests.rigs.need import need
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from server.desk.packet import Message, Rejected, decode
-from server.encode import osc_message
+from server.ensemble.encode import osc_message
 from tests.rigs.need import lack, need
 
 ROOT = Path(__file__).resolve().parents[1]

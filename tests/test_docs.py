@@ -23,13 +23,13 @@ from pythonosc.osc_message import OscMessage
 import engines
 from engines.base import Mistake
 from server import cli
-from server.clock import VirtualClock
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Played, Troubled
+from server.concert.player import Player
 from server.desk.desk import Desk, Source
+from server.ensemble.rack import Rack, Tape
 from server.errands import clashes, hear, part_of, symbols, toured, try_out, unled
-from server.journal import Entry, Played, Troubled
-from server.player import Player
-from server.rack import Rack, Tape
-from server.scene import Scene, find_scene, load_scene, parse_scene, routed
+from server.score.scene import Scene, find_scene, load_scene, parse_scene, routed
 from server.wire.protocol import ALL
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -265,7 +265,7 @@ def test_it_follows_wolfram_s_rule(automaton: Scene) -> None:
 
 
 def test_every_key_of_a_scene_is_in_the_reference() -> None:
-    modules = [ROOT / "server" / name for name in ("scene.py", "workshop.py")]
+    modules = [ROOT / "server" / "score" / name for name in ("scene.py", "workshop.py")]
     nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
     takers = {"take", "text", "flag", "number", "whole", "choice", "parsed", "table"}
     keys = {

@@ -17,244 +17,72 @@ MODULES = sorted(
     path for room in ("engines", "server") for path in (ROOT / room).rglob("*.py")
 )  # fmt: skip
 
-#: Module (or room) -> what of ours, and which libraries, it may import. The longest name counts.
-MAY: dict[str, set[str]] = {
-    "engines": {"engines", "lark"},
-    "server": set(),
-    "server.music": {"server.music", "engines.base"},
-    "server.conductor": {"server.music", "engines.base"},
-    "server.wire": {"server.wire", "rtmidi", "supriya_midi"},
-    "server.clock": set(),
-    "server.aside": set(),
-    "server.script": set(),
-    "server.log": {
-        *("engines.base", "server.aside", "server.journal", "server.transport", "platformdirs"),
-    },
-    "server.replay": {
-        *("engines.base", "server.clock", "server.desk", "server.hands", "server.journal"),
-        *("server.keyboard", "server.log", "server.player", "server.rack", "server.scene"),
-        *("server.takes", "server.transport", "server.wire.protocol"),
-        *("server.music", "server.sync.source", "server.bands"),
-        *("engines.repertoire", "server.conductor"),
-    },
-    "server.health": set(),
-    "server.heap": set(),
-    "server.journal": {"server.music"},
-    "server.tunes": {"engines.base", "server.script", "mido"},
-    "server.reading": {"server.music", "engines.base", "engines.motif"},
-    "server.setting": {"server.conductor", "server.music"},
-    "server.part": {
-        *("server.music", "server.conductor", "server.reading", "engines.base", "engines.taste"),
-        *("engines.repertoire", "server.setting"),
-    },
-    "server.agenda": {"server.music", "server.part"},
-    "server.mixer": {"server.part"},
-    "server.perform": {"server.music", "server.part", "server.mixer", "server.setting"},
-    "server.encode": {"engines.base", "server.music", "server.part", "server.wire.protocol"},
-    "server.instrument": {
-        *("server.conductor", "server.encode", "server.music", "server.part"),
-        "server.rack",
-    },
-    "server.sync": set(),
-    "server.sync.spec": {"engines.base", "server.table"},
-    "server.sync.tap": {"server.music"},
-    "server.sync.follower": {"server.music"},
-    "server.sync.link": {"engines.base", "server.music", "link"},
-    "server.sync.source": {
-        *("engines.base", "server.journal", "server.music", "server.player", "server.pulses"),
-        *("server.wire.protocol", "server.sync"),
-    },
-    "server.rack": {"server.encode", "server.part", "server.wire.protocol"},
-    "server.prompter": {"server.wire.protocol"},
-    "server.table": {"engines.base"},
-    "server.workshop": {
-        *("engines", "server.part", "server.script", "server.table", "server.tunes"),
-    },
-    "server.when": {"engines.base", "server.music", "server.setting"},
-    "server.style": {"engines.base", "server.conductor", "server.script", "server.table"},
-    "server.direction": {
-        *("engines.base", "engines.motif", "server.music", "server.conductor"),
-        *("server.table", "server.style"),
-    },
-    "server.themes": {
-        *("engines.base", "engines.motif", "server.music", "server.reading", "server.style"),
-        *("server.table", "server.tunes"),
-    },
-    "server.stinger": {
-        *("engines.base", "engines.motif", "server.music", "server.part", "server.table"),
-        "server.when",
-        *("server.setting",),
-    },
-    "server.hands": {
-        *("engines.base", "engines.performer", "engines.taste", "server.cast", "server.music"),
-        *("server.player", "server.stinger", "server.changes"),
-    },
-    "server.bands": {
-        *("engines.base", "server.clock", "server.hands", "server.journal", "server.keyboard"),
-        *("server.part", "server.player", "server.prompter", "server.rack", "server.scene"),
-        *("server.heap", "server.transport", "server.earshot", "server.sync"),
+#: Room -> the rooms below it, of which it may import everything: one direction, no circle.
+BELOW: dict[str, set[str]] = {
+    "engines": set(),
+    "server.music": {"engines.base"},
+    "server.conductor": {"engines.base", "server.music"},
+    "server.wire": set(),
+    "server.ensemble": {"engines", "server.music", "server.conductor", "server.wire.protocol"},
+    "server.score": {"engines", "server.music", "server.conductor", "server.ensemble"},
+    "server.concert": {
+        *("engines", "server.music", "server.conductor", "server.ensemble", "server.score"),
         "server.wire.protocol",
     },
-    "server.earshot": {"server.wire.protocol"},
-    "server.inputs": {"engines.base", "server.table"},
-    "server.mapping": {"engines.base", "server.table"},
-    "server.touch": set(),
-    "server.keyboard": {
-        *("engines.base", "engines.motif", "server.cast", "server.encode", "server.inputs"),
-        *("server.journal", "server.music", "server.player", "server.touch"),
-        *("server.wire.protocol", "server.changes", "server.rack", "server.ahead"),
-        *("server.earshot", "server.setting"),
+    "server.sync": {
+        *("engines.base", "server.music", "server.score", "server.concert"),
+        "server.wire.protocol",
     },
-    "server.scene": {
-        *("engines.base", "engines.motif", "server.music", "server.conductor", "server.reading"),
-        *("server.table", "server.part", "server.encode", "server.style", "server.direction"),
-        *("server.workshop", "server.stinger", "server.themes", "server.settings"),
-        *("server.inputs", "server.mapping", "server.script", "server.sync.spec"),
+    "server.backstage": {"engines.base", "server.score", "server.concert", "server.wire"},
+    "server.band": {
+        *("engines", "server.music", "server.conductor", "server.ensemble", "server.score"),
+        *("server.concert", "server.sync", "server.backstage", "server.wire.protocol"),
     },
-    "server.pulses": {
-        *("server.music", "server.encode", "server.rack", "server.wire.protocol"),
-    },
-    "server.cast": {
-        *("server.music", "server.part", "server.perform", "server.mixer", "server.encode"),
-        *("server.rack", "server.scene", "server.journal", "server.instrument"),
-        *("server.conductor", "server.stinger", "engines.base"),
-        *(
-            "server.agenda",
-            "server.setting",
-        ),
-    },
-    "server.baton": {
-        *("engines.base", "server.conductor", "server.music", "server.player", "server.when"),
-        *("engines.motif", "server.themes", "server.changes"),
-    },
-    "server.ahead": {
-        *("engines.base", "server.cast", "server.journal", "server.music", "server.part"),
-        *("server.rack", "server.wire.protocol"),
-    },
-    "server.transport": {
-        *(
-            "engines.base",
-            "engines.repertoire",
-            "engines.taste",
-            "server.ahead",
-            "server.cast",
-            "server.changes",
-            "server.clock",
-        ),
-        *("server.conductor", "server.journal", "server.music", "server.pulses"),
-        *("server.rack", "server.scene", "server.stinger"),
-        *("server.setting",),
-    },
-    "server.following": {"server.cast", "server.music", "server.scene", "server.transport"},
-    "server.moments": {
-        *("engines.base", "server.changes", "server.following", "server.journal", "server.part"),
-        *("server.setting", "server.stinger", "server.transport", "server.when"),
-    },
-    "server.player": {
-        *("engines.base", "server.cast", "server.changes", "server.conductor", "server.journal"),
-        *("server.mixer", "server.moments", "server.music", "server.rack", "server.scene"),
-        *("server.stinger", "server.transport", "server.when"),
-    },
-    "server.changes": {"server.journal", "server.part"},
-    "server.recorder": {
-        *("engines.base", "server.music", "server.aside", "server.journal"),
-        *("server.part", "server.scene", "mido"),
-    },
-    "server.notation": {"server.journal", "server.lines", "server.music", "server.part"},
-    "server.musicxml": {"server.music", "server.notation", "server.recorder"},
-    "server.abc": {"server.music", "server.musicxml", "server.notation", "server.recorder"},
-    "server.roll": {"server.lines", "server.music", "server.notation", "server.part"},
     "server.takes": {
-        *("engines.base", "server.abc", "server.journal", "server.musicxml", "server.notation"),
-        *("server.part", "server.recorder", "server.roll", "server.scene"),
-    },
-    "server.lines": {"server.music", "server.aside", "server.journal"},
-    "server.view": {
-        *("server.music", "server.journal", "server.lines", "server.health"),
-        *("server.mixer", "server.part", "server.scene", "rich"),
-    },
-    "server.errands": {
-        *(
-            "engines.base",
-            "engines.grammar",
-            "engines.motif",
-            "engines.performer",
-            "server.clock",
-            "server.cast",
-            "server.journal",
-        ),
-        *("server.part", "server.player", "server.recorder", "server.scene"),
-        *("server.conductor", "server.direction", "server.style", "server.stinger"),
-        *("server.agenda",),
+        *("engines.base", "server.music", "server.ensemble", "server.score", "server.concert"),
+        "server.backstage",
     },
     "server.desk": {
-        *("engines.base", "server.player", "server.scene", "server.part", "server.mixer"),
-        *("server.journal", "server.encode", "server.baton", "server.conductor", "server.cast"),
-        *("server.music", "server.style", "server.when", "server.hands", "server.stinger"),
-        *("engines.performer", "server.keyboard", "server.mapping", "server.changes"),
-        *("server.agenda", "server.bands", "server.sync"),
+        *("engines", "server.music", "server.conductor", "server.ensemble", "server.score"),
+        *("server.concert", "server.sync", "server.backstage", "server.band", "server.takes"),
+        "server.wire.protocol",
     },
-    "server.desk.taping": {
-        *("server.desk", "server.journal", "server.lines", "server.player", "server.recorder"),
+    "server.errands": {
+        *("engines", "server.conductor", "server.ensemble", "server.score", "server.concert"),
+        "server.takes",
     },
-    "server.desk.feed": {
-        *("server.desk", "server.encode", "server.journal", "server.lines", "server.player"),
-        *("server.prompter", "server.scene", "server.wire.protocol"),
-        *("server.setting", "server.bands"),
+    "server.replay": {
+        *("engines", "server.music", "server.conductor", "server.ensemble", "server.score"),
+        *("server.concert", "server.sync", "server.band", "server.takes", "server.desk"),
+        "server.wire.protocol",
     },
-    "server.desk.memory": {
-        *("engines.base", "engines.repertoire", "server.aside", "server.conductor", "server.desk"),
-        *("server.hands", "server.journal", "server.player", "server.scene", "server.themes"),
-    },
-    "server.desk.roster": {
-        *("engines.base", "server.aside", "server.bands", "server.desk", "server.journal"),
-    },
-    "server.desk.mqtt": {"engines.base", "server.desk", "aiomqtt"},
-    "server.sources": {"engines.base", "server.scene", "server.style", "server.table"},
-    "server.desk.watch": {
-        *("server.desk", "server.journal", "server.scene", "server.sources"),
-        *("server.changes", "watchfiles"),
-    },
-    "server.doctor": {"engines.base", "server.settings", "server.survey"},
-    "server.metrics": {"server.health", "server.journal"},
-    "server.service": {"engines.base", "server.aside", "server.journal"},
-    "server.settings": {"engines.base", "server.table", "platformdirs"},
-    "server.desk.announce": {"engines.base", "server.desk.whereabouts", "zeroconf"},
-    "server.desk.keys": {"engines.base", "server.desk", "platformdirs"},
-    "server.desk.web": {
-        *("engines.base", "server.bands", "server.desk", "server.encode", "aiohttp"),
-    },
-    "server.desk.reference": {
-        *("server.bands", "server.desk", "server.clock", "server.player", "server.rack"),
-        "server.scene",
-    },
-    "server.survey": {"server.wire"},
-    "server.completion": {"server.clock", "server.desk", "server.player", "server.scene"},
+    "server.completion": {"server.score", "server.concert", "server.desk"},
     "server.stage": {
-        *(
-            "engines.base",
-            "engines.repertoire",
-            "server.clock",
-            "server.health",
-            "server.journal",
-            "server.player",
-        ),
-        *(
-            "server.bands",
-            "server.rack",
-            "server.scene",
-            "server.sources",
-            "server.wire.link",
-            "server.desk",
-            "server.earshot",
-            "server.wire.ears",
-        ),
-        *("server.heap", "server.baton", "server.prompter", "server.aside", "server.transport"),
-        *("server.log", "server.replay", "server.wire.protocol"),
-        *("server.metrics", "server.service"),
-        "server.sync",
+        *("engines", "server.ensemble", "server.score", "server.concert", "server.backstage"),
+        *("server.band", "server.takes", "server.desk", "server.replay", "server.wire"),
     },
-    "server.cli": {"engines", "server", "typer", "rich"},
+    "server.cli": {
+        *("engines", "server.conductor", "server.ensemble", "server.score", "server.concert"),
+        *("server.backstage", "server.band", "server.takes", "server.desk", "server.errands"),
+        *("server.replay", "server.completion", "server.stage"),
+    },
+    "server": set(),
+}
+
+#: Library -> the modules that may import it.
+LIBRARIES: dict[str, set[str]] = {
+    "lark": {"engines.grammar", "engines.lsystem"},
+    "mido": {"server.score.tunes", "server.takes.recorder"},
+    "platformdirs": {"server.score.folders", "server.desk.keys", "server.takes.log"},
+    "rich": {"server.takes.view", "server.cli"},
+    "typer": {"server.cli"},
+    "aiohttp": {"server.desk.web"},
+    "aiomqtt": {"server.desk.mqtt"},
+    "zeroconf": {"server.desk.announce"},
+    "watchfiles": {"server.desk.watch"},
+    "link": {"server.sync.link"},
+    "rtmidi": {"server.wire.midi"},
+    "supriya_midi": {"server.wire.midi"},
 }
 
 
@@ -289,7 +117,7 @@ def within(module: str, rooms: set[str]) -> bool:
 
 
 def room_of(module: str) -> str:
-    return max((room for room in MAY if within(module, {room})), key=len)
+    return max((room for room in BELOW if within(module, {room})), key=len)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -298,25 +126,36 @@ def test_a_room_imports_only_what_lies_below_it(path: Path) -> None:
     found = {each for each in imports(path) if each.split(".")[0] not in STANDARD}
     room = room_of(module)
     own = {room} if room != "server" else set()
-    strangers = {each for each in found if not within(each, MAY[room] | own)}
-    assert not strangers, f"{module} may import {sorted(MAY[room])} only"
-    assert "server.cli" not in found, "nothing imports the commands"
+    libraries = {each for each, users in LIBRARIES.items() if module in users}
+    strangers = {each for each in found if not within(each, BELOW[room] | own | libraries)}
+    assert not strangers, f"{module} may import {sorted(BELOW[room] | libraries)} only"
 
 
-def test_every_module_has_its_place_and_every_place_its_module() -> None:
-    modules = {name_of(path) for path in MODULES}
-    rooms = {"server.music", "server.conductor", "server.wire", "server.desk", "engines"}
-    assert {each for each in modules if not within(each, rooms)} <= set(MAY)
-    assert set(MAY) <= modules
+def test_every_room_lies_upon_those_it_imports() -> None:
+    """There is an order in which the rooms could be built one after the other."""
+    rooms = {room: {room_of(each) for each in below} for room, below in BELOW.items()}
+    built: set[str] = set()
+    while ready := {room for room, below in rooms.items() if room not in built and below <= built}:
+        built |= ready
+    assert built == set(rooms)
+    assert "server.cli" not in {each for below in rooms.values() for each in below}
 
 
-def test_what_a_room_may_import_it_does() -> None:
-    found: dict[str, set[str]] = {room: set() for room in MAY}
-    for path in MODULES:
-        found[room_of(name_of(path))] |= imports(path)
-    for room, may in MAY.items():
-        for each in may - {"engines", "server"}:
+def test_every_module_is_in_a_room() -> None:
+    assert {name_of(path) for path in MODULES if room_of(name_of(path)) == "server"} == {"server"}
+
+
+def test_what_may_be_imported_is() -> None:
+    found: dict[str, set[str]] = {room: set() for room in BELOW}
+    by_module = {name_of(path): imports(path) for path in MODULES}
+    for module, names in by_module.items():
+        found[room_of(module)] |= names
+    for room, below in BELOW.items():
+        for each in below:
             assert any(within(one, {each}) for one in found[room]), f"{room} needs no {each}"
+    for library, users in LIBRARIES.items():
+        for module in users:
+            assert any(within(one, {library}) for one in by_module[module]), (library, module)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -338,7 +177,7 @@ def test_a_command_line_costs_no_more_than_it_needs() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
     ).stdout.split()
-    heavy = {"lark", "mido", "rich", "rtmidi", "pythonosc", "asyncio", "server.player"}
+    heavy = {"lark", "mido", "rich", "rtmidi", "pythonosc", "asyncio", "server.concert.player"}
     assert not heavy & set(loaded)
 
 

@@ -44,8 +44,8 @@ from scripts.listening.score import (
 )
 from server.music.meter import parse_meter
 from server.music.scale import parse_key
-from server.roll import draw
-from server.scene import find_scene, load_scene, parse_scene
+from server.score.scene import find_scene, load_scene, parse_scene
+from server.takes.roll import draw
 
 Row = tuple[str, float, float, int, float]
 C_MAJOR = KeySpan(0.0, "C major", 0, frozenset(parse_key("C major").pitch_classes))

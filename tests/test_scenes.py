@@ -24,20 +24,20 @@ from scripts.listening import measures
 from scripts.listening.predictor import predict
 from scripts.listening.scenes import WORDS
 from scripts.listening.score import Score, score_of
-from server.baton import Baton
-from server.clock import JumpClock
+from server.band.baton import Baton
+from server.concert.clock import JumpClock
+from server.concert.journal import Entry, Harmonised, Played, Troubled
+from server.concert.player import Player
 from server.conductor.conductor import Bar, Conductor
-from server.direction import Row
+from server.ensemble.part import PartSpec
+from server.ensemble.rack import Rack, Tape
+from server.ensemble.reading import Drum, Struck
 from server.errands import clashes, hear, toured
-from server.journal import Entry, Harmonised, Played, Troubled
 from server.music.meter import Place
 from server.music.note import Note
-from server.part import PartSpec
-from server.player import Player
-from server.rack import Rack, Tape
-from server.reading import Drum, Struck
-from server.scene import Scene, find_scene, load_scene, shipped_scenes
-from server.style import shipped
+from server.score.direction import Row
+from server.score.scene import Scene, find_scene, load_scene, shipped_scenes
+from server.score.style import shipped
 
 BARS = 64
 SEEDS = (0, 7, 1821)

@@ -18,7 +18,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from server.encode import osc_message
+from server.ensemble.encode import osc_message
 
 from .load import PLAIN
 from .receiver import Receiver, grid_errors, quantile

@@ -20,7 +20,7 @@ from engines.base import Controls, Engine, Symbol
 from engines.grammar import Grammar
 from engines.lsystem import LSystem
 from engines.markov import Markov
-from server.tunes import read_tunes
+from server.score.tunes import read_tunes
 
 MELODY = """
 Melody -> Phrase Phrase

@@ -29,7 +29,7 @@ from urllib.request import urlopen
 
 from pythonosc.osc_message import OscMessage
 
-from server.scene import parse_scene
+from server.score.scene import parse_scene
 from tests.rigs.udp import Arrival, Receiver
 
 from .door import Door, free_port

@@ -29,16 +29,16 @@ from random import Random
 from typing import NamedTuple
 
 from engines.base import Mistake
-from server.baton import Baton
-from server.changes import Receipt, Told
+from server.band.baton import Baton
+from server.band.hands import Hands
+from server.concert.changes import Receipt, Told
+from server.concert.journal import Marked, Troubled
 from server.conductor.conductor import raised
 from server.conductor.mood import Mood
-from server.hands import Hands
-from server.journal import Marked, Troubled
+from server.ensemble.setting import Setting
 from server.music.scale import Degree, Key, parse_key
 from server.music.value import parse_value
-from server.scene import Scene, parse_scene
-from server.setting import Setting
+from server.score.scene import Scene, parse_scene
 from tests.server.model import Stage
 
 MS = 1_000_000

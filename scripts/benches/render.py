@@ -6,9 +6,9 @@ import argparse
 import statistics
 import time
 
+from server.concert.journal import Entry, Played
 from server.errands import render
-from server.journal import Entry, Played
-from server.scene import load_scene, shipped_scenes
+from server.score.scene import load_scene, shipped_scenes
 
 
 def main(argv: list[str]) -> None:

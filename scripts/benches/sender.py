@@ -13,11 +13,11 @@ import threading
 import time
 from pathlib import Path
 
-from server.clock import RealClock
-from server.player import Player
-from server.rack import Rack
-from server.scene import load_scene, parse_scene, routed
-from server.transport import HORIZON
+from server.concert.clock import RealClock
+from server.concert.player import Player
+from server.concert.transport import HORIZON
+from server.ensemble.rack import Rack
+from server.score.scene import load_scene, parse_scene, routed
 from server.wire.link import Link
 
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from server.clock import JumpClock
-from server.journal import Played
-from server.player import Player
-from server.rack import Rack, Tape
-from server.scene import load_scene, routed
+from server.concert.clock import JumpClock
+from server.concert.journal import Played
+from server.concert.player import Player
+from server.ensemble.rack import Rack, Tape
+from server.score.scene import load_scene, routed
 from tests.rigs.jack import ROOT, JackServer
 
 COMPONIUM = (sys.executable, "-m", "server.cli")

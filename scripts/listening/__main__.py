@@ -14,7 +14,7 @@ from scripts.listening import report, scenes
 from scripts.listening.recall import recall_report
 from scripts.listening.score import Score, read_midi, score_of
 from scripts.listening.walk import REST, walk_report
-from server.roll import draw
+from server.takes.roll import draw
 
 
 def main(argv: Sequence[str] | None = None) -> int:

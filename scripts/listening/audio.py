@@ -22,13 +22,13 @@ from scripts.listening import scenes
 from scripts.listening.corpus import WORKERS
 from scripts.listening.figures import spearman
 from scripts.listening.sound import RATE, Place, Samples, Sound, measured, place
-from server.baton import Baton
-from server.clock import JumpClock
+from server.band.baton import Baton
+from server.concert.clock import JumpClock
+from server.concert.journal import Entry, Marked
+from server.concert.player import Player
 from server.errands import STRIDE
-from server.journal import Entry, Marked
-from server.player import Player
-from server.recorder import Take
-from server.scene import Scene
+from server.score.scene import Scene
+from server.takes.recorder import Take
 
 FONTS = Path("/usr/share/sounds/sf2")
 USUAL = "TimGM6mb.sf2"  # Debian: timgm6mb-soundfont

@@ -25,13 +25,13 @@ from engines.base import Mistake
 from scripts.listening import scenes
 from scripts.listening.audio import Heard, keep, places_table, words_table
 from scripts.listening.sound import RATE, Samples, measured, place
-from server.baton import Baton
-from server.clock import JumpClock
+from server.band.baton import Baton
+from server.concert.clock import JumpClock
+from server.concert.player import Player
+from server.concert.prompter import Prompter
 from server.desk.feed import name_of
-from server.player import Player
-from server.prompter import Prompter
-from server.rack import Rack
-from server.scene import Scene, overheard
+from server.ensemble.rack import Rack
+from server.score.scene import Scene, overheard
 from server.wire.protocol import Event
 from tests.rigs.browser import Browser, browser
 

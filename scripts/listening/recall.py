@@ -12,9 +12,9 @@ from engines.motif import Motif, generate, in_meter, recognise
 from engines.theme import Said
 from scripts.listening import scenes
 from scripts.listening.corpus import WORKERS
+from server.concert.journal import Entry, Played
 from server.errands import hear
-from server.journal import Entry, Played
-from server.scene import Scene
+from server.score.scene import Scene
 
 AMONG = 20  # themes, the right one included
 FEWEST = 5  # notes that a statement must have to be asked about

@@ -23,7 +23,7 @@ from scripts.listening.measures import (
 )
 from scripts.listening.predictor import Felt, predict, same_quadrant
 from scripts.listening.score import score_of
-from server.scene import Scene
+from server.score.scene import Scene
 
 #: Measures with a bar of their own: (least, most).
 BARS: Mapping[str, tuple[float, float]] = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scripts.listening.predictor import Felt
-from server import style
-from server.scene import Scene, find_scene, load_scene, parse_scene
+from server.score import style
+from server.score.scene import Scene, find_scene, load_scene, parse_scene
 
 #: The nine words as valence and arousal, -1 to 1 (after Russell 1980).
 WORDS = {

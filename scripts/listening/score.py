@@ -18,11 +18,11 @@ import mido
 
 from engines.base import Mistake
 from scripts.listening.figures import pearson
+from server.concert.journal import Entry, Harmonised, Marked, Played, Ticked
 from server.errands import hear
-from server.journal import Entry, Harmonised, Marked, Played, Ticked
 from server.music.meter import Meter, parse_meter
 from server.music.scale import parse_key
-from server.scene import Scene
+from server.score.scene import Scene
 
 GRID = 48  # places in a quarter note at which two onsets are taken for the same
 DRUMS = 10  # General MIDI's channel for them

@@ -27,11 +27,11 @@ from scripts.listening.measures import MEZZOFORTE, key_fit
 from scripts.listening.predictor import predict, same_quadrant
 from scripts.listening.recall import RIGHT, choices, stated
 from scripts.listening.score import Score, written
-from server.baton import Baton
-from server.clock import JumpClock
-from server.journal import Entry, Ticked
-from server.player import Player
-from server.scene import Scene
+from server.band.baton import Baton
+from server.concert.clock import JumpClock
+from server.concert.journal import Entry, Ticked
+from server.concert.player import Player
+from server.score.scene import Scene
 
 ARRIVAL = 4  # bars from asking for a mood to being in it
 REST = 16  # bars in a mood before the next is asked for

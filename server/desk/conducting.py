@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from engines.base import Mistake
-from server.baton import TENSION, Baton
+from server.band.baton import TENSION, Baton
+from server.concert.player import Player
 from server.conductor.conductor import Conductor
 from server.conductor.mood import Mood
 from server.music.scale import parse_key
-from server.player import Player
 
 from .tree import LONGEST, Argument, Node, Value
 

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engines.base import Mistake
 from engines.performer import Playable
-from server.agenda import Agenda
-from server.cast import setting_of
-from server.changes import SCENE, SEED, Receipt
-from server.encode import osc_name
-from server.journal import Troubled
-from server.keyboard import Keyboard
-from server.mixer import Strip
-from server.part import Part
-from server.player import Player
-from server.scene import Scene, playable
-from server.stinger import Sting
-from server.style import is_style, shipped
+from server.band.keyboard import Keyboard
+from server.concert.cast import setting_of
+from server.concert.changes import SCENE, SEED, Receipt
+from server.concert.journal import Troubled
+from server.concert.player import Player
+from server.ensemble.agenda import Agenda
+from server.ensemble.encode import osc_name
+from server.ensemble.mixer import Strip
+from server.ensemble.part import Part
+from server.score.scene import Scene, playable
+from server.score.stinger import Sting
+from server.score.style import is_style, shipped
+from server.score.when import parse_when
 from server.sync.source import Sync
-from server.when import parse_when
 
 from .conducting import conducting_nodes
 from .folio import Folio

@@ -13,9 +13,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, NamedTuple
 
-from server.bands import base_of
-from server.encode import osc_message, osc_name, osc_typed
-from server.journal import (
+from server.band.bands import base_of
+from server.concert.journal import (
     Entry,
     Felt,
     Harmonised,
@@ -31,11 +30,12 @@ from server.journal import (
     Troubled,
     Turned,
 )
-from server.lines import Spelling, fields
-from server.player import Player
-from server.prompter import Prompter
-from server.scene import Scene
-from server.setting import Setting
+from server.concert.player import Player
+from server.concert.prompter import Prompter
+from server.ensemble.encode import osc_message, osc_name, osc_typed
+from server.ensemble.setting import Setting
+from server.score.scene import Scene
+from server.takes.lines import Spelling, fields
 from server.wire.protocol import Event
 
 from .desk import PREFIX, Desk

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engines.base import Mistake
-from server.scene import Scene, parse_scene, playable
+from server.score.scene import Scene, parse_scene, playable
 
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 #: What some systems have for devices, whatever the ending.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from server.bands import band_in
+from server.band.bands import band_in
 
 from .desk import Desk, Source
 from .limits import Bucket

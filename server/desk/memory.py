@@ -23,14 +23,14 @@ from typing import Any
 
 from engines.base import Mistake, Past
 from engines.repertoire import from_data, to_data
-from server.aside import Aside
+from server.backstage.aside import Aside
+from server.band.hands import Hands
+from server.concert.journal import Entry, Ticked, Troubled
+from server.concert.player import Player
 from server.conductor.conductor import Asked
 from server.conductor.mood import NEUTRAL, Mood
-from server.hands import Hands
-from server.journal import Entry, Ticked, Troubled
-from server.player import Player
-from server.scene import Scene
-from server.themes import read_songbook, songbook
+from server.score.scene import Scene
+from server.score.themes import read_songbook, songbook
 
 from .desk import PREFIX, Desk, Source
 from .query import value_of

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.base import Mistake
-from server.changes import Receipt
-from server.keyboard import Keyboard
-from server.mapping import (
+from server.band.keyboard import Keyboard
+from server.concert.changes import Receipt
+from server.score.mapping import (
     MOST_MAPS,
     Board,
     Knob,
@@ -22,7 +22,7 @@ from server.mapping import (
     from_data,
     to_data,
 )
-from server.scene import Scene
+from server.score.scene import Scene
 
 from .tree import Argument, Node, Told, Value
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engines.base import Mistake
-from server.encode import osc_message
+from server.ensemble.encode import osc_message
 
 from .desk import PREFIX, RECEIPT, Desk, Source
 from .keys import Keys

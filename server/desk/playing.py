@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from server.encode import osc_name
-from server.hands import GRID, OWN, Hands
-from server.player import Player
-from server.stinger import parse_moment
+from server.band.hands import GRID, OWN, Hands
+from server.concert.player import Player
+from server.ensemble.encode import osc_name
+from server.score.stinger import parse_moment
 
 from .tree import Argument, Node, Told
 

@@ -13,7 +13,7 @@ from math import inf, isfinite
 from typing import Any
 from urllib.parse import unquote
 
-from server.bands import PREFIX, SESSION
+from server.band.bands import PREFIX, SESSION
 
 from .tree import Argument, Node, Tree, Value
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.bands import Bands
-from server.clock import JumpClock
-from server.player import Player
-from server.rack import Numbers
-from server.scene import Scene, load_scene
+from server.band.bands import Bands
+from server.concert.clock import JumpClock
+from server.concert.player import Player
+from server.ensemble.rack import Numbers
+from server.score.scene import Scene, load_scene
 
 from .desk import Desk
 from .folio import Folio

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engines.base import Mistake
-from server.aside import Aside
-from server.bands import MOST, check_name
-from server.journal import Troubled
+from server.backstage.aside import Aside
+from server.band.bands import MOST, check_name
+from server.concert.journal import Troubled
 
 from .memory import LARGEST, State, write_data
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from engines.base import Mistake
-from server.bands import PREFIX, SESSION, Band, Bands, band_in, base_of, check_name
-from server.changes import Receipt
-from server.journal import Troubled
-from server.scene import Scene
+from server.band.bands import PREFIX, SESSION, Band, Bands, band_in, base_of, check_name
+from server.concert.changes import Receipt
+from server.concert.journal import Troubled
+from server.score.scene import Scene
 
 from .desk import Desk, Source, in_turn, plain, rehearse
 from .feed import Feed

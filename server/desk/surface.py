@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 
 from engines.base import Mistake
-from server.encode import osc_message
-from server.scene import check_target
+from server.ensemble.encode import osc_message
+from server.score.scene import check_target
 
 from .feed import Feed
 from .tree import Value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from server.score.sync import SOURCES
 from server.sync.source import Sync
-from server.sync.spec import SOURCES
 
 from .tree import Argument, Node, Value
 

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from server.journal import Entry, Harmonised, Marked, Moved, Played, Pressed, Ticked
-from server.lines import Spelling, as_json
-from server.player import Player
-from server.recorder import Take
+from server.concert.journal import Entry, Harmonised, Marked, Moved, Played, Pressed, Ticked
+from server.concert.player import Player
+from server.takes.lines import Spelling, as_json
+from server.takes.recorder import Take
 
 from .tree import Argument, Node, Value
 

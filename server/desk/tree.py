@@ -12,7 +12,7 @@ from math import inf, isfinite
 from typing import Literal, NamedTuple
 
 from engines.base import Mistake
-from server.changes import Receipt
+from server.concert.changes import Receipt
 
 LONGEST_RULES = 32 << 10  # characters of a part's rules
 LONGEST = 500  # characters of the reason in a receipt, or of an answer

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from watchfiles import watch
 
-from server.changes import SCENE as TOPIC
-from server.journal import Entry, Marked, Troubled
-from server.scene import Scene
-from server.sources import digest, sources, written
+from server.concert.changes import SCENE as TOPIC
+from server.concert.journal import Entry, Marked, Troubled
+from server.score.scene import Scene
+from server.score.sources import digest, sources, written
 
 from .desk import PREFIX, Desk, Source
 from .tree import Value

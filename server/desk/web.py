@@ -26,8 +26,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.web_protocol import RequestHandler
 
 from engines.base import Mistake
-from server.bands import band_in
-from server.encode import osc_message
+from server.band.bands import band_in
+from server.ensemble.encode import osc_message
 
 from .desk import Source
 from .feed import RATE, WORDS, Feed, Listener, Outbox, compact

@@ -8,15 +8,15 @@ from fractions import Fraction
 from typing import Protocol
 
 from engines.base import Mistake
-from server.journal import Entry, Moved, Ported, Synced, Troubled
+from server.concert.journal import Entry, Moved, Ported, Synced, Troubled
+from server.concert.player import Player
+from server.concert.pulses import next_sixteenth
 from server.music.timeline import Course
-from server.player import Player
-from server.pulses import next_sixteenth
+from server.score.sync import SOURCES, SyncSpec
 from server.wire.protocol import Heard
 
 from .follower import Follower, State
 from .link import Peer, Session
-from .spec import SOURCES, SyncSpec
 from .tap import Taps
 
 #: The number of the clock's input among those of the ear; those of scenes are lower.

@@ -422,7 +422,7 @@ CORPORA = Path(os.environ.get("COMPONIUM_CORPORA", "no such folder"))
 
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="COMPONIUM_CORPORA names no folder")
 def test_it_learns_what_people_wrote() -> None:
-    from server.tunes import chorale, read_tunes
+    from server.score.tunes import chorale, read_tunes
 
     chorales = json.loads((CORPORA / "chorales/bach-chorales-16th.json").read_text())["train"]
     tunes = read_tunes(["nottingham/a*.mid"], CORPORA, "corpus")

@@ -43,9 +43,9 @@ from engines.motif import (
     vary,
     words,
 )
+from server.ensemble.reading import Struck, parse_word
 from server.music.scale import parse_degree, parse_key
 from server.music.value import parse_value
-from server.reading import Struck, parse_word
 
 F = Fraction
 BARS = (F(4), F(3), F(5), F(7, 2), F(5, 2), F(9, 2))

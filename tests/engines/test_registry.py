@@ -12,7 +12,7 @@ import pytest
 import engines
 from engines.base import Engine, Mistake
 from server.errands import symbols
-from server.scene import parse_scene
+from server.score.scene import parse_scene
 
 DICE = """
 from dataclasses import dataclass

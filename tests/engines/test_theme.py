@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from engines.base import Controls, Engine, Mistake, Symbol
 from engines.motif import Motif, generate, likeness, parse
 from engines.theme import ACTS, Said, ThemeEngine
+from server.ensemble.reading import Struck, parse_word
 from server.errands import try_out
-from server.reading import Struck, parse_word
-from server.scene import parse_scene
+from server.score.scene import parse_scene
 
 HOPE = (
     "5,:1/4 1:1/4. 2:1/8 3:1/4 | 4:1/4 3:1/4 2:1/4 Rest:1/4 | "

@@ -10,17 +10,17 @@ from random import Random
 from typing import Any
 
 from engines.base import Controls, Symbol
-from server.clock import VirtualClock
-from server.encode import OutputSpec
-from server.journal import Entry, Played
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Played
+from server.concert.player import Player
+from server.concert.transport import HORIZON
+from server.ensemble.encode import OutputSpec
+from server.ensemble.part import PartSpec
+from server.ensemble.rack import Rack
+from server.ensemble.reading import Reading
 from server.music.meter import parse_meters
 from server.music.scale import parse_key
-from server.part import PartSpec
-from server.player import Player
-from server.rack import Rack
-from server.reading import Reading
-from server.scene import Scene
-from server.transport import HORIZON
+from server.score.scene import Scene
 from server.wire.protocol import ALL, LATE_DROP, RANK_OFF, Event, concerned
 
 MS = 1_000_000

@@ -3,11 +3,11 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import count
 
-from server.agenda import Agenda
+from server.ensemble.agenda import Agenda
+from server.ensemble.part import Part
+from server.ensemble.setting import Setting
 from server.music.meter import parse_meters
 from server.music.scale import parse_key
-from server.part import Part
-from server.setting import Setting
 from tests.server.model import row
 
 F = Fraction

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.bands import MOST, RESERVED, SESSION, Band, Bands, band_in, base_of, check_name
-from server.clock import VirtualClock
-from server.journal import Entry, Played, Troubled
-from server.player import Player
-from server.rack import Numbers, Rack, Share
-from server.scene import Scene
+from server.band.bands import MOST, RESERVED, SESSION, Band, Bands, band_in, base_of, check_name
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Played, Troubled
+from server.concert.player import Player
+from server.ensemble.rack import Numbers, Rack, Share
+from server.score.scene import Scene
 from tests.server.model import MIDI, MS, SECOND, ModelWire, row, scene
 
 F = Fraction

@@ -10,11 +10,11 @@ from pythonosc.osc_message import OscMessage
 
 from engines.base import Mistake
 from scripts.benches.landing import known, trial
-from server.baton import Baton
+from server.band.baton import Baton
+from server.concert.journal import Harmonised, Marked, Played
 from server.conductor.mood import Mood
-from server.journal import Harmonised, Marked, Played
 from server.music.scale import parse_key
-from server.scene import Scene, parse_scene
+from server.score.scene import Scene, parse_scene
 from tests.server.model import MS, SECOND, Stage
 
 F = Fraction

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from server.baton import Baton
+from server.band.baton import Baton
+from server.concert.journal import Harmonised, Marked, Ticked
 from server.conductor.mood import Mood
-from server.journal import Harmonised, Marked, Ticked
 from server.music.scale import parse_key
-from server.scene import Scene, parse_scene
+from server.score.scene import Scene, parse_scene
 from tests.server.model import MS, SECOND, Stage
 
 F = Fraction

@@ -25,9 +25,9 @@ import typer
 from server import cli
 from server.desk.desk import RECEIPT
 from server.desk.packet import Message, decode
-from server.encode import osc_message
-from server.scene import shipped_scenes
-from server.style import shipped
+from server.ensemble.encode import osc_message
+from server.score.scene import shipped_scenes
+from server.score.style import shipped
 from tests.rigs.jack import JackServer
 from tests.rigs.need import lack, need
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from server.clock import JumpClock, RealClock, VirtualClock
+from server.concert.clock import JumpClock, RealClock, VirtualClock
 
 
 async def test_virtual_time_wakes_everybody_at_their_moment_in_order() -> None:

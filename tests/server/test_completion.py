@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.completion import addresses, programs, scenes
-from server.scene import find_scene, playable
+from server.score.scene import find_scene, playable
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.earshot import Earshot, Seat
+from server.band.earshot import Earshot, Seat
 from server.wire.protocol import Heard
 from tests.rigs.ears import FakeEars
 

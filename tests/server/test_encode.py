@@ -13,7 +13,7 @@ from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 
 from engines.base import Origin, Symbol
-from server.encode import (
+from server.ensemble.encode import (
     NTP_EPOCH,
     MidiEncoder,
     OscEncoder,
@@ -22,8 +22,8 @@ from server.encode import (
     osc_bundle,
     osc_message,
 )
+from server.ensemble.part import Shade
 from server.music.note import Note, Say, Turn
-from server.part import Shade
 from server.wire.protocol import (
     LATE_DROP,
     LATE_SEND,

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from engines.base import THINKING, Controls, Heard, Mistake, Symbol
+from server.concert.journal import Entry, Played
 from server.desk.desk import rehearse
 from server.desk.reference import addresses
 from server.errands import (
@@ -24,8 +25,7 @@ from server.errands import (
     tree,
     try_out,
 )
-from server.journal import Entry, Played
-from server.scene import Scene, find_scene, load_scene, parse_scene, playable
+from server.score.scene import Scene, find_scene, load_scene, parse_scene, playable
 
 BARS = 64
 

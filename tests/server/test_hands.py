@@ -19,10 +19,10 @@ from engines.grammar import Grammar
 from engines.lsystem import LSystem
 from engines.markov import Markov
 from engines.taste import HALF_LIFE, Lesson, Taste, Teachable
-from server.hands import Hands, reaction
-from server.health import Health
-from server.journal import Journal
-from server.scene import Scene, parse_scene
+from server.backstage.health import Health
+from server.band.hands import Hands, reaction
+from server.concert.journal import Journal
+from server.score.scene import Scene, parse_scene
 from server.stage import Stage as RealStage
 from server.stage import Wish
 from tests.server.model import MS, SECOND, Stage

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from server.heap import OFTEN
+from server.backstage.heap import OFTEN
 
 # In a process of its own: the collector's counts are everybody's.
 CODE = """
 from collections import deque
-from server.heap import settle
+from server.backstage.heap import settle
 
 class Ring:
     made = there = 0

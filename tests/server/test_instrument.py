@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.baton import Baton
+from server.band.baton import Baton
+from server.concert.journal import Entry, Harmonised, Programmed, Turned
+from server.concert.transport import HORIZON
 from server.conductor.harmony import passing, tension
 from server.conductor.mood import WORDS, Mood
 from server.errands import hear
-from server.journal import Entry, Harmonised, Programmed, Turned
 from server.music.chord import redressed, roman
 from server.music.scale import parse_key
-from server.scene import parse_scene
-from server.table import Mistakes
-from server.transport import HORIZON
+from server.score.scene import parse_scene
+from server.score.table import Mistakes
 from tests.server.model import MS, SECOND, Stage
 
 F = Fraction

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.baton import Baton
-from server.changes import Receipt
-from server.inputs import InputSpec, heard_at
-from server.journal import Harmonised, Ported
-from server.keyboard import STALE, Keyboard, quantised
-from server.recorder import TICKS, Take
-from server.scene import parse_scene
-from server.touch import Keys, Phrases, Press, Release
+from server.band.baton import Baton
+from server.band.keyboard import STALE, Keyboard, quantised
+from server.band.touch import Keys, Phrases, Press, Release
+from server.concert.changes import Receipt
+from server.concert.journal import Harmonised, Ported
+from server.score.inputs import InputSpec, heard_at
+from server.score.scene import parse_scene
+from server.takes.recorder import TICKS, Take
 from server.wire.protocol import Event
 from tests.rigs.ears import FakeEars
 from tests.server.model import MS, SECOND, Stage

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 
-from server.journal import Troubled
-from server.lines import Printer
+from server.concert.journal import Troubled
+from server.takes.lines import Printer
 
 
 def test_json_tells_whose_an_entry_is() -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from engines.base import Mistake
-from server import log as rooms
-from server.journal import Troubled
-from server.log import (
+from server.concert.journal import Troubled
+from server.concert.transport import Mark
+from server.takes import log as rooms
+from server.takes.log import (
     KEPT,
     KEPT_BANDS,
     KEPT_FOLDERS,
@@ -28,7 +29,6 @@ from server.log import (
     logs,
     read_log,
 )
-from server.transport import Mark
 
 HEAD = {"clock": 5 * 10**9, "horizon": 10**8, "wires": []}
 
@@ -136,7 +136,7 @@ KILLED = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from server.log import LogWriter
+from server.takes.log import LogWriter
 from tests.server.test_log import HEAD, mark
 writer = LogWriter(Path(sys.argv[1]), HEAD, lambda trouble: None)
 for nth in range(1, 10**6):

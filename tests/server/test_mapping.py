@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.mapping import (
+from server.score.mapping import (
     MODES,
     Board,
     Knob,
@@ -24,7 +24,7 @@ from server.mapping import (
     read_maps,
     to_data,
 )
-from server.table import read
+from server.score.table import read
 
 CC = Trigger("cc", 21, 1, "keys")
 TEMPO = Range(20, 999, "f", None)

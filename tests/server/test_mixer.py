@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.mixer import EDITS, Mixer, Strip
+from server.ensemble.mixer import EDITS, Mixer, Strip
 from tests.server.model import row
 
 F = Fraction

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake, Symbol
-from server.abc import abc
+from server.concert.journal import Harmonised, Marked, Moment, Moved, Played, Ticked
 from server.errands import hear
-from server.journal import Harmonised, Marked, Moment, Moved, Played, Ticked
 from server.music.chord import parse_chord
 from server.music.meter import parse_meter
 from server.music.note import Note
-from server.musicxml import DIVISIONS, musicxml
-from server.notation import Copyist, Manuscript
-from server.scene import find_scene, load_scene
-from server.takes import BEGINS, found_font, keeper
+from server.score.scene import find_scene, load_scene
+from server.takes.abc import abc
+from server.takes.files import BEGINS, found_font, keeper
+from server.takes.musicxml import DIVISIONS, musicxml
+from server.takes.notation import Copyist, Manuscript
 from tests.rigs.need import need
 from tests.server.model import row
 
@@ -388,7 +388,7 @@ def test_what_is_missing_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch)
         keeper(Path("a.pdf"), "1")
     with pytest.raises(Mistake, match=r"/nowhere\.sf2"):
         found_font(Path("/nowhere.sf2"))
-    monkeypatch.setattr("server.takes.FONTS", ())
+    monkeypatch.setattr("server.takes.files.FONTS", ())
     with pytest.raises(Mistake, match="apt install fluid-soundfont-gm"):
         found_font(None)
     monkeypatch.setenv("PATH", "/nowhere")

@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Fragment, Sound, Symbol
 from engines.markov import Markov
-from server.agenda import Agenda
 from server.conductor.conductor import Conductor, ConductorSpec
 from server.conductor.mood import Mood
 from server.conductor.moodmap import find_map, load_map
-from server.music.counterpoint import Move, parallel
-from server.music.meter import parse_meters
-from server.music.note import Step
-from server.music.scale import parse_key
-from server.part import (
+from server.ensemble.agenda import Agenda
+from server.ensemble.part import (
     CROWD,
     FAILURES,
     LONGEST_STEP,
@@ -33,7 +29,11 @@ from server.part import (
     beneath,
     folded,
 )
-from server.setting import Setting
+from server.ensemble.setting import Setting
+from server.music.counterpoint import Move, parallel
+from server.music.meter import parse_meters
+from server.music.note import Step
+from server.music.scale import parse_key
 from tests.server.model import Row, part, row
 
 F = Fraction

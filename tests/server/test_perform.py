@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Symbol
-from server.mixer import Strip
+from server.ensemble.mixer import Strip
+from server.ensemble.perform import perform
+from server.ensemble.setting import Setting
 from server.music.groove import parse_groove
 from server.music.meter import parse_meters
 from server.music.note import Note, Step, Tone
 from server.music.scale import parse_key
-from server.perform import perform
-from server.setting import Setting
 from tests.server.model import row
 
 F = Fraction

@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from engines.base import Controls, Fragment, Mistake, Sound, Symbol
-from server.changes import Receipt
-from server.clock import JumpClock
+from server.concert.changes import Receipt
+from server.concert.clock import JumpClock
+from server.concert.journal import Entry, Harmonised, Marked, Moved, Ticked, Troubled, Turned
+from server.concert.player import Player
+from server.concert.transport import Base
 from server.conductor.conductor import Bar, Feel
-from server.encode import OutputSpec
-from server.journal import Entry, Harmonised, Marked, Moved, Ticked, Troubled, Turned
+from server.ensemble.encode import OutputSpec
+from server.ensemble.rack import Rack, Tape
 from server.music.groove import parse_groove
-from server.player import Player
-from server.rack import Rack, Tape
-from server.scene import Scene
-from server.transport import Base
+from server.score.scene import Scene
 from server.wire.protocol import pack_event
 from tests.server.model import MIDI, MS, OSC, SECOND, Row, Stage, part, row, scene
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.prompter import KEPT, LATE, MOST, Prompter
+from server.concert.prompter import KEPT, LATE, MOST, Prompter
 from server.wire.protocol import ALL, LATE_DROP, LATE_SEND, RANK_NOTE, Event
 
 MS = 1_000_000

@@ -6,13 +6,13 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 
-from server.baton import Baton
-from server.clock import VirtualClock
+from server.band.baton import Baton
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Ported
+from server.concert.player import Player
 from server.conductor.mood import Mood
-from server.encode import MidiEncoder, OscEncoder, OutputSpec
-from server.journal import Entry, Ported
-from server.player import Player
-from server.rack import Rack, Tape
+from server.ensemble.encode import MidiEncoder, OscEncoder, OutputSpec
+from server.ensemble.rack import Rack, Tape
 from server.wire.protocol import ALL
 from tests.server.model import MS, Stage, row, scene
 

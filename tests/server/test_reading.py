@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Fragment, Mistake, Symbol
-from server.music.note import Say, Turn
-from server.music.scale import Degree
-from server.reading import (
+from server.ensemble.reading import (
     ACCENT,
     PENDING,
     Absolute,
@@ -27,6 +25,8 @@ from server.reading import (
     Value,
     parse_word,
 )
+from server.music.note import Say, Turn
+from server.music.scale import Degree
 
 F = Fraction
 

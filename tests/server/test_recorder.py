@@ -15,16 +15,16 @@ import mido
 import pytest
 
 from engines.base import Mistake, Symbol
-from server.aside import Aside
-from server.clock import VirtualClock
+from server.backstage.aside import Aside
+from server.concert.clock import VirtualClock
+from server.concert.journal import Marked, Moment, Moved, Played, Ticked, Troubled
+from server.concert.player import Player
+from server.ensemble.rack import Rack, Tape
 from server.errands import hear, render
-from server.journal import Marked, Moment, Moved, Played, Ticked, Troubled
 from server.music.note import Note
 from server.music.scale import parse_key
-from server.player import Player
-from server.rack import Rack, Tape
-from server.recorder import TICKS, Recorder, Take, check_writable, save, signature
-from server.scene import Scene, parse_scene
+from server.score.scene import Scene, parse_scene
+from server.takes.recorder import TICKS, Recorder, Take, check_writable, save, signature
 
 SCENE = """
 title = "Pair"

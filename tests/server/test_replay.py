@@ -11,20 +11,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.clock import VirtualClock
+from server.band.keyboard import Keyboard
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Marked, Moved, Played, Ported, Pressed, Synced, Troubled
+from server.concert.player import Player
+from server.concert.transport import HORIZON
 from server.desk.desk import Desk, Source
-from server.journal import Entry, Marked, Moved, Played, Ported, Pressed, Synced, Troubled
-from server.keyboard import Keyboard
-from server.log import Entered, Log, LogWriter, read_log
+from server.ensemble.rack import Rack
 from server.music.note import Note
-from server.player import Player
-from server.rack import Rack
-from server.recorder import Take
 from server.replay import Deaf, Replay, retake
-from server.scene import Scene, load_scene
+from server.score.scene import Scene, load_scene
 from server.sync.source import INPUT, Sync
-from server.takes import keeper
-from server.transport import HORIZON
+from server.takes.files import keeper
+from server.takes.log import Entered, Log, LogWriter, read_log
+from server.takes.recorder import Take
 from server.wire.protocol import Heard as Arrived
 from tests.server.sync.test_source import FakeSession
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mido import Message, MidiFile, MidiTrack
 
 from engines.base import Mistake
-from server.journal import Troubled
-from server.scene import (
+from server.concert.journal import Troubled
+from server.score.scene import (
     LARGEST,
     find_scene,
     load_scene,
@@ -20,7 +20,7 @@ from server.scene import (
     routed,
     shipped_scenes,
 )
-from server.table import MOST_MISTAKES, Layout, Mistakes
+from server.score.table import MOST_MISTAKES, Layout, Mistakes
 from tests.server.model import Stage
 
 SMALLEST = '''

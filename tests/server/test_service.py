@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from engines.base import Mistake
-from server import cli, doctor
-from server.health import MUTE, Health
-from server.journal import Moment, Moved, Troubled
-from server.metrics import FINEST, Tally, metrics
-from server.service import Diary, keep_alive, notify
+from server import cli
+from server.backstage import doctor
+from server.backstage.health import MUTE, Health
+from server.backstage.metrics import FINEST, Tally, metrics
+from server.backstage.service import Diary, keep_alive, notify
+from server.concert.journal import Moment, Moved, Troubled
 from server.wire.machine import BUCKETS
 from tests.server.desk.web_rig import House
 

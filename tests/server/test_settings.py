@@ -8,7 +8,8 @@ import pytest
 
 from engines.base import Mistake
 from server import cli
-from server.settings import Settings, config_file, folders, read_settings
+from server.backstage.settings import Settings, read_settings
+from server.score.folders import config_file, folders
 from server.stage import Wish
 
 ANY = {"tempo": lambda value: value, "midi": lambda value: value}

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from server.aside import SPARE
+from server.backstage.aside import SPARE
 from server.stage import NICE, Loop, take_precedence
 
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.changes import Receipt
+from server.band.hands import Hands
+from server.concert.changes import Receipt
+from server.concert.journal import Entry, Marked, Played
 from server.errands import hear, render
-from server.hands import Hands
-from server.journal import Entry, Marked, Played
 from server.music.scale import parse_key
-from server.scene import Scene, parse_scene
-from server.stinger import MOST_SOUNDING
+from server.score.scene import Scene, parse_scene
+from server.score.stinger import MOST_SOUNDING
 from tests.server.model import MS, SECOND, Stage
 from tests.server.test_player import check_ledger
 

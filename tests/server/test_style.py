@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.scene import find_scene, load_scene, parse_scene, playable, shipped_scenes
-from server.style import shipped, styled
-from server.table import Mistakes
+from server.score.scene import find_scene, load_scene, parse_scene, playable, shipped_scenes
+from server.score.style import shipped, styled
+from server.score.table import Mistakes
 
 PART = "engine = 'grammar'\nrules = 'S -> C E'\n"
 STYLE = f"""title = "Band"

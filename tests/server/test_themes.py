@@ -13,11 +13,11 @@ from engines.base import Mistake
 from engines.markov import Markov
 from engines.motif import Motif, harmonise, in_meter, likeness, parse
 from engines.theme import ThemeEngine
+from server.concert.journal import Entry, Harmonised, Played
 from server.errands import hear, render, sung
-from server.journal import Entry, Harmonised, Played
-from server.scene import Scene, load_scene, parse_scene
-from server.table import Mistakes
-from server.themes import TOO_LIKE, _motifs, keep, songbook
+from server.score.scene import Scene, load_scene, parse_scene
+from server.score.table import Mistakes
+from server.score.themes import TOO_LIKE, _motifs, keep, songbook
 
 WINDOW = "1:1/4 2:1/8 3:1/8 5:1/2 | 4:1/4 3:1/4 2:1/2 | 1:1/4 2:1/8 3:1/8 6:1/2 | 5:1/2 1:1/2"
 SCENE = f"""
@@ -298,7 +298,7 @@ def test_an_invented_theme_that_is_too_like_an_earlier_one_is_invented_again(
     usual = scene.themes(1)
     alike = max(likeness(a, b) for a in usual for b in usual if a is not b)
     assert alike <= TOO_LIKE
-    monkeypatch.setattr("server.themes.TOO_LIKE", alike - 0.01)
+    monkeypatch.setattr("server.score.themes.TOO_LIKE", alike - 0.01)
     _motifs.cache_clear()
     stricter = scene.themes(1)
     _motifs.cache_clear()

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Fragment, Mistake, Sound
-from server import tunes
-from server.tunes import chorale, parse_tune, read_tunes
+from server.score import tunes
+from server.score.tunes import chorale, parse_tune, read_tunes
 
 Event = tuple[str, int, int, int, int]  # type, channel, note, velocity, delta
 

@@ -10,14 +10,14 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from engines.base import Origin
+from server.backstage.health import Health, quantile
+from server.concert.journal import Entry, Played, Ported, Troubled
+from server.ensemble.mixer import Strip
 from server.errands import hear
-from server.health import Health, quantile
-from server.journal import Entry, Played, Ported, Troubled
-from server.lines import Spelling, Warnings, as_json, in_words, spelled
-from server.mixer import Strip
 from server.music.scale import parse_key
-from server.scene import Scene, parse_scene
-from server.view import View, last, plain
+from server.score.scene import Scene, parse_scene
+from server.takes.lines import Spelling, Warnings, as_json, in_words, spelled
+from server.takes.view import View, last, plain
 
 SCENE = """
 title = "Harvest"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
+from server.ensemble.setting import Setting
 from server.music.meter import parse_meters
 from server.music.scale import parse_key
-from server.setting import Setting
-from server.when import beat_of, parse_when
+from server.score.when import beat_of, parse_when
 
 METERS = (
     *("4/4", "3/4", "7/8", "6/8", "5/4", "4/4 3/4", "3/4 7/8 4/4"),

@@ -14,9 +14,9 @@ from server.conductor.conductor import Bar, Conductor, ConductorSpec, Seat
 from server.conductor.form import FormSpec, SectionSpec, Transitions
 from server.conductor.mood import Mood
 from server.conductor.moodmap import find_map, load_map
-from server.direction import Row
 from server.music.meter import parse_meters
 from server.music.scale import parse_key
+from server.score.direction import Row
 
 F = Fraction
 SECTIONS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engines.base import Controls, Symbol
 from server.conductor.form import Form, FormSpec, Rule, Section, SectionSpec, Transitions
-from server.direction import Row
+from server.score.direction import Row
 
 
 class Order:

@@ -37,11 +37,11 @@ from server.conductor.harmony import (
     substitutes,
     tension,
 )
+from server.ensemble.reading import Harmony, Reading, Struck
 from server.music.chord import LADDER, Chord, parse_chord, roman, triad, voice
 from server.music.meter import Meter, parse_meter
 from server.music.pitch import PitchClass
 from server.music.scale import MODES, Key, parse_key
-from server.reading import Harmony, Reading, Struck
 
 C = parse_key("C")
 FOLDER = Path(__file__).parents[3] / "config" / "harmony"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from server.clock import VirtualClock
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Troubled
+from server.concert.player import Player
 from server.desk.desk import Desk, Source
 from server.desk.tree import Value
-from server.journal import Entry, Troubled
-from server.player import Player
-from server.rack import Rack, Tape
-from server.scene import Scene, load_scene, parse_scene
+from server.ensemble.rack import Rack, Tape
+from server.score.scene import Scene, load_scene, parse_scene
 
 MS = 1_000_000
 SECOND = 1000 * MS

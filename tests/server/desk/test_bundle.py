@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from server.changes import MOST_WAITING
+from server.concert.changes import MOST_WAITING
+from server.concert.player import Player
 from server.desk.osc import Gate
-from server.encode import osc_bundle, osc_message
-from server.player import Player
+from server.ensemble.encode import osc_bundle, osc_message
 from tests.server.desk.rig import MS, OTHER, SCENE, SECOND, Receipt, Stage
 
 SEED = 1821  # of a scene that names none

@@ -7,7 +7,7 @@ import pytest
 from server.desk.desk import Desk, Source
 from server.desk.query import value_of
 from server.desk.sent import is_echo
-from server.scene import parse_scene
+from server.score.scene import parse_scene
 from tests.server.desk.rig import MS, SECOND, Stage, forbidden
 
 SCENE = """

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engines.theme import ThemeEngine
+from server.concert.journal import Troubled
 from server.desk.desk import Complaints, Desk, Source, plain
-from server.journal import Troubled
-from server.scene import Scene
+from server.score.scene import Scene
 from server.wire.protocol import ALL
 from tests.server.desk.rig import MS, OTHER, SCENE, SECOND, Stage
 
@@ -491,7 +491,7 @@ async def test_a_part_that_fails_in_rehearsal_is_refused(
     def fails(self: object, until: object) -> object:
         raise ZeroDivisionError("in rehearsal")
 
-    monkeypatch.setattr("server.agenda.Agenda.plan", fails)
+    monkeypatch.setattr("server.ensemble.agenda.Agenda.plan", fails)
     scene: Scene | None = stage.player.scene
     stage.send("/scene", "other", "now")
     await stage.loaded()

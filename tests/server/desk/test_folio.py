@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engines.base import Mistake
 from server.desk.desk import Desk
 from server.desk.folio import Folio
-from server.scene import Scene, find_scene, load_scene, parse_scene, playable
+from server.score.scene import Scene, find_scene, load_scene, parse_scene, playable
 from tests.server.desk.rig import SECOND, Stage
 
 WRITE = "/componium/scene/write"

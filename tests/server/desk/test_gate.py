@@ -13,7 +13,7 @@ from server.desk.lanes import CALM, ROOM, Lanes
 from server.desk.limits import Bucket, Echo
 from server.desk.osc import Gate
 from server.desk.packet import Message
-from server.encode import osc_bundle, osc_message
+from server.ensemble.encode import osc_bundle, osc_message
 from server.wire.protocol import ALL
 from tests.server.desk.rig import MS, SECOND, Stage
 

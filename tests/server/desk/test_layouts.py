@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from server.clock import JumpClock
+from server.concert.clock import JumpClock
+from server.concert.player import Player
 from server.desk.desk import Desk
 from server.desk.layouts import Page, open_stage, page_of, touchosc
 from server.desk.sent import SENT
 from server.desk.tree import Tree
-from server.player import Player
-from server.scene import find_scene, load_scene, parse_scene, playable
+from server.score.scene import find_scene, load_scene, parse_scene, playable
 from tests.server.desk.rig import SCENE
 
 TOLD = {f"/componium{each.address}" for each in SENT}

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Fragment, Heard, Mistake, Past, Sound
+from server.concert.journal import Troubled
 from server.conductor.conductor import Asked
 from server.conductor.mood import Mood
 from server.desk.desk import Desk, Source
@@ -33,8 +34,7 @@ from server.desk.memory import (
     state_of,
     write_state,
 )
-from server.journal import Troubled
-from server.scene import parse_scene
+from server.score.scene import parse_scene
 from tests.server.model import SECOND
 from tests.server.model import Stage as Rig
 from tests.server.test_keyboard import Band, phrase

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engines.base import Mistake
 from server.desk.desk import Desk
 from server.desk.midi import Mappings
-from server.scene import load_scene, parse_scene
+from server.score.scene import load_scene, parse_scene
 from server.wire.protocol import ALL
 from tests.server.desk.rig import OTHER, SCENE, Stage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.scene import parse_scene
+from server.score.scene import parse_scene
 
 from .rig import SCENE, SECOND, Stage
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.clock import JumpClock
+from server.band.hands import Hands
+from server.concert.clock import JumpClock
+from server.concert.player import Player
 from server.desk.packet import decode
 from server.desk.reference import reference
 from server.desk.sent import SENT, is_sent
-from server.hands import Hands
-from server.player import Player
-from server.rack import Rack, Tape
-from server.scene import parse_scene
+from server.ensemble.rack import Rack, Tape
+from server.score.scene import parse_scene
 from server.sync.source import Sync
 
 SCENE = """

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engines.base import Mistake
+from server.concert.journal import Played
 from server.desk.desk import Source
-from server.journal import Played
-from server.scene import find_scene, load_scene, parse_scene
+from server.score.scene import find_scene, load_scene, parse_scene
 from tests.server.desk.rig import MS, SECOND, Stage
 
 PREFIX = "/componium/part"

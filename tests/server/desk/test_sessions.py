@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.bands import SESSION, Band, Bands
-from server.clock import VirtualClock
+from server.band.bands import SESSION, Band, Bands
+from server.concert.clock import VirtualClock
+from server.concert.journal import Troubled
+from server.concert.player import Player
+from server.concert.prompter import Prompter
 from server.desk.desk import Desk, Source
 from server.desk.feed import AT_ONCE, Feed, Outbox
 from server.desk.lanes import Lanes
 from server.desk.packet import Message
 from server.desk.query import NESTED
 from server.desk.sessions import Sessions, check_near, inner, outer
-from server.journal import Troubled
-from server.player import Player
-from server.prompter import Prompter
-from server.rack import Numbers, Rack, Share, Wire
-from server.scene import Scene, overheard
+from server.ensemble.rack import Numbers, Rack, Share, Wire
+from server.score.scene import Scene, overheard
 from tests.server.model import MS, SECOND, ModelWire, row, scene
 
 TUNE = scene(row("tune", "C E G", times=0), row("drums", "Kick Hat", channel=10), name="waltz")

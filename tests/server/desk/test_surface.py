@@ -68,9 +68,9 @@ def test_whoever_comes_late_hears_everything_within_a_round(values: dict[str, An
 
 
 async def test_every_value_of_a_scene_can_be_told() -> None:
+    from server.concert.prompter import Prompter
     from server.desk.feed import Feed
     from server.desk.surface import _told
-    from server.prompter import Prompter
 
     stage = Stage()
     prompter = Prompter(stage.clock.now, lambda do: do())

@@ -9,12 +9,12 @@ import mido
 import pytest
 
 import server.desk.taping as taping
-from server.bands import Bands
+from server.band.bands import Bands
+from server.concert.journal import Played
 from server.desk.feed import Feed
 from server.desk.sessions import TAKES, Sessions
-from server.journal import Played
-from server.rack import Numbers
-from server.scene import parse_scene
+from server.ensemble.rack import Numbers
+from server.score.scene import parse_scene
 from tests.server.desk.rig import SCENE, SECOND, Stage
 from tests.server.desk.web_rig import BEARER, House
 from tests.server.model import ModelWire

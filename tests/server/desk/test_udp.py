@@ -14,12 +14,12 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.udp_client import SimpleUDPClient
 
 from engines.base import Mistake
-from server.clock import RealClock
+from server.concert.clock import RealClock
+from server.concert.player import Player
 from server.desk.desk import Desk
 from server.desk.osc import DATAGRAMS, OscIn, serve
-from server.encode import osc_message
-from server.player import Player
-from server.scene import parse_scene
+from server.ensemble.encode import osc_message
+from server.score.scene import parse_scene
 from tests.server.desk.rig import SCENE, forbidden
 
 pytestmark = pytest.mark.real

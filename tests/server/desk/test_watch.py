@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from server.concert.journal import Marked
 from server.desk.watch import Watch
-from server.journal import Marked
-from server.scene import find_scene, load_scene
-from server.sources import sources
+from server.score.scene import find_scene, load_scene
+from server.score.sources import sources
 from tests.server.desk.rig import SCENE, SECOND, Stage
 
 

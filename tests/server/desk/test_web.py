@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from pythonosc.osc_message import OscMessage
 
 from engines.base import Mistake, Symbol
+from server.concert.journal import Entry, Pressed, Troubled
 from server.desk.feed import _KINDS
 from server.desk.packet import Message, decode
 from server.desk.web import LOCAL, Manners, bound, message_of
-from server.encode import osc_message
-from server.journal import Entry, Pressed, Troubled
+from server.ensemble.encode import osc_message
 from server.music.note import Note
 from tests.server.desk.rig import MS, OTHER, SECOND
 from tests.server.desk.web_rig import BEARER, TOKEN, House

@@ -14,21 +14,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.bands import LINKED, SESSION, Band, Bands
-from server.clock import VirtualClock
+from server.band.bands import LINKED, SESSION, Band, Bands
+from server.band.earshot import Earshot
+from server.concert.clock import VirtualClock
+from server.concert.journal import Entry, Marked, Played, Troubled
+from server.concert.player import Player
 from server.desk.desk import Desk, Source
 from server.desk.memory import State, state_of
 from server.desk.roster import Kept, Roster
 from server.desk.sessions import Session, Sessions
 from server.desk.watch import Lookout, Watch
-from server.earshot import Earshot
-from server.journal import Entry, Marked, Played, Troubled
-from server.log import Entered, Log
-from server.player import Player
-from server.rack import Numbers, Rack, Share
+from server.ensemble.rack import Numbers, Rack, Share
 from server.replay import Replay
-from server.scene import Scene, load_scene, redirected, routed
-from server.sources import Shelf
+from server.score.scene import Scene, load_scene, redirected, routed
+from server.score.sources import Shelf
+from server.takes.log import Entered, Log
 from tests.rigs.ears import FakeEars
 from tests.server.model import MS, SECOND, ModelWire
 from tests.server.sync.test_source import FakeSession

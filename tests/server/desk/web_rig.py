@@ -10,11 +10,11 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
+from server.concert.prompter import Prompter
 from server.desk.feed import Feed
 from server.desk.keys import Keys
 from server.desk.web import Manners, Web, bound
-from server.prompter import Prompter
-from server.scene import overheard, parse_scene
+from server.score.scene import overheard, parse_scene
 from tests.server.desk.rig import SCENE, Stage
 
 TOKEN = "a-token-of-sixteen-letters"

@@ -12,7 +12,7 @@ from server.music.chord import Chord, parse_chord, roman
 from server.music.naming import _KNOWN, numeral, recognised
 from server.music.pitch import PitchClass
 from server.music.scale import parse_key
-from server.themes import _chords
+from server.score.themes import _chords
 
 
 @given(

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.clock import VirtualClock
+from server.concert.clock import VirtualClock
+from server.concert.journal import Moved, Synced, Troubled
+from server.concert.pulses import CONTINUE, PULSE, START, song_position
 from server.desk.desk import Desk, Source
-from server.journal import Moved, Synced, Troubled
 from server.music.timeline import Course
-from server.pulses import CONTINUE, PULSE, START, song_position
+from server.score.sync import SyncSpec
 from server.sync.link import Session
 from server.sync.source import INPUT, Sync
-from server.sync.spec import SyncSpec
 from server.wire.protocol import Heard
 from tests.server.model import MIDI, MS, SECOND, Stage, row, scene
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from engines.base import Mistake
-from server.scene import parse_scene
-from server.sync.spec import SyncSpec, asked
-from server.table import Mistakes
+from server.score.scene import parse_scene
+from server.score.sync import SyncSpec, asked
+from server.score.table import Mistakes
 
 PART = '[parts.a]\nengine = "grammar"\nrules = "S -> 1:1/4"\n'
 

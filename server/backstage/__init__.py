@@ -1,0 +1,1 @@
+"""What keeps the house running: settings, health, threads, the look at the machine."""

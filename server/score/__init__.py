@@ -1,0 +1,1 @@
+"""What a scene is, and how it is read from files."""

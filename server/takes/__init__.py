@@ -1,0 +1,1 @@
+"""What is kept of a performance: lines, logs, MIDI files, notation, pictures."""
