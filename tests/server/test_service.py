@@ -19,6 +19,7 @@ from server.backstage import doctor
 from server.backstage.health import MUTE, Health
 from server.backstage.metrics import FINEST, Tally, metrics
 from server.backstage.service import Diary, keep_alive, notify
+from server.cli.manners import UNWELL
 from server.concert.journal import Moment, Moved, Troubled
 from server.wire.machine import BUCKETS
 from tests.server.desk.web_rig import House
@@ -204,7 +205,7 @@ def test_a_doctor_has_a_cure_for_whatever_is_missing(
     token.write_text("x")
     token.chmod(0o644)
     (tmp_path / "componium" / "config.toml").write_text("[play]\ntemp = 1\n")
-    assert told(monkeypatch, "doctor") == cli.UNWELL == 1
+    assert told(monkeypatch, "doctor") == UNWELL == 1
     said = capsys.readouterr().out
     assert f"-> chmod 600 {token}" in said
     assert "play.temp, line 2" in said

@@ -54,7 +54,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[Wish, float]:
         found.append((wish, scene.tempo))
         return 0
 
-    monkeypatch.setattr(cli, "_perform", perform)
+    monkeypatch.setattr("server.cli.play.perform", perform)
     monkeypatch.setattr("sys.argv", ["componium", *words])
     with pytest.raises(SystemExit) as ended:
         cli.main()

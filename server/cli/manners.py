@@ -1,0 +1,115 @@
+"""What the commands have in common: how they complain, how they end, what several of them take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engines.base import Mistake
+
+if TYPE_CHECKING:
+    from ..score.scene import Scene
+
+UNWELL = 1  # exit status of `doctor` where something must be mended
+WRONG = 2  # exit status for mistakes in arguments or files
+INTERRUPTED = 130
+UNREAD = 141  # as of any program whose lines nobody reads any more: 128 + SIGPIPE
+
+
+class Unwell(Exception):  # noqa: N818
+    """Something must be mended."""
+
+
+def ends(*examples: str, more: str = "") -> str:
+    """What a command's help ends with: examples, and its exit status."""
+    status = (
+        f"Exit status: 0 done, {f'{more}, ' if more else ''}2 for a mistake in arguments or files."
+    )
+    return "\n\n".join(["Examples:", *(f"componium {each}" for each in examples), status])
+
+
+def offer(what: str) -> Callable[[str], list[str]]:
+    """What a shell offers; `completion` is loaded only where a shell asks."""
+
+    def offered(incomplete: str) -> list[str]:
+        from .. import completion
+
+        found: list[str] = getattr(completion, what)(incomplete)
+        return found
+
+    return offered
+
+
+SceneArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENE",
+        help="A scene file, or the name of a shipped scene or style.",
+        autocompletion=offer("scenes"),
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, help="Another seed: other music, same style."),
+]
+
+
+def complain(line: str) -> None:
+    """Say what is wrong, at once, where it does not mix with what was asked for."""
+    print(f"componium: {line}", file=sys.stderr, flush=True)
+
+
+def each_of(mistake: Mistake) -> tuple[Mistake, ...]:
+    """The mistakes that are told one by one."""
+    from ..score.table import Mistakes
+
+    return mistake.each if isinstance(mistake, Mistakes) else (mistake,)
+
+
+def version() -> str:
+    """The version that is installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("componium")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def choose(
+    name: str,
+    seed: int | None = None,
+    tempo: float | None = None,
+    midi: str = "",
+    osc: tuple[str, ...] = (),
+    why: bool = False,
+    midi_in: tuple[str, ...] = (),
+) -> Scene:
+    """The scene that the arguments ask for. Errors: Mistake."""
+    from dataclasses import replace
+
+    from ..score.scene import find_scene, load_scene, routed
+
+    scene = routed(load_scene(find_scene(name)), midi, osc, why, midi_in)
+    if seed is not None:
+        if seed >= 2**63:
+            raise Mistake("--seed", f"expected a number below 2^63, got {seed}")
+        scene = scene.with_seed(seed)
+    if tempo is not None:
+        scene = replace(scene, tempo=tempo, tempo_asked=True)
+    return scene
+
+
+def write(out: Path, data: bytes) -> None:
+    """Write the file that a command was asked for. Errors: Mistake."""
+    from ..takes.recorder import save
+
+    try:
+        save(out, data)
+    except OSError as error:
+        raise Mistake("-o", f"{out} cannot be written: {error.strerror}") from None
