@@ -265,9 +265,10 @@ def test_it_follows_wolfram_s_rule(automaton: Scene) -> None:
 
 
 def test_every_key_of_a_scene_is_in_the_reference() -> None:
-    modules = [ROOT / "server" / "score" / name for name in ("scene.py", "workshop.py")]
+    names = ("scene.py", "outputs.py", "parts.py", "stinger.py", "workshop.py")
+    modules = [ROOT / "server" / "score" / name for name in names]
     nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
-    takers = {"take", "text", "flag", "number", "whole", "choice", "parsed", "table"}
+    takers = {"take", "text", "flag", "number", "whole", "choice", "names", "parsed", "table"}
     keys = {
         node.args[0].value
         for node in nodes

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -95,11 +96,12 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> set[str]:
-    """Every module that is imported, wherever in the file, typing aside."""
+def imports(path: Path, at_once: bool = False) -> set[str]:
+    """Every module that is imported, wherever in the file; or when the file is, typing aside."""
     found = set()
     package = path.relative_to(ROOT).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_once else ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -143,6 +145,12 @@ def test_every_room_lies_upon_those_it_imports() -> None:
         built |= ready
     assert built == set(rooms)
     assert "server.cli" not in {each for below in rooms.values() for each in below}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Within a room there is an order, too."""
+    graph = {name_of(path): imports(path, at_once=True) for path in MODULES}
+    assert len(tuple(TopologicalSorter(graph).static_order())) >= len(MODULES)
 
 
 def test_every_module_is_in_a_room() -> None:

@@ -8,7 +8,7 @@ from math import ceil
 
 from engines.base import Mistake
 from server.ensemble.encode import osc_message
-from server.score.scene import check_target
+from server.score.outputs import check_target
 
 from .feed import Feed
 from .tree import Value

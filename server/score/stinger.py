@@ -7,11 +7,11 @@ from the scene's seed, its name and how often it has come, so no two are alike a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from random import Random
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from engines import motif
 from engines.base import Controls, Engine, Mistake, Origin, Symbol
@@ -21,7 +21,8 @@ from server.ensemble.setting import Setting
 from server.music.note import Step
 from server.music.value import parse_value
 
-from .table import Table, shown
+from .parts import Shared, check_addresses, read_part, with_channels
+from .table import NAME, Table, shown
 from .when import parse_when
 
 MOST_SOUNDING = 16  # stingers at once, those that wait for their moment included
@@ -106,7 +107,33 @@ class Timing(NamedTuple):
     length: Fraction
 
 
-def read_timing(table: Table, bar: Fraction) -> Timing:
+def read_stingers(
+    table: Table, parts: Sequence[PartSpec], feel: Mapping[str, Any], shared: Shared
+) -> list[StingerSpec]:
+    """All stingers, on channels that no part has, if there are any left; mistakes are noted."""
+    names, stingers = {part.name for part in parts}, []
+    if len(table.values) > MOST_STINGERS:
+        problem = f"expected at most {MOST_STINGERS} stingers, got {len(table.values)}"
+        table.note(Mistake(table.place, problem))
+    for name in list(table.values)[:MOST_STINGERS]:
+        if not NAME.match(name) or name in names:
+            wanted = "expected letters, digits, spaces and _ . - only, and no name of a part"
+            table.amiss(name, wanted, None)
+        inner = table.table(name)
+        if inner is not None:
+            inner.values = {**feel, **inner.values}
+            timing = _timing(inner, shared.bar)
+            part = read_part(name, inner, shared, _engine(inner, shared.themes))
+            if part.shades:
+                inner.amiss("program", "a stinger has one program; give it the one that fits", None)
+            stingers.append(StingerSpec(part, *timing))
+    check_addresses([each.part.name for each in stingers], names, table)
+    taken = (part.channel for part in parts)
+    placed = with_channels([each.part for each in stingers], taken)
+    return [replace(each, part=part) for each, part in zip(stingers, placed, strict=True)]
+
+
+def _timing(table: Table, bar: Fraction) -> Timing:
     """When and how long it sounds, out of its table. bar: quarter notes in the scene's bars."""
     return Timing(
         table.parsed("when", _moment, "beat"),
@@ -116,7 +143,7 @@ def read_timing(table: Table, bar: Fraction) -> Timing:
     )
 
 
-def read_words(table: Table, themes: Sequence[Motif]) -> Engine | None:
+def _engine(table: Table, themes: Sequence[Motif]) -> Engine | None:
     """The engine that `notes` or `theme` and `bars` make; None where the table says neither."""
     notes, theme = table.text("notes"), table.text("theme")
     bars = table.whole("bars", 1, 1, LONGEST_BARS)

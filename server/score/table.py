@@ -17,6 +17,8 @@ from engines.base import Mistake
 
 MOST_MISTAKES = 100  # that are looked for in one text
 LONGEST = 600  # characters that are told of one mistake
+#: What parts, stingers and outputs may be called.
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _.-]{0,63}\Z")
 
 T = TypeVar("T")
 Place = tuple[str, str, str]  # such as ("parts", "melody", "rules")
@@ -209,6 +211,15 @@ class Table:
             listed = ", ".join(repr(choice) for choice in choices if choice)
             return self.amiss(key, f"expected one of {listed}, got {shown(value)}", default)
         return value
+
+    def names(self, key: str, whose: str, default: Sequence[str]) -> tuple[str, ...]:
+        """One name, or several in a list, each once."""
+        value = self.take(key, list(default))
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            wanted = f"expected {whose} name or several"
+            return self.amiss(key, f"{wanted}, got {shown(value)}", tuple(default))
+        return tuple(dict.fromkeys(names))
 
     def parsed(self, key: str, parse: Callable[[Any], T], default: T) -> T:
         """A value through one of the music parsers, its mistakes placed here."""
