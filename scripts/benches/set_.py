@@ -14,7 +14,7 @@ is heard or seen, and for `--rest` bars after it. A receiver that nobody touches
   keyboard, which are meant for now.
 
 The status is 1 where a step fails or the music does; with `--untimed`, for busy machines, lateness
-and shorter silences are told but not judged.
+and shorter silences are told but not judged, and a phrase of which keys were lost is played again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import tempfile
 import time
 from bisect import bisect
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,11 @@ from .show import Show, table, written
 from .timer import Timer
 
 PATIENCE = 20.0  # s that a step may take
+SOON = 3.0  # s after which a key that has not sounded will not
 SEED = 7
 TEMPO = 150
 LATE = 1.0  # ms, p99
+KEYS = (60, 62, 64, 67, 65, 62)  # the phrase that is played
 LIVE = "hand"  # what the keyboard plays is meant for the moment at which it comes
 PAUSE = 0.5  # quarter notes: the longest pause that a transition of the level makes
 HOLE = 8.0  # quarter notes of silence that no busy machine explains
@@ -240,8 +242,9 @@ class Game:
 class Stage:
     """Everybody, and the programme as it is played."""
 
-    def __init__(self, folder: Path, rest: float) -> None:
-        self.folder, self.rest = folder, rest
+    def __init__(self, folder: Path, rest: float, tries: int) -> None:
+        """tries: how often a phrase is played until each of its keys has sounded."""
+        self.folder, self.rest, self.tries = folder, rest, tries
         self.judge = Judge()
         self.programme: list[list[str]] = []
         self.synths: list[Balance] = []
@@ -311,12 +314,12 @@ class Stage:
         if self.show.process.poll() is not None:
             raise RuntimeError(f"it has ended: {(self.folder / 'show.log').read_text()[-2000:]}")
 
-    async def until(self, what: str, true: Callable[[], Any]) -> Any:
+    async def until(self, what: str, true: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """Wait until something is true. Errors: TimeoutError."""
-        limit = time.monotonic() + PATIENCE
+        limit = time.monotonic() + patience
         while not (found := true()):
             if time.monotonic() > limit:
-                raise TimeoutError(f"not in {PATIENCE:g} s: {what}")
+                raise TimeoutError(f"not in {patience:g} s: {what}")
             await self.breathe()
         return found
 
@@ -357,16 +360,28 @@ async def perform(stage: Stage) -> None:
         await page.until("componium.store.get('/componium/part/bells/octave') === 1")
         return "heard, and seen at the page"
 
-    async def keyboard() -> str:
+    async def phrase() -> int:
+        """A phrase is played; how many of its keys sound."""
         at = time.monotonic_ns()
-        for pitch in (60, 62, 64, 67, 65, 62):
+        for pitch in KEYS:
             stage.keys.play(f"90{pitch:02x}60")
             await asyncio.sleep(0.1)
             stage.keys.play(f"80{pitch:02x}00")
             await asyncio.sleep(0.03)
-        await stage.until("the keys", lambda: len(judge.since("hand", at)) >= 6)
+        with suppress(TimeoutError):
+            await stage.until("the keys", lambda: len(judge.since("hand", at)) >= len(KEYS), SOON)
+        return len(judge.since("hand", at))
+
+    async def keyboard() -> str:
+        at, tries = time.monotonic_ns(), list[int]()
+        # A key that comes half a second late, as on a machine that stalls, is dropped as it should
+        # be; who plays would play it again.
+        while len(tries) < stage.tries and max(tries, default=0) < len(KEYS):
+            tries.append(await phrase())
+        assert tries[-1] >= len(KEYS), f"of {len(KEYS)} keys sound {tries}"
         answer = await stage.until("an answer", lambda: judge.since("answer", at))
-        return f"6 keys sound; it answers, first {answer[0]}"
+        again = f" (before that {tries[:-1]})" if tries[:-1] else ""
+        return f"{len(KEYS)} keys sound{again}; it answers, first {answer[0]}"
 
     async def why() -> str:
         seen = (
@@ -556,7 +571,7 @@ def silence_of(scene: Path, bars: int) -> float:
 
 async def play(folder: Path, rest: float, timed: bool) -> int:
     """Play it; the status."""
-    stage = Stage(folder, rest)
+    stage = Stage(folder, rest, 1 if timed else 3)
     async with AsyncExitStack() as stack:
         await stage.enter(stack)
         timer = Timer()

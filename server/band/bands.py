@@ -16,7 +16,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 
 from engines.base import Mistake
-from server.backstage.heap import settle
+from server.backstage.heap import give_back, settle
 from server.concert.clock import Clock
 from server.concert.journal import Journal, Troubled
 from server.concert.player import Player
@@ -48,6 +48,7 @@ LATE, LOOKS = 30_000_000, 128
 LINKED = 16  # bands that may be in a Link session at once
 LEFT = 64  # bands closed after which their garbage is looked for
 TEND = 250_000_000  # ns between two looks at who is still wanted
+GIVE = 10_000_000_000  # ns between two times that unused memory is given back
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -217,7 +218,7 @@ class Bands:
         self._awake = asyncio.Event()
         self.tend: Callable[[], None] = lambda: None
         self._factor = 1.0
-        self._tended = self._gone = 0
+        self._tended = self._given = self._gone = 0
         self._late = 0.0  # ns that looks come too late, on the average of the last ones
         self._fresh = False
         self.most = MOST
@@ -343,6 +344,9 @@ class Bands:
             self._tended = after
             self.tend()
             self._tidy()
+        if after - self._given >= GIVE:
+            self._given = after
+            give_back()
         return min(self._due[0][0], began + TEND) if self._due else began + TEND
 
     def _tidy(self) -> None:

@@ -1,9 +1,12 @@
-"""What is there to stay is passed over, and garbage is found all the same."""
+"""What is there to stay is passed over, garbage is found all the same, and room is given back."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
+
+import pytest
 
 from server.backstage.heap import OFTEN
 
@@ -37,3 +40,32 @@ def test_circles_do_not_pile_up_however_much_is_there_to_stay() -> None:
     )
     new, times, of_that = OFTEN
     assert int(run.stdout) < 5_000 + 1.2 * new * times * (of_that + 1)
+
+
+# Pieces too small to be mapped for themselves, with one that stays on top of them all.
+ROOM = """
+import os
+from pathlib import Path
+from server.backstage.heap import give_back
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+pieces = [bytearray(20_000) for _ in range(2_000)]
+last = bytearray(20_000)
+del pieces
+before = resident()
+print(give_back(), before - resident())
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only this C library says what it holds"
+)
+def test_what_was_needed_for_a_moment_is_given_back() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", ROOM], capture_output=True, text=True, check=True, timeout=60
+    )
+    could, given = run.stdout.split()
+    assert could == "True"
+    assert int(given) > 30_000_000
