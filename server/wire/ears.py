@@ -18,9 +18,9 @@ from server.wire.link import (
     BACK_OFF,
     BEAT_EVERY,
     LATELY,
-    MUTE_OPENING,
     MUTE_STARTING,
     STALLED,
+    opening_patience,
     reap,
     started,
 )
@@ -215,8 +215,9 @@ class Ears:
             if now - last > BEAT_EVERY * 1e9 / 2 + STALLED / 2:
                 self._heard_at = now  # it was us who stalled
             last = now
-            patience = MUTE_OPENING if self._opening else MUTE
-            patience = patience if self._runs.is_set() else MUTE_STARTING
+            patience = MUTE_STARTING
+            if self._runs.is_set():
+                patience = opening_patience(self._failures, now) if self._opening else MUTE
             if self._pipe is not None and now - self._heard_at > patience:
                 self._fail()
 

@@ -28,6 +28,8 @@ BEAT_EVERY = 0.1
 MUTE, MUTE_OPENING, MUTE_STARTING = 500 * MS, 1_000 * MS, 3_000 * MS
 if sys.platform == "darwin":  # CoreMIDI's server may have to be started first
     MUTE_OPENING = 5_000 * MS
+#: How often that is doubled for one that opens a port, where others have just died.
+DOUBLED = 2
 #: A heartbeat of our own so late means that it was us who stalled, not the wire.
 STALLED = 250 * MS
 #: Bytes that a wire which lives has not taken.
@@ -412,8 +414,10 @@ class Link:
             self._prune(now)
             if self._pipe is None:
                 continue
-            patience = MUTE_OPENING if self._opening else MUTE
-            if now - self._heard_at > (patience if self._runs.is_set() else MUTE_STARTING):
+            patience = MUTE_STARTING
+            if self._runs.is_set():
+                patience = opening_patience(self._failures, now) if self._opening else MUTE
+            if now - self._heard_at > patience:
                 self._fail()
             else:
                 self._write(protocol.frame(protocol.BEAT))
@@ -516,6 +520,16 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return {k: v for k, v in one.items() if k not in leave_out} == {
         k: v for k, v in other.items() if k not in leave_out
     }
+
+
+def opening_patience(failures: Iterable[int], now: int) -> int:
+    """For how many ns a process that opens a port may say nothing, after failures at such times.
+
+    A server that is starting, or has just lost a client, may take longer than the usual second; to
+    kill whoever asks it each time would keep it so for ever.
+    """
+    lately = sum(now - failure < LATELY for failure in failures)
+    return MUTE_OPENING << min(lately, DOUBLED)
 
 
 def started(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:

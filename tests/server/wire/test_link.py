@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from server.wire.link import MOST_OUTSTANDING, Link
+from server.wire.link import MOST_OUTSTANDING, MUTE_OPENING, Link, opening_patience
 from server.wire.protocol import LATE_DROP, PORT, RANK_NOTE, Event
 from tests.rigs.udp import Receiver
 
@@ -139,6 +139,17 @@ async def test_a_wire_that_dies_again_and_again_is_started_less_often() -> None:
             await until(lambda dead=dead: concert.restarts > dead)  # type: ignore[misc]
         concert.link.send([note(1, 300, 10, "alive")])
         await until(lambda: b"/alive/off" in concert.listen())
+
+
+def test_who_opens_a_port_has_longer_where_others_have_just_died_over_it() -> None:
+    now = 100_000 * MS
+    lately, before = now - 9_000 * MS, now - 11_000 * MS
+    once = opening_patience([], now)
+    assert once == MUTE_OPENING
+    assert opening_patience([before], now) == once
+    assert opening_patience([before, lately], now) == 2 * once
+    assert opening_patience([lately] * 2, now) == 4 * once
+    assert opening_patience([lately] * 9, now) == 4 * once
 
 
 async def test_hosts_are_looked_up() -> None:
