@@ -42,6 +42,7 @@ from .desk.memory import Memory, State, dressed, learn, read_state, restore, set
 from .desk.midi import Mappings
 from .desk.whereabouts import addresses
 from .ensemble.rack import Numbers, Rack, Share
+from .score.folders import adding
 from .score.scene import Scene, find_scene, load_scene, overheard, redirected, routed
 from .score.sources import Shelf
 from .score.sync import asked
@@ -704,7 +705,7 @@ class Stage:
         try:
             from .desk.mqtt import Mqtt
         except ImportError:
-            cure = "needs aiomqtt; do: pip install 'componium[mqtt]'"
+            cure = f"needs aiomqtt; do: {adding('mqtt')}"
             raise Mistake("--mqtt", cure) from None
 
         def tell(text: str) -> None:
@@ -751,7 +752,7 @@ class Stage:
         try:
             from .desk.announce import announce
         except ImportError:
-            cure = "needs zeroconf; do: pip install 'componium[announce]'"
+            cure = f"needs zeroconf; do: {adding('announce')}"
             raise Mistake("--announce", cure) from None
         osc = int(self.health.control.rpartition(":")[2] or 0)
         leave = await announce("Componium", port, osc, self.wish.lan)

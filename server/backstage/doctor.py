@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from engines.base import Mistake
-from server.score.folders import folders
+from server.score.folders import adding, folders
 
 from .settings import Reads, read_settings
 from .survey import survey
@@ -142,8 +142,7 @@ def _extras() -> Iterator[Finding]:
         if find_spec(module) is not None:
             yield Finding(extra, "ok", f"{what}: installed")
         else:
-            cure = f"pip install 'componium[{extra}]'"
-            yield Finding(extra, "warning", f"{what}: not installed", cure)
+            yield Finding(extra, "warning", f"{what}: not installed", adding(extra))
 
 
 def _port(what: str, port: int, kind: socket.SocketKind, option: str) -> Finding:

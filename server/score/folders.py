@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 
 CONFIG = "COMPONIUM_CONFIG"
@@ -22,6 +24,14 @@ def folders() -> dict[str, Path]:
         "states": user_state_path("componium", appauthor=False) / "states",
         "shipped": Path(__file__).resolve().parents[2] / "config",
     }
+
+
+def adding(extra: str) -> str:
+    """The command that adds an extra, such as "mqtt", to the Componium that runs."""
+    root = Path(__file__).resolve().parents[2]
+    whole = (root / "pyproject.toml").is_file()
+    what = ["-e", f"{root}[{extra}]"] if whole else [f"componium[{extra}]"]
+    return shlex.join([sys.executable, "-m", "pip", "install", *what])
 
 
 def config_file() -> Path:

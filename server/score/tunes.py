@@ -154,7 +154,7 @@ def _matches(pattern: str, base: Path, place: str) -> list[Path]:
         root = Path(Path(pattern).anchor)
         inside = str(Path(pattern).relative_to(root))
     try:
-        found = islice(root.glob(inside), MOST_FILES + 1)
+        found = islice(root.glob(inside), MOST_FILES + 1) if inside != "." else ()
         paths = sorted(path for path in found if path.is_file())
     except IndexError:  # of a pattern that is a folder and nothing else
         paths = []

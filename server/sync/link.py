@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from engines.base import Mistake
 from server.music.timeline import Course
+from server.score.folders import adding
 
 #: Times that two clocks are read, to find one pair that nothing came between.
 READINGS = 3
@@ -37,7 +38,7 @@ class Peer:
         try:
             import link
         except ImportError:
-            cure = "needs LinkPython-extern (GPL); do: pip install 'componium[link]'"
+            cure = f"needs LinkPython-extern (GPL); do: {adding('link')}"
             raise Mistake("sync", f"link {cure}") from None
         self._link: Any = link.Link(bpm)
         self._clock: Any = self._link.clock()
