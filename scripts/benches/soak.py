@@ -241,6 +241,10 @@ class Stage:
         finally:
             line.close()
 
+    def given_up(self) -> int:
+        """On how many periods the JACK server has given up, waiting for some client."""
+        return (self.folder / "jackd.log").read_text().count("SuspendRefNum error")
+
     def close(self) -> None:
         self.show.kill()
         self.member.close()
@@ -632,7 +636,7 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float, timer
     fault, label = FAULTS[kind], f"#{number} at {time.monotonic() - began:.1f} s, {kind}"
     stage.listen()
     stage.forget()
-    begun = time.monotonic_ns()
+    given_up, begun = stage.given_up(), time.monotonic_ns()
     fault(stage)
     over = time.monotonic_ns()
     if fault in UNPLUGS:
@@ -643,7 +647,9 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float, timer
     account.recoveries.append(max(_since(verdict, over) for verdict in verdicts.values()))
     slow = {name: _since(v, over) for name, v in verdicts.items() if _since(v, over) > 2000}
     if slow:
-        soak.wrong.append(f"{label}: {', '.join(f'{n} {ms:,.0f} ms' for n, ms in slow.items())}")
+        given_up = stage.given_up() - given_up
+        told = ", ".join(f"{name} {ms:,.0f} ms" for name, ms in slow.items())
+        soak.wrong.append(f"{label}: {told}; JACK gave up on {given_up} periods meanwhile")
     late = timer.lately()
     for name, verdict in verdicts.items():
         soak.still += verdict.bad if late < STILL else 0
