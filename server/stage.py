@@ -289,6 +289,7 @@ class Stage:
             if memory is not None:
                 memory.close()
             self.band.halt()
+            await self._sessions.end()
             if self.wish.taste is not None:
                 self._keep_at_last()
         finally:
@@ -685,8 +686,8 @@ class Stage:
             feed.beside = sessions.feeds
             feed.query.beside = sessions.queries
         task = asyncio.get_running_loop().create_task(self._bands.run())
-        closing.callback(sessions.end)
         closing.callback(task.cancel)
+        closing.push_async_callback(sessions.end)
 
     def _feed(self, player: Player, desk: Desk, prompter: Prompter, name: str = "") -> Feed:
         """What pages, OSCQuery clients and a broker hear."""

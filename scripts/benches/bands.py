@@ -4,6 +4,10 @@ The bands are opened one after another by OSC, as a game would; all send to one 
 loopback. A note's error is its distance from its own part's best-fitting grid, by the kernel's
 arrival stamp; *here* is the share of notes that have come, of the parts that never rest. Bar: p99
 at most 1 ms with 100 bands. The machine's load is told, as is a bare timer.
+
+With `--reload` all bands go over to another text of their scene while they are measured: their file
+is saved, or each is asked for the scene, all at once. One part has another name in it, so that it
+is seen when the last band plays it; *over s* is how long that took. No note may be lost by it.
 """
 
 from __future__ import annotations
@@ -28,14 +32,20 @@ from .timer import Timer
 
 SESSION = "/componium/session"
 STEADY = re.compile(rb"/part/(drums|p\d+)/")
+RENAMED = {"plain": ("parts.pad", "parts.choir"), "sixteenths": ("parts.p1", "parts.choir")}
+NEW = b"/choir/"
 STEP = {"plain": 250e6, "sixteenths": 125e6}  # ns between the places where a note may be
 
 
 def measure(
-    count: int, kind: str, seconds: float, folder: Path, whole: bool = False
+    count: int, kind: str, seconds: float, folder: Path, whole: bool = False, reload: str = ""
 ) -> dict[str, float]:
-    """One run with so many bands: its figures. whole: with a log and a state of each."""
-    (folder / "band.toml").write_text(PLAIN if kind == "plain" else scene_text(4, 120))
+    """One run with so many bands: its figures. whole: with a log and a state of each.
+
+    reload: "saved" or "asked", how they are had to read their scene again; "" for not at all.
+    """
+    text = PLAIN if kind == "plain" else scene_text(4, 120)
+    (folder / "band.toml").write_text(text)
     control = _free_port()
     options = ["--midi", "none", "--osc", f"127.0.0.1:{_free_port()}"]
     kept = (folder / "band.log", folder / "band.json") if whole else ("none", "none")
@@ -48,6 +58,10 @@ def measure(
         time.sleep(1)
         timer = Timer()
         began, before = time.time_ns(), _spent(show)
+        if reload:
+            (folder / "band.toml").write_text(text.replace(*RENAMED[kind]))
+        if reload == "asked":
+            _ask_all(count, control)
         time.sleep(seconds)
         ended, after = time.time_ns(), _spent(show)
         stalled = timer.stop()
@@ -59,10 +73,14 @@ def measure(
         if timer is not None:
             timer.stop()
     stamps: dict[bytes, list[int]] = defaultdict(list)
+    over: dict[bytes, int] = {}  # when each band was first heard to play the other text
+    old = RENAMED[kind][0].encode()
     for arrival in arrivals:
         address = arrival.data.partition(b"\0")[0]
         if began <= arrival.ns < ended and address.endswith(b"/note"):
-            stamps[address].append(arrival.ns)
+            if NEW in address:
+                over.setdefault(address, arrival.ns - began)
+            stamps[address.replace(NEW, b"/" + old.partition(b".")[2] + b"/")].append(arrival.ns)
     steady = [each for name, each in stamps.items() if STEADY.search(name)]
     errors = [
         abs(error) / 1000 for each in stamps.values() for error in grid_errors(each, STEP[kind])
@@ -70,6 +88,7 @@ def measure(
     return {
         "bands": opened,
         "heard": len({address.split(b"/")[3] for address in stamps}),
+        **({"over": len(over), "over s": max(over.values(), default=0) / 1e9} if reload else {}),
         "here %": sum(map(len, steady)) / max(len(steady) * seconds * 1e9 / STEP[kind], 1) * 100,
         "notes/s": sum(map(len, stamps.values())) / seconds,
         "p50 µs": quantile(errors, 0.5),
@@ -106,6 +125,14 @@ def _open_all(count: int, control: int, target: int, show: Show) -> int:
     return done
 
 
+def _ask_all(count: int, control: int) -> None:
+    """Ask every band for its scene, as fast as that can be sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+        for nth in range(count):
+            asked = osc_message(f"{SESSION}/b{nth}/scene", "band", "bar")
+            mouth.sendto(asked, ("127.0.0.1", control))
+
+
 def _spent(show: Show) -> tuple[float, float]:
     """Processor seconds of the planner and of its wires."""
     return _cpu(show.pid), sum(map(_cpu, show.wires().values()))
@@ -131,6 +158,7 @@ def main(argv: list[str]) -> None:
     ask.add_argument("--seconds", type=float, default=8)
     ask.add_argument("--runs", type=int, default=3)
     ask.add_argument("--whole", action="store_true", help="with a log and a state of each band")
+    ask.add_argument("--reload", choices=["saved", "asked"], default="", help="all of them, once")
     options = ask.parse_args(argv)
     rows = []
     for kind in options.scene:
@@ -138,8 +166,8 @@ def main(argv: list[str]) -> None:
             runs = []
             for _ in range(options.runs):
                 with tempfile.TemporaryDirectory() as folder:
-                    figures = measure(count, kind, options.seconds, Path(folder), options.whole)
-                    runs.append(figures)
+                    ways = (options.seconds, Path(folder), options.whole, options.reload)
+                    runs.append(measure(count, kind, *ways))
             middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             rows.append([kind, *(f"{value:,.1f}" for value in middle.values())])
             print(rows[-1], flush=True)

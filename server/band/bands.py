@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
@@ -45,6 +46,10 @@ IDLE = 500_000_000  # ns between two looks at a band that has halted and whose c
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
 #: Where looks come so late, there is no room for another band; the average of so many counts.
 LATE, LOOKS = 30_000_000, 128
+#: Between two bands that make another scene ready; unless looks come later than that, and then
+#: it is put off, but not for longer. ns.
+APART, SLACK, PUT_OFF = 40_000_000, 10_000_000, 10**9
+MADE = 4  # scenes that have taken over after which the collector is to pass over them
 LINKED = 16  # bands that may be in a Link session at once
 LEFT = 64  # bands closed after which their garbage is looked for
 TEND = 250_000_000  # ns between two looks at who is still wanted
@@ -131,6 +136,7 @@ class Band:
         self.over = False
         self.due = 0  # the nanosecond of the next look
         self.long = 0  # looks in a row that have taken too long
+        self.made = 0  # casts of the player, as far as the collector is to pass over them
 
     @property
     def base(self) -> str:
@@ -220,7 +226,9 @@ class Bands:
         self._factor = 1.0
         self._tended = self._given = self._gone = 0
         self._late = 0.0  # ns that looks come too late, on the average of the last ones
-        self._fresh = False
+        self._fresh, self._made = False, 0
+        self._waiting: deque[asyncio.Future[None]] = deque()  # to make a scene ready
+        self._granted = -PUT_OFF  # when somebody was last let
         self.most = MOST
 
     def __iter__(self) -> Iterator[Band]:
@@ -271,6 +279,7 @@ class Bands:
         band.listen()
         self._used.add(number)
         self._there[name] = band
+        band.made = player.made
         self._set(band)
         self._awake.set()
         self._fresh = True
@@ -337,6 +346,7 @@ class Bands:
                 self._late += (max(after - due, 0) - self._late) / LOOKS
                 before = after
                 self._look_at(band)
+                self._count(band)
                 after = self._clock.now()
                 self._judge(band, after - before)
                 self._set(band)
@@ -347,7 +357,9 @@ class Bands:
         if after - self._given >= GIVE:
             self._given = after
             give_back()
-        return min(self._due[0][0], began + TEND) if self._due else began + TEND
+        self._grant(after)
+        following = began + TEND if not self._waiting else after + JOIN
+        return min(self._due[0][0], following) if self._due else following
 
     def _tidy(self) -> None:
         """Have the collector of garbage pass over what stays: with many bands it stops us too long.
@@ -360,6 +372,45 @@ class Bands:
         if self._fresh:
             self._fresh = False
             settle()
+
+    def _count(self, band: Band) -> None:
+        """Have the collector pass over new casts a few at a time: of many at once it takes long."""
+        self._made += band.player.made - band.made
+        band.made = band.player.made
+        if self._made >= MADE:
+            self._made = 0
+            settle()
+        self._fresh |= self._made > 0
+
+    async def calm(self) -> None:
+        """Wait until there is time for a band to make another scene ready; in turn.
+
+        Law: of many that ask at once one is let every 40 ms, as long as all others are looked at
+        in time; each within a second of the one before, however busy we are.
+        """
+        now = self._clock.now()
+        if not self._waiting and self._has_room(now):
+            self._granted = now
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._awake.set()
+        await turn
+
+    def _has_room(self, now: int) -> bool:
+        since = now - self._granted
+        return since >= PUT_OFF or (since >= APART and now - self._earliest(now) <= SLACK)
+
+    def _earliest(self, now: int) -> int:
+        return self._due[0][0] if self._due else now
+
+    def _grant(self, now: int) -> None:
+        """Let the next of those who wait."""
+        while self._waiting and self._has_room(now):
+            turn = self._waiting.popleft()
+            if not turn.done():  # it has not been given up
+                self._granted = now
+                turn.set_result(None)
 
     def hasten(self, band: Band) -> None:
         """Something was asked of a band: it may be due earlier than it was."""

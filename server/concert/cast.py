@@ -270,6 +270,18 @@ class Cast:
         self.setting.conductor.forget(until)
         return pending, troubles
 
+    def disband(self) -> None:
+        """Its scene is over, and nothing is planned or asked of it any more; what sounds may last.
+
+        Law: it is then held by what sounds of it alone, in no circle, so that nobody has to look
+        for it: the collector of garbage does not look where many bands have what stays.
+        """
+        self.setting.coming = None
+        for held in (self.everyone, self.parts, self.instruments, self.bright, self.stings):
+            held.clear()
+        for known in (self.named, self._by_part, self._shaded):
+            known.clear()
+
     def find(self, name: str) -> Playing:
         """A part or stinger by its name. Errors: Mistake."""
         if name in self.named:

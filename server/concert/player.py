@@ -376,6 +376,8 @@ class Player(Moments):
         self.ahead.drop(lambda pending: pending.beat >= beat)
         self.ahead.perform(old.cut_stings(beat), self.timeline)
         self._frontier = beat
+        self.made += 1
+        self._left += [each for each in self._casts if each not in kept]
         self._casts = [*kept, cast]
         for change in self.changes:  # their casts have just been let go: they come again
             if change.topic in (SCENE, SEED) and change.receipt.beat > beat:

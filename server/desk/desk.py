@@ -6,7 +6,8 @@ Every transport calls `Desk.receive`; nothing a message says reaches the player 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,7 +26,7 @@ from server.concert.player import Player
 from server.ensemble.agenda import Agenda
 from server.ensemble.encode import osc_name
 from server.ensemble.mixer import Strip
-from server.ensemble.part import Part
+from server.ensemble.part import Part, PartSpec
 from server.score.scene import Scene, playable
 from server.score.stinger import Sting
 from server.score.style import is_style, shipped
@@ -62,6 +63,7 @@ DOUBLE = 250_000_000  # ns within which a repeated command is the same press of 
 SENDERS = 1024  # senders whose last command is remembered
 PATIENCE = 5.0  # s for another band's scene
 _TURN = Lock()
+_RIGHT: deque[Scene] = deque(maxlen=8)  # that have just been rehearsed
 SILENCE = 5 * 10**9  # ns between two complaints of one kind
 
 
@@ -165,7 +167,12 @@ def in_turn() -> Iterator[None]:
 
 
 def rehearse(scene: Scene) -> None:
-    """Plan a scene's first bar, and its stingers, off stage. Errors: Mistake where one fails."""
+    """Plan a scene's first bar, and its stingers, off stage. Errors: Mistake where one fails.
+
+    Where the same music has just been found right, as by another band, nothing.
+    """
+    if any(_same(scene, each) for each in tuple(_RIGHT)):
+        return
     setting = setting_of(scene)
     ids = count(1)
     parts = [Part(spec, setting, ids.__next__) for spec in scene.parts]
@@ -176,6 +183,17 @@ def rehearse(scene: Scene) -> None:
         _, troubles = Sting.tried(spec, setting, ids.__next__)
         if troubles:
             raise Mistake(f"stingers.{troubles[0].part}", troubles[0].text)
+    _RIGHT.append(scene)
+
+
+def _same(one: Scene, other: Scene) -> bool:
+    """Whether two scenes that were read once differ in where they go at most."""
+    alike = one.sheet is other.sheet and (one.seed, one.themes) == (other.seed, other.themes)
+    return alike and one.sheet is not None and all(map(_plays, one.ensemble, other.ensemble))
+
+
+def _plays(one: PartSpec, other: PartSpec) -> bool:
+    return one.engine is other.engine and one.reading is other.reading
 
 
 def moment(quantum: str) -> Argument:
@@ -213,6 +231,8 @@ class Desk:
         self._saving, self._saving_theme = keep, keep_theme
         self.folder = folder
         self.sessions: Sessions | None = None  # the bands beside this one
+        #: Waits until there is time to make a scene ready.
+        self.calm: Callable[[], Awaitable[None]] = _no_wait
         self.answers = 0  # receipts so far: while that stands, nobody has changed anything
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
@@ -735,6 +755,9 @@ class Desk:
         # One scene is loaded at a time, in the order in which they were asked for.
         try:
             while self._wishes:
+                await self.calm()
+                if not self._wishes:  # it has been called off
+                    break
                 key, wish = next(iter(self._wishes.items()))
                 scene, text, known = None, "", None
                 try:
@@ -844,6 +867,10 @@ class Desk:
         """Give up what is being loaded."""
         if self._loader is not None:
             self._loader.cancel()
+
+
+async def _no_wait() -> None:
+    """Nobody else is there to be waited for."""
 
 
 def _at_once(order: _Order) -> bool:

@@ -253,6 +253,7 @@ class Sessions:
             sync=band.sync,
             taping=Taping(band.player, TAKE, LINES, f"/session/{name}", self._may_keep),
         )
+        desk.calm = self.bands.calm
         feed = self._feed(band, desk) if self._feed is not None else None
         session = Session(band, desk, feed, now, target)
         session.closing += closing
@@ -367,16 +368,22 @@ class Sessions:
                 text = f"{name}: nothing was asked of it for {seconds:g} s; it has been closed"
                 self._main.player.journal.enter(Troubled("session", text))
 
-    def end(self) -> None:
-        """Close all; those that are there now come back."""
+    async def end(self) -> None:
+        """Close all; those that are there now come back.
+
+        They play on while one after another is written down, and then end together.
+        """
+        for session in self:
+            if session.band.name in self._there:  # it may have been closed meanwhile
+                self._keep(session)
+            await asyncio.sleep(0)
         if self._loader is not None:
             self._loader.cancel()
         self._asked.clear()
         for session in self:
-            self._keep(session)
             self._end(session)
         if self._roster is not None:
-            self._roster.close()
+            await asyncio.to_thread(self._roster.close)
 
 
 def inner(address: str) -> str:

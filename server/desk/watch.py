@@ -23,7 +23,7 @@ from .desk import PREFIX, Desk, Source
 from .tree import Value
 
 SETTLE, STEP = 60, 20  # ms that nothing more has changed; and between two looks
-APART = 0.1  # s between two bands that read the same file: a new cast takes the loop milliseconds
+APART = 0.02  # s between two bands that look at the same file: what that leads to takes its turn
 CALM = 0.3  # s between two readings: an editor may save twice, a bouncing button is told apart
 MOST_STATES = 64  # scenes whose files are known
 SCENE, STYLE = (f"{PREFIX}/{name}" for name in ("scene", "style"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -66,12 +67,17 @@ def written(scene: Scene) -> str:
 
 
 def _in_text(text: str, bases: Iterable[Path]) -> Iterator[Path]:
-    try:
-        values = parse(text)
-    except Mistake:
-        return
-    for word in _strings(values):
+    for word in _words(text):
         yield from _named(word, bases)
+
+
+@lru_cache(64)
+def _words(text: str) -> frozenset[str]:
+    """All that may be the name of a file; kept, as a text is parsed in milliseconds."""
+    try:
+        return frozenset(_strings(parse(text)))
+    except Mistake:
+        return frozenset()
 
 
 def _strings(value: Any) -> Iterator[str]:

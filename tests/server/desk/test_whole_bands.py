@@ -261,7 +261,7 @@ def test_the_log_of_each_band_replays_to_its_notes(
     folder: Path, doings: list[Any], late: int
 ) -> None:
     house = asyncio.run(performed(folder, doings, late=late))
-    house.sessions.end()
+    asyncio.run(house.sessions.end())
     last = {str(head["session"]): (head, lines) for head, lines in house.logs}
     for name in {"ann", "bob", "eve"} & last.keys():
         head, lines = last[name]
@@ -409,7 +409,7 @@ async def test_a_file_that_is_saved_is_read_by_each_band_that_plays_it(tmp_path:
     before = len(notes(house.heard["ann"]))
     house.go(2 * SECOND)
     assert len(notes(house.heard["ann"])) > before + 4
-    house.sessions.end()
+    await house.sessions.end()
     assert not lookout.folders
 
 
@@ -445,7 +445,7 @@ async def test_bands_go_on_where_they_were(tmp_path: Path, folder: Path) -> None
     before.ask(f"{SESSION}/close", "bob")
     before.go(4 * SECOND)
     were = {session.band.name: how(session) for session in before.sessions}
-    before.sessions.end()
+    await before.sessions.end()
     assert were["ann"].bar > 3
 
     house = House(folder, states=tmp_path)
@@ -463,7 +463,7 @@ async def test_bands_go_on_where_they_were(tmp_path: Path, folder: Path) -> None
     house.go(2 * SECOND)
     assert len(notes(house.heard["ann"])) > 4
     assert not house.troubles
-    house.sessions.end()  # and a log of such a band replays too
+    await house.sessions.end()  # and a log of such a band replays too
     for head, lines in house.logs:
         replay, entries = Replay(Log(head, tuple(lines), True)), list[Entry]()
         replay.journal.add(entries.append)
@@ -494,7 +494,7 @@ async def test_what_is_no_state_of_a_band_is_told_and_keeps_no_other_from_coming
     before.go(SECOND)
     roster = before.sessions._roster
     assert roster is not None
-    before.sessions.end()
+    await before.sessions.end()
     roster.place("bob").write_text("{")
     text = roster.place("eve").read_text()
     (tmp_path / "0123abcd eve.json").write_text(text)
@@ -511,15 +511,15 @@ async def test_bands_of_another_performance_stay_away(tmp_path: Path, folder: Pa
     before = House(folder, states=tmp_path)
     before.open("ann")
     before.go(SECOND)
-    before.sessions.end()
+    await before.sessions.end()
     brief = House(folder, states=tmp_path, afresh=True)
     brief.go(SECOND)
-    brief.sessions.end()
+    await brief.sessions.end()
     assert len(list(tmp_path.iterdir())) == 1, "a brief one leaves what there was"
     house = House(folder, states=tmp_path, afresh=True)
     house.open("bob")
     house.go(9 * SECOND)
-    house.sessions.end()
+    await house.sessions.end()
     last = House(folder, states=tmp_path)
     await last.bring_back()
     assert [session.band.name for session in last.sessions] == ["bob"]
