@@ -46,9 +46,9 @@ IDLE = 500_000_000  # ns between two looks at a band that has halted and whose c
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
 #: Where looks come so late, there is no room for another band; the average of so many counts.
 LATE, LOOKS = 30_000_000, 128
-#: Between two bands that make another scene ready; unless looks come later than that, and then
-#: it is put off, but not for longer. ns.
-APART, SLACK, PUT_OFF = 40_000_000, 10_000_000, 10**9
+#: ns between two bands that make another scene ready; by how much more it is put off where looks
+#: come too late, at most.
+APART, PUT_OFF = 40_000_000, 500_000_000
 MADE = 4  # scenes that have taken over after which the collector is to pass over them
 LINKED = 16  # bands that may be in a Link session at once
 LEFT = 64  # bands closed after which their garbage is looked for
@@ -386,7 +386,7 @@ class Bands:
         """Wait until there is time for a band to make another scene ready; in turn.
 
         Law: of many that ask at once one is let every 40 ms, as long as all others are looked at
-        in time; each within a second of the one before, however busy we are.
+        in time; each half a second after the one before, however busy we are.
         """
         now = self._clock.now()
         if not self._waiting and self._has_room(now):
@@ -399,7 +399,8 @@ class Bands:
 
     def _has_room(self, now: int) -> bool:
         since = now - self._granted
-        return since >= PUT_OFF or (since >= APART and now - self._earliest(now) <= SLACK)
+        slack = self._horizon * self._factor / 5
+        return since >= PUT_OFF or (since >= APART and now - self._earliest(now) <= slack)
 
     def _earliest(self, now: int) -> int:
         return self._due[0][0] if self._due else now

@@ -271,16 +271,16 @@ class Cast:
         return pending, troubles
 
     def disband(self) -> None:
-        """Its scene is over, and nothing is planned or asked of it any more; what sounds may last.
+        """Its scene is over: nothing more is planned or asked of it; what is planned may sound.
 
-        Law: it is then held by what sounds of it alone, in no circle, so that nobody has to look
-        for it: the collector of garbage does not look where many bands have what stays.
+        Law: it is then held by that alone, in no circle, so that nobody has to look for it: the
+        collector of garbage does not, where many bands have what stays.
         """
         self.setting.coming = None
-        for held in (self.everyone, self.parts, self.instruments, self.bright, self.stings):
-            held.clear()
-        for known in (self.named, self._by_part, self._shaded):
-            known.clear()
+        self.everyone.clear()
+        self.parts.clear()
+        self.named.clear()
+        self._by_part.clear()
 
     def find(self, name: str) -> Playing:
         """A part or stinger by its name. Errors: Mistake."""

@@ -377,8 +377,10 @@ class Player(Moments):
         self.ahead.perform(old.cut_stings(beat), self.timeline)
         self._frontier = beat
         self.made += 1
-        self._left += [each for each in self._casts if each not in kept]
+        replaced = [each for each in self._casts if each not in kept]
         self._casts = [*kept, cast]
+        for each in replaced:
+            each.disband()
         for change in self.changes:  # their casts have just been let go: they come again
             if change.topic in (SCENE, SEED) and change.receipt.beat > beat:
                 change.taken = False

@@ -126,7 +126,6 @@ class Transport:
         self._asleep = boot() - now if boot is not None else 0
         self._after_sleep = after_sleep
         self._sweep_at = 0
-        self._left: list[Cast] = []  # casts whose scene is over, until what they used is let go
         self.made = 0  # casts that there have been
         self._joint = False
         #: For a log of all that what is heard depends on, besides scene and seed.
@@ -477,7 +476,7 @@ class Transport:
         if self._casts and self._casts[0].stings:
             self._casts[0].forget_stings(self.ahead.earliest(here))
         while len(self._casts) > 1 and self._casts[1].begin <= here:
-            self._left.append(self._casts.pop(0))
+            self._casts.pop(0).disband()
             self._casts[0].instead.clear()
             self._sweep_at = self._sweep_at or now + SETTLED
         if self._casts and self._casts[0].mixer.edited:
@@ -485,9 +484,6 @@ class Transport:
         if self._sweep_at and now >= self._sweep_at and len(self._casts) == 1:
             self._sweep_at = 0
             self.rack.sweep()
-            for cast in self._left:
-                cast.disband()
-            self._left.clear()
 
     # The transport ----------------------------------------------------------------------
 
@@ -542,10 +538,11 @@ class Transport:
             taste.begin()
         self._season(cast)
         self.made += 1
-        self._left += self._casts
-        self._casts = [cast]
+        before_it, self._casts = self._casts, [cast]
         self.ahead.drop(lambda pending: True)
         self.ahead.end_all()
+        for each in before_it:
+            each.disband()
         self._frontier = self._stopped_at = Fraction(0)
         self.asked.clear()
         self.struck.clear()
@@ -728,7 +725,8 @@ class Transport:
             last.ends = None
             self.ahead.perform(first.instead, self.timeline)
             self._frontier = last.agenda.frontier
-            self._left += self._casts[len(kept) :]
+            for cast in self._casts[len(kept) :]:
+                cast.disband()
             self._casts = kept
             self.rack.outputs = last.patched
             self._sweep_at = self._sweep_at or self.clock.now() + SETTLED

@@ -238,16 +238,13 @@ class Part:
         self._starts += 1
         again = f"/{self._starts}" if self._starts > 1 else ""
         rng = Random(f"{self.setting.seed}/{self._chance}{again}")
-        self._stream = self._symbols(rng)
+        self._stream = _symbols(self.spec.engine, rng, self.controls)
         if self._repertoire is not None:
             self.controls.news()  # is in it already
             self.controls.past = self._repertoire.past
         self._reader = Reader(
             self.spec.reading, self._closes, self.spec.together, self.controls.values
         )
-
-    def _symbols(self, rng: Random) -> Iterator[Symbol]:
-        yield from self.spec.engine.symbols(rng, self.controls)
 
     @property
     def finished(self) -> bool:
@@ -981,6 +978,11 @@ def _exact(length: Fraction | float) -> Fraction:
     if 0 < above <= LONGEST_STEP * below:
         return exact
     return Fraction(LONGEST_STEP if above > 0 else 0)
+
+
+def _symbols(engine: Engine, rng: Random, controls: Controls) -> Iterator[Symbol]:
+    """An engine's symbols; it is asked for them when the first is. It knows no part: no circle."""
+    yield from engine.symbols(rng, controls)
 
 
 def _named(symbol: Symbol) -> Symbol:

@@ -23,6 +23,7 @@ KINDS = ("styles", "harmony", "moods")
 MOST = 1000  # files of one scene
 LONGEST = 255  # characters of a name
 JUST_NOW = 0.05  # s for which what was looked at counts as it was: a hundred bands may ask at once
+WRONG = 2.0  # s for which a mistake counts: whoever else plays this need not find it again
 LARGEST = 16 << 20  # bytes of a file that are looked at
 
 
@@ -109,20 +110,38 @@ class Shelf:
     """Scenes that have been read, kept as long as their files say the same.
 
     A scene holds no state of a performance, so that any number of bands may play the same one.
-    Any thread may ask.
+    Any thread may ask.  A mistake is kept for two seconds, while the files that were known say
+    the same.
     """
 
     def __init__(self, room: int = 32) -> None:
         self._room, self._lock = room, Lock()
         self._there: OrderedDict[tuple[Path, str], tuple[Scene, bytes, float]] = OrderedDict()
+        self._wrong: dict[tuple[Path, str], tuple[Mistake, frozenset[Path], bytes, float]] = {}
 
     def scene(self, path: Path, style: str = "") -> Scene:
         """As `load_scene`. Errors: Mistake."""
         key, now = (path, style), monotonic()
         with self._lock:
             known = self._there.pop(key, None)
+            wrong = self._wrong.pop(key, None)
+        if wrong is not None and now - wrong[3] < WRONG and digest(wrong[1]) == wrong[2]:
+            with self._lock:
+                self._wrong[key] = wrong
+                if known is not None:
+                    self._there[key] = known
+            raise wrong[0].with_traceback(None)
         if known is None or (now - known[2] > JUST_NOW and digest(sources(known[0])) != known[1]):
-            scene = load_scene(path, style)
+            files = frozenset([path]) | (sources(known[0]) if known is not None else frozenset())
+            before = digest(files)
+            try:
+                scene = load_scene(path, style)
+            except Mistake as mistake:
+                with self._lock:
+                    if len(self._wrong) >= self._room:
+                        self._wrong.clear()
+                    self._wrong[key] = mistake, files, before, now
+                raise
             known = scene, digest(sources(scene)), now
         elif now - known[2] > JUST_NOW:
             known = *known[:2], now

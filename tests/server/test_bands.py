@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import weakref
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.base import Mistake
-from server.band.bands import MOST, RESERVED, SESSION, Band, Bands, band_in, base_of, check_name
+from server.band.bands import (
+    APART,
+    MOST,
+    PUT_OFF,
+    RESERVED,
+    SESSION,
+    Band,
+    Bands,
+    band_in,
+    base_of,
+    check_name,
+)
 from server.concert.clock import VirtualClock
 from server.concert.journal import Entry, Played, Troubled
 from server.concert.player import Player
@@ -280,3 +294,89 @@ def test_where_plans_come_too_late_already_another_band_is_refused() -> None:
         hall.bands.close(band.name)
     hall.go(20 * SECOND)
     hall.open("more", TUNES["two"])
+
+
+@given(st.integers(1, 30), st.lists(st.integers(1, 90), min_size=1, max_size=8))
+def test_who_makes_scenes_ready_does_so_in_turn_and_as_there_is_time(
+    many: int, late: list[int]
+) -> None:
+    async def main() -> None:
+        hall = Hall()
+        bands = [hall.open(f"b{nth}", TUNES["two"]) for nth in range(3)]
+        hall.go(SECOND)
+        lets: list[tuple[int, int]] = []
+
+        async def ask(nth: int) -> None:
+            await hall.bands.calm()
+            lets.append((nth, hall.clock.now()))
+
+        tasks = [asyncio.ensure_future(ask(nth)) for nth in range(many)]
+        await asyncio.sleep(0)
+        began, turn = hall.clock.now(), 0
+        while len(lets) < many:
+            hall.clock.jump(late[turn % len(late)] * MS)  # something else has kept the loop
+            turn += 1
+            hall.bands.look()
+            await asyncio.sleep(0)
+            assert hall.clock.now() - began <= many * (PUT_OFF + 90 * MS)
+        assert [nth for nth, _ in lets] == list(range(many)), "who asked first goes first"
+        times = [at for _, at in lets]
+        assert all(b - a >= APART for a, b in pairwise(times))
+        assert all(band.player.playing for band in bands)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def test_who_has_given_up_his_turn_keeps_nobody_waiting() -> None:
+    async def main() -> None:
+        hall = Hall()
+        tasks = [asyncio.ensure_future(hall.bands.calm()) for _ in range(4)]
+        await asyncio.sleep(0)
+        for task in tasks[1:3]:
+            task.cancel()
+        hall.clock.jump(APART)
+        hall.bands.look()
+        await asyncio.wait_for(tasks[3], 5)
+
+    asyncio.run(main())
+
+
+def test_a_scene_that_is_over_is_gone_without_being_looked_for() -> None:
+    hall = Hall()
+    player = hall.open("ann", TUNES["one"]).player
+    hall.go(SECOND)
+    over = []
+    gc.collect()
+    gc.disable()
+    try:
+        for seed in range(6):
+            assert player.cast is not None
+            over.append(weakref.ref(player.cast))
+            over += [weakref.ref(playing.part) for playing in player.cast.parts]
+            player.change_scene(TUNES["one"].with_seed(seed), "bar", keep=True)
+            if seed == 3:
+                player.cue(TUNES["two"])
+                player.play()
+            hall.go(4 * SECOND)
+        assert not [each for each in over if each() is not None]
+    finally:
+        gc.enable()
+
+
+def test_the_collector_passes_over_new_scenes_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hall = Hall()
+    bands = [hall.open(f"b{nth}", TUNES["one"]) for nth in range(40)]
+    hall.go(SECOND)
+    made = [0]
+    monkeypatch.setattr(
+        "server.band.bands.settle", lambda: made.append(sum(b.player.made for b in bands))
+    )
+    made[0] = sum(band.player.made for band in bands)
+    for band in bands:
+        band.player.change_scene(TUNES["one"].with_seed(7), "bar", keep=True)
+    hall.go(4 * SECOND)
+    assert made[-1] == made[0] + 40, "none is forgotten"
+    assert max(b - a for a, b in pairwise(made)) <= 4

@@ -19,6 +19,7 @@ from server.band.earshot import Earshot
 from server.concert.clock import VirtualClock
 from server.concert.journal import Entry, Marked, Played, Troubled
 from server.concert.player import Player
+from server.desk import desk
 from server.desk.desk import Desk, Source
 from server.desk.memory import State, state_of
 from server.desk.roster import Kept, Roster
@@ -26,6 +27,7 @@ from server.desk.sessions import Session, Sessions
 from server.desk.watch import Lookout, Watch
 from server.ensemble.rack import Numbers, Rack, Share
 from server.replay import Replay
+from server.score import sources
 from server.score.scene import Scene, load_scene, redirected, routed
 from server.score.sources import Shelf
 from server.takes.log import Entered, Log
@@ -470,6 +472,63 @@ async def test_bands_go_on_where_they_were(tmp_path: Path, folder: Path) -> None
         replay.run()
         assert replay.exact
         assert notes(entries) == notes(house.heard[str(head["session"])])
+
+
+async def test_at_the_end_all_play_on_until_each_is_written_down(
+    tmp_path: Path, folder: Path
+) -> None:
+    house = House(folder, states=tmp_path)
+    for nth in range(20):
+        house.open(f"b{nth}")
+    house.go(2 * SECOND)
+    roster, ends = house.sessions._roster, asyncio.ensure_future(house.sessions.end())
+    assert roster is not None
+    players = [session.band.player for session in house.sessions]
+    looks, before = 0, len(notes(house.heard["b0"]))
+    while not ends.done():
+        if all(player.playing for player in players):
+            looks += 1
+            house.go(100 * MS)
+        await asyncio.sleep(0)
+    assert looks >= 20, "the loop has its turn after each of them"
+    assert len(notes(house.heard["b0"])) > before
+    assert not any(player.playing for player in players)
+    assert [kept.name for kept in roster.read()] == sorted(f"b{nth}" for nth in range(20))
+    await house.sessions.end()  # nothing more
+
+
+def test_what_one_band_finds_out_about_a_file_no_other_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "piece.toml").write_text(PIECE)
+    shelf, read, tried = Shelf(), list[Path](), list[object]()
+    load, plan = sources.load_scene, desk.Agenda
+    monkeypatch.setattr(
+        sources, "load_scene", lambda path, style: read.append(path) or load(path, style)
+    )
+    monkeypatch.setattr(desk, "Agenda", lambda parts: tried.append(parts) or plan(parts))
+
+    def fetch() -> Scene:
+        scene = redirected(shelf.scene(tmp_path / "piece.toml"), TARGET)
+        desk.rehearse(scene)
+        return scene
+
+    first = fetch()
+    for _ in range(20):
+        assert fetch().sheet is first.sheet
+    assert len(read) == len(tried) == 1
+    desk.rehearse(first.with_seed(5))
+    assert len(tried) == 2, "from another seed it is other music"
+    desk.rehearse(first.rewritten("bass", "S -> V:1/1"))
+    assert len(tried) == 3
+    (tmp_path / "piece.toml").write_text("tempo = fast")
+    monkeypatch.setattr(sources, "JUST_NOW", 0.0)
+    for _ in range(20):
+        with pytest.raises(Mistake):
+            fetch()
+    assert len(read) == 2
+    (tmp_path / "piece.toml").write_text(PIECE.replace("132", "133"))
+    assert fetch().tempo == 133 and len(read) == 3
 
 
 async def test_a_server_that_dies_has_lost_a_few_bars_at_most(tmp_path: Path, folder: Path) -> None:
