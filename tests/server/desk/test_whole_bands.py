@@ -283,7 +283,9 @@ def test_what_neighbours_do_changes_no_note(folder: Path, doings: list[Any]) -> 
     alone = asyncio.run(performed(folder, timed, only="ann"))
     # What counts is what both have seen to its end.
     pitches = [[each[:4] for each in notes(house.heard["ann"])] for house in (beside, alone)]
-    assert pitches[0] == pitches[1]
+    few = min(map(len, pitches))  # a band among many is looked at less often: the last may lack
+    assert pitches[0][:few] == pitches[1][:few]
+    assert max(map(len, pitches)) - few <= 2
 
 
 def test_when_a_band_is_closed_every_note_of_it_ends(folder: Path) -> None:
