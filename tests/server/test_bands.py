@@ -346,7 +346,7 @@ def test_a_scene_that_is_over_is_gone_without_being_looked_for() -> None:
     hall = Hall()
     player = hall.open("ann", TUNES["one"]).player
     hall.go(SECOND)
-    over = []
+    over = list[weakref.ref[object]]()
     gc.collect()
     gc.disable()
     try:

@@ -25,6 +25,8 @@ from server.desk.memory import State, state_of
 from server.desk.roster import Kept, Roster
 from server.desk.sessions import Session, Sessions
 from server.desk.watch import Lookout, Watch
+from server.ensemble.agenda import Agenda
+from server.ensemble.part import Part
 from server.ensemble.rack import Numbers, Rack, Share
 from server.replay import Replay
 from server.score import sources
@@ -504,11 +506,17 @@ def test_what_one_band_finds_out_about_a_file_no_other_has_to(
 ) -> None:
     (tmp_path / "piece.toml").write_text(PIECE)
     shelf, read, tried = Shelf(), list[Path](), list[object]()
-    load, plan = sources.load_scene, desk.Agenda
-    monkeypatch.setattr(
-        sources, "load_scene", lambda path, style: read.append(path) or load(path, style)
-    )
-    monkeypatch.setattr(desk, "Agenda", lambda parts: tried.append(parts) or plan(parts))
+
+    def reading(path: Path, style: str) -> Scene:
+        read.append(path)
+        return load_scene(path, style)
+
+    def planning(parts: list[Part]) -> Agenda:
+        tried.append(parts)
+        return Agenda(parts)
+
+    monkeypatch.setattr("server.score.sources.load_scene", reading)
+    monkeypatch.setattr("server.desk.desk.Agenda", planning)
 
     def fetch() -> Scene:
         scene = redirected(shelf.scene(tmp_path / "piece.toml"), TARGET)
