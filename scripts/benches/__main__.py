@@ -26,6 +26,7 @@ BENCHES = {
     "fuzz": ("fuzz", "mutated OSC datagrams"),
     "landing": ("landing", "transitions in virtual time: each on its tick, nothing old after it"),
     "web": ("web", "pages: command latency, note timing beside them, a hundred that do not read"),
+    "page": ("page", "what the page costs: processor time of browser and planner"),
     "first": ("first", "from a fresh clone to the first sound in a browser"),
     "mqtt": ("mqtt", "from a command at a broker to its receipt"),
     "set": ("set_", "a set, played: phone, OSC, keyboard, Link and a game at once"),

@@ -16,6 +16,7 @@ import { $, amiss, h, kept, write } from "./ui.js";
 const HEAR = ["state", "beats", "marks", "plan", "why", "log", "health"];
 const TABS = ["mood", "launch", "parts", "rules", "rig"];
 const SILENT = 3000; // ms in which sound should have begun
+const FRAME = 30; // ms between two pictures at least: every other one of most screens
 const FORGIVEN = 1000; // ms without a connection that nobody need hear of
 
 await unlock();
@@ -415,11 +416,13 @@ document.addEventListener("keydown", (event) => {
 // Time ---------------------------------------------------------------------------------------
 
 let place = "";
+let drawn = 0;
 
-function frame() {
+function frame(time) {
   requestAnimationFrame(frame);
   const now = link.now();
-  if (now === null) return;
+  if (now === null || time - drawn < FRAME) return;
+  drawn = time;
   for (const word of pulse.due(now)) come(word);
   const bars = pulse.bars(now);
   if (bars !== null) {

@@ -13,6 +13,8 @@ export class Parts {
     this.unwatch = [];
     this.strips = new Map();
     this.list = h("ul", { class: "strips" });
+    this.visible = true;
+    new IntersectionObserver((all) => (this.visible = all.at(-1).isIntersecting)).observe(this.list);
     $("parts").append(
       h("header", { class: "head" }, h("h2", { text: "Parts" }),
         h("div", { class: "praise", data: { place: "" } }, this.praise("", 1), this.praise("", -1))),
@@ -58,7 +60,7 @@ export class Parts {
       this.slider(address, "density", part, 1),
       h("div", { class: "more" }, this.octave(address, part), this.praise(part.name, 1), this.praise(part.name, -1), this.pen(part)),
     ); // prettier-ignore
-    this.strips.set(part.name, { lamp, symbol, sound, part: { ...part }, coming: [], last: [], lit: false });
+    this.strips.set(part.name, { lamp, symbol, sound, part: { ...part }, coming: [], last: [], told: true, lit: false });
     return strip;
   }
 
@@ -157,9 +159,11 @@ export class Parts {
     for (const strip of this.strips.values()) {
       while (strip.coming.length && strip.coming[0].at <= now) {
         const note = strip.coming.shift();
-        if (note.symbol) this.tell(strip, note);
+        if (note.symbol) this.keep(strip, note);
         strip.over = Math.min(note.end, note.at + 4);
       }
+      if (!this.visible) continue;
+      if (!strip.told) this.tell(strip);
       const lit = strip.over > now;
       if (lit !== strip.lit) {
         strip.lit = lit;
@@ -169,10 +173,15 @@ export class Parts {
   }
 
   /** The last symbols, the newest first; the notes of a chord are one. */
-  tell(strip, { symbol, at }) {
+  keep(strip, { symbol, at }) {
     if (strip.last[0]?.symbol === symbol && Math.abs(strip.last[0].at - at) < 0.02) return;
     strip.last.unshift({ symbol, at });
     if (strip.last.length > SYMBOLS) strip.last.pop();
+    strip.told = false;
+  }
+
+  tell(strip) {
+    strip.told = true;
     strip.last.forEach((each, n) => write(strip.symbol.children[n] ?? strip.symbol.appendChild(h("code")), each.symbol));
   }
 

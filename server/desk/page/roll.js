@@ -8,6 +8,9 @@ const PAST = 90; // s
 const DRUMS = 10;
 const NOW = 0.84; // share of the width that is past
 const REACH = 14; // px round a tap
+const TILE = 256; // px of time that are painted once and then only moved
+const SLACK = 4; // semitones of room that are left as they are when what needed them has gone
+const STILL = 0.04; // semitones from where it is going at which the view stands
 
 export class Roll {
   constructor(store, pulse) {
@@ -22,11 +25,17 @@ export class Roll {
     this.low = 48;
     this.high = 84;
     this.rows = [];
+    this.tiles = new Map(); // pictures of what is over, by their place in time
+    this.painted = new Set(); // ids of what is on them
+    this.look = null; // what they were painted for
+    this.stirred = true; // whether there is something new to draw
+    this.visible = true;
     this.chosen = null;
     this.last = null;
     this.ink = {};
     this.quiet = matchMedia("(prefers-reduced-motion: reduce)");
     new ResizeObserver(() => this.measure()).observe(this.canvas);
+    new IntersectionObserver((all) => (this.visible = all.at(-1).isIntersecting)).observe(this.canvas);
     this.canvas.addEventListener("pointerdown", (event) => this.tap(event));
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.measure();
@@ -34,13 +43,14 @@ export class Roll {
 
   measure() {
     const { clientWidth, clientHeight } = this.canvas;
-    const ratio = Math.min(devicePixelRatio || 1, 2);
+    const ratio = (this.ratio = Math.min(devicePixelRatio || 1, 2));
     this.width = clientWidth;
     this.height = clientHeight;
     this.canvas.width = Math.max(clientWidth * ratio, 1);
     this.canvas.height = Math.max(clientHeight * ratio, 1);
     this.pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.speed = Math.min(Math.max(clientWidth / 9, 58), 150);
+    this.tile = Math.round(TILE * ratio) / ratio; // whole pixels of the screen
     this.dye();
   }
 
@@ -53,6 +63,15 @@ export class Roll {
     this.ink.light = style.getPropertyValue("--part-light").trim();
     this.ink.chroma = style.getPropertyValue("--part-chroma").trim();
     this.colours.clear();
+    this.wipe();
+  }
+
+  /** Have all be painted anew. */
+  wipe() {
+    this.tiles.clear();
+    this.painted.clear();
+    this.look = null;
+    this.stirred = true;
   }
 
   colour(part) {
@@ -66,9 +85,11 @@ export class Roll {
   cast(hues) {
     this.hues = hues;
     this.colours.clear();
+    this.wipe();
   }
 
   plan(items) {
+    this.stirred = true;
     for (const item of items) {
       if (item.event !== "note") continue;
       const known = this.notes.get(item.id);
@@ -82,12 +103,13 @@ export class Roll {
     const before = (this.last ?? 0) - PAST;
     for (const [id, note] of this.notes) if (note.end < before) this.notes.delete(id);
     for (const id of this.notes.keys()) {
-      if (this.notes.size <= KEPT) break;
+      if (this.notes.size <= KEPT * 0.9) break; // not at each note anew
       this.notes.delete(id);
     }
   }
 
   forget(ids, now) {
+    this.stirred = true;
     for (const id of ids) {
       this.bars.delete(id);
       const note = this.notes.get(id);
@@ -98,11 +120,13 @@ export class Roll {
   }
 
   mark(at, text, kind) {
+    this.stirred = true;
     this.marks.push({ at, text, kind });
     if (this.marks.length > 200) this.marks.splice(0, 50);
   }
 
   beat({ id, at, args: [bar, beat] }) {
+    this.stirred = true;
     if (beat !== 1) return;
     this.bars.set(id, { at, bar });
     if (this.bars.size > 60) this.bars.delete(this.bars.keys().next().value);
@@ -112,6 +136,7 @@ export class Roll {
     this.notes.clear();
     this.marks = [];
     this.bars.clear();
+    this.wipe();
   }
 
   // Drawing ------------------------------------------------------------------------------
@@ -122,17 +147,18 @@ export class Roll {
     if (this.pulse.playing) this.halted = null;
     const now = this.pulse.playing ? time : (this.halted ??= time);
     if (!width) return;
+    const stands = now === this.last && !this.stirred && !this.moves;
+    if (now < this.last) this.wipe();
     this.last = now;
-    this.seen = [];
     const line = this.quiet.matches ? this.turned(now) : Math.round(width * NOW);
-    const from = now - line / speed;
-    const to = now + (width - line) / speed;
-    const shown = [];
-    for (const note of this.notes.values()) if (note.end > from && note.at < to) shown.push(note);
+    // What is moved as a picture must fall on whole pixels of the screen.
+    const base = (this.base = Math.round((line - now * speed) * this.ratio) / this.ratio);
+    if (stands || !this.visible) return;
+    const x = (at) => at * speed + base;
+    const shown = this.shown();
     this.fit(shown);
     pen.clearRect(0, 0, width, height);
     this.ground(line);
-    const x = (at) => line + (at - now) * speed;
     pen.textBaseline = "top";
     pen.font = `11px ${ink.sans}`;
     pen.lineWidth = 1;
@@ -148,7 +174,7 @@ export class Roll {
       pen.fillText(bar, here + 4, height - 15);
     }
     this.words(x, line);
-    for (const note of shown) this.one(note, x, now);
+    this.paint(shown, now);
     const glow = pen.createLinearGradient(line - 70, 0, line, 0);
     glow.addColorStop(0, `${ink.lamp}00`);
     glow.addColorStop(1, `${ink.lamp}30`);
@@ -156,6 +182,16 @@ export class Roll {
     pen.fillRect(line - 70, 0, 70, height);
     pen.fillStyle = ink.lamp;
     pen.fillRect(line, 0, 1.5, height);
+    this.stirred = false;
+  }
+
+  /** Notes of which something is within the picture. */
+  shown() {
+    const from = -this.base / this.speed;
+    const to = (this.width - this.base) / this.speed;
+    const shown = [];
+    for (const note of this.notes.values()) if (note.end > from && note.at < to) shown.push(note);
+    return shown;
   }
 
   /** Where now is on a page that stands still until it is full, for who wants nothing to move. */
@@ -199,7 +235,7 @@ export class Roll {
       const here = x(mark.at);
       if (here < -120) break;
       pen.font = mark.kind === "chord" ? `17px ${ink.serif}` : `italic 15px ${ink.serif}`;
-      const wide = pen.measureText(mark.text).width + 12;
+      const wide = (mark.wide ??= pen.measureText(mark.text).width + 12);
       if (here + wide > room) continue;
       room = here;
       pen.fillStyle = mark.kind !== "chord" ? ink.lamp : here > line ? ink.soft : ink.ink;
@@ -208,28 +244,95 @@ export class Roll {
     }
   }
 
-  one(note, x, now) {
-    const { pen, ink } = this;
-    const left = x(note.at);
-    const drum = note.channel === DRUMS;
+  /**
+   * The notes. What is over changes no more: it is painted once, on tiles that move with the time,
+   * unless the view moves up or down just now.
+   */
+  paint(shown, now) {
+    const { pen, base, speed, tile } = this;
+    const look = this.moves ? null : [this.low, this.high, this.height, this.rows].join();
+    if (look !== this.look) {
+      this.wipe();
+      this.look = look;
+    }
+    const first = Math.floor(-base / tile);
+    for (const nth of this.tiles.keys()) if (nth < first) this.tiles.delete(nth);
+    const fresh = [];
+    let chosen = null;
+    for (const note of shown) {
+      if (note.id === this.chosen) chosen = note;
+      if (look === null || note.end > now) fresh.push(note);
+      else if (!this.painted.has(note.id)) this.settle(note, first);
+    }
+    for (const [nth, { canvas }] of this.tiles) {
+      pen.drawImage(canvas, nth * tile + base, 0, tile, canvas.height / this.ratio);
+    }
+    for (const note of fresh) this.one(pen, note, note.at * speed + base, now);
+    if (!chosen) return;
+    pen.strokeStyle = this.ink.ink;
+    pen.lineWidth = 2;
+    this.shape(pen, chosen, chosen.at * speed + base);
+    pen.stroke();
+    pen.lineWidth = 1;
+  }
+
+  /** Paint a note that is over on the tiles that it reaches. */
+  settle(note, first) {
+    const { tile, speed, ratio } = this;
+    const left = note.at * speed;
+    const last = Math.floor((left + this.wide(note)) / tile);
+    for (let nth = Math.max(Math.floor(left / tile), first); nth <= last; nth++) {
+      if (!this.tiles.has(nth)) {
+        const canvas = document.createElement("canvas");
+        canvas.width = Math.round(tile * ratio);
+        canvas.height = this.canvas.height;
+        const pen = canvas.getContext("2d");
+        pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+        this.tiles.set(nth, { canvas, pen });
+      }
+      this.one(this.tiles.get(nth).pen, note, left - nth * tile, note.end);
+    }
+    this.painted.add(note.id);
+  }
+
+  one(pen, note, left, now) {
     const sounding = note.at <= now && note.end > now;
-    const tall = drum ? this.rowHeight : this.step;
-    const high = Math.min(Math.max(tall * 0.86, 3.6), drum ? 9 : 14);
-    const wide = drum ? Math.max(high, 5) : Math.max((note.end - note.at) * this.speed - 1.5, 3);
-    const y = (drum ? this.drumY(note.pitch) : this.y(note.pitch)) - high / 2;
     pen.fillStyle = this.colour(note.part);
     pen.globalAlpha = note.at > now ? 0.32 : sounding ? 1 : 0.35 + 0.4 * note.velocity;
-    pen.beginPath();
-    pen.roundRect(left, y, wide, high, Math.min(high / 2, 4));
+    this.shape(pen, note, left);
     pen.fill();
     pen.globalAlpha = 1;
-    if (note.id === this.chosen) {
-      pen.strokeStyle = ink.ink;
-      pen.lineWidth = 2;
-      pen.stroke();
-      pen.lineWidth = 1;
-    }
-    if (note.at <= now) this.seen.push({ note, left, right: left + wide, top: y, bottom: y + high });
+  }
+
+  shape(pen, note, left) {
+    const high = this.tall(note);
+    pen.beginPath();
+    pen.roundRect(left, this.middle(note) - high / 2, this.wide(note), high, Math.min(high / 2, 4));
+  }
+
+  tall({ channel }) {
+    const drum = channel === DRUMS;
+    return Math.min(Math.max((drum ? this.rowHeight : this.step) * 0.86, 3.6), drum ? 9 : 14);
+  }
+
+  wide(note) {
+    if (note.channel === DRUMS) return Math.max(this.tall(note), 5);
+    return Math.max((note.end - note.at) * this.speed - 1.5, 3);
+  }
+
+  middle({ channel, pitch }) {
+    return channel === DRUMS ? this.drumY(pitch) : this.y(pitch);
+  }
+
+  /** What has begun and can be seen, and where. */
+  get seen() {
+    if (this.base === undefined) return [];
+    return this.shown()
+      .filter((note) => note.at <= this.last)
+      .map((note) => {
+        const [left, top, high] = [note.at * this.speed + this.base, this.middle(note), this.tall(note)];
+        return { note, left, right: left + this.wide(note), top: top - high / 2, bottom: top + high / 2 };
+      });
   }
 
   /** Have all that is seen fit between top and bottom, and move there softly. */
@@ -244,11 +347,16 @@ export class Roll {
         high = Math.max(high, note.pitch);
       }
     }
-    if (low > high) [low, high] = [this.low + 3, this.high - 3];
+    if (low > high) [low, high] = this.goal ? [this.goal[0] + 3, this.goal[1] - 3] : [this.low + 3, this.high - 3];
     while (high - low < 22) [low, high] = [low - 1, high + 1];
-    const soft = this.quiet.matches ? 1 : 0.06;
-    this.low += (low - 3 - this.low) * soft;
-    this.high += (high + 3 - this.high) * soft;
+    const [floor, top] = this.goal ?? [Infinity, -Infinity];
+    const held = (wanted, now, out) => (out * (now - wanted) >= 0 && out * (now - wanted) <= SLACK ? now : wanted);
+    this.goal = [held(low - 3, floor, -1), held(high + 3, top, 1)];
+    const gaps = [this.goal[0] - this.low, this.goal[1] - this.high];
+    this.moves = gaps.some((gap) => Math.abs(gap) > STILL);
+    const soft = this.moves && !this.quiet.matches ? 0.12 : 1;
+    this.low += gaps[0] * soft;
+    this.high += gaps[1] * soft;
     this.rows = [...drums].sort((a, b) => b - a);
     const share = this.rows.length ? Math.min(0.1 + this.rows.length * 0.022, 0.26) : 0;
     this.floor = this.height - 20 - (this.height - 50) * share;
@@ -271,7 +379,7 @@ export class Roll {
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     let best = null;
     let least = REACH;
-    for (const place of this.seen ?? []) {
+    for (const place of this.seen) {
       const across = Math.max(place.left - x, x - place.right, 0);
       const down = Math.max(place.top - y, y - place.bottom, 0);
       const far = Math.hypot(across, down);
@@ -287,7 +395,7 @@ export class Roll {
   }
 
   walk(step) {
-    const order = (this.seen ?? []).map((each) => each.note).sort((a, b) => a.at - b.at || a.pitch - b.pitch);
+    const order = this.seen.map((each) => each.note).sort((a, b) => a.at - b.at || a.pitch - b.pitch);
     if (!order.length) return;
     const at = order.findIndex((note) => note.id === this.chosen);
     const next = at < 0 ? order.length - 1 : Math.min(Math.max(at + step, 0), order.length - 1);
@@ -296,6 +404,7 @@ export class Roll {
 
   choose(note) {
     this.chosen = note?.id ?? null;
+    this.stirred = true;
     const card = $("why");
     card.hidden = !note;
     if (!note) return;
