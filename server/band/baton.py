@@ -116,19 +116,27 @@ class Baton:
         def why() -> str:
             return turned[0][0].other_key(key, turned[0][1]) if turned else ""
 
-        return self._plan(("key",), when, told, change, ahead=True, why=why)
+        return self._plan(("key",), when, told, change, ahead=True, why=why, to=key.name)
 
     def section(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
         """Go to a section of the form."""
         self._on_bar(when)
         self._named(name, self.conductor.spec.form.sections, "section")
-        return self._plan(("section",), when, told, lambda c, beat: c.go(name, beat), ahead=True)
+
+        def change(conductor: Conductor, beat: Fraction) -> None:
+            conductor.go(name, beat)
+
+        return self._plan(("section",), when, told, change, ahead=True, to=name)
 
     def theme(self, name: str, when: str = "phrase", told: Told = None) -> Receipt:
         """State another theme."""
         self._on_bar(when)
         self._named(name, self.conductor.spec.themes, "theme")
-        return self._plan(("theme",), when, told, lambda c, beat: c.state(name, beat))
+
+        def change(conductor: Conductor, beat: Fraction) -> None:
+            conductor.state(name, beat)
+
+        return self._plan(("theme",), when, told, change, to=name)
 
     def theme_text(self, name: str = "") -> str:
         """The notes of a theme, or of that of the moment, as a scene has them. Errors: Mistake."""
@@ -200,11 +208,12 @@ class Baton:
         change: Callable[[Conductor, Fraction], None],
         ahead: bool = False,
         why: Callable[[], str] = lambda: "",
+        to: str = "",
     ) -> Receipt:
         """Change what is decided of bars that are not planned yet.
 
         ahead: the bar before hears of it as soon as it is asked for, to lead over.  why: what
-        there is to say when it is done.
+        there is to say when it is done.  to: the name of what comes.
         """
         player, led = self._player, [self.conductor]
 
@@ -223,7 +232,9 @@ class Baton:
             if topic[0] == "section":
                 player.form_turned(beat)
 
-        return player.at(when, topic, apply, told, early=ahead, unplanned=True, undo=undo, why=why)
+        return player.at(
+            when, topic, apply, told, early=ahead, unplanned=True, undo=undo, why=why, to=to
+        )
 
     def _on_bar(self, when: str) -> None:
         wanted = parse_when(when)

@@ -72,7 +72,8 @@ class Change:
     beat: at which it takes effect; the receipt's is the one at which that is done, `arrives`.
     ends_scene: after it nothing of the scene goes on, nor of what is armed for it.
     leads: the change that this one only leads over to.  lead: has the music lead over to it.
-    why: what there is to say when it is done.  taken: the plan has taken it in.
+    why: what there is to say when it is done.  to: the name of what comes, such as that of a
+    section.  taken: the plan has taken it in.
     """
 
     topic: tuple[str, ...]
@@ -87,6 +88,7 @@ class Change:
     lead: Callable[[Change], None] = _nothing
     leads: Change | None = None
     why: Callable[[], str] = _no_word
+    to: str = ""
     taken: bool = field(default=False, init=False)
 
     @property
@@ -133,6 +135,13 @@ class Changes:
         for change in self._waiting:
             if change.leads is None:
                 yield change.name, change.receipt.bar
+
+    def words(self) -> Iterator[str]:
+        """What is armed, at which bar, and what comes: "section at bar 9: Boss"."""
+        for change in self._waiting:
+            if change.leads is None:
+                to = f": {change.to}" if change.to else ""
+                yield f"{change.name} at bar {change.receipt.bar:g}{to}"
 
     @property
     def scene_ends(self) -> Fraction | None:

@@ -109,6 +109,7 @@ class Moments(Following):
         lead: Callable[[Change], None] = lambda change: None,
         ends_scene: bool = False,
         why: Callable[[], str] = lambda: "",
+        to: str = "",
     ) -> Receipt:
         """Apply a change now, or when the plan comes to its beat; see `Change`.
 
@@ -134,7 +135,9 @@ class Moments(Following):
             counted = parse_when(when).frame == "ahead"  # from now, however far the plan is
             asked = Asked(when, self._near(unplanned and not counted), unplanned)
         change = Change(
-            topic, receipt, apply, beat, undo, early, ends_scene, asked, arrives, lead, why=why
+            *(topic, receipt, apply, beat, undo, early, ends_scene, asked, arrives, lead),
+            why=why,
+            to=to,
         )
         if not waits:
             self.changes.take_in(change)

@@ -232,7 +232,10 @@ class Player(Moments):
         def lead(change: Change) -> None:
             self._lead_over(scene, change, keep)
 
-        return self.at(when, SCENE, apply, told, lead=lead, ends_scene=not keep)
+        old = self.scene
+        restyled = old is not None and old.name == scene.name and old.style != scene.style
+        to = f"style {scene.style}" if restyled else scene.name
+        return self.at(when, SCENE, apply, told, lead=lead, ends_scene=not keep, to=to)
 
     def rewrite(self, name: str, scene: Scene, when: str = "bar", told: Told = None) -> Receipt:
         """A part goes on by other rules, those that it has in this scene; all others play on.

@@ -58,7 +58,7 @@ def conducting_nodes(
         return value
 
     def armed() -> tuple[Value, ...]:
-        return tuple(f"{what} at bar {bar:g}" for what, bar in player.changes.told())
+        return tuple(player.changes.words())
 
     def ready() -> object:
         return baton.conductor
@@ -181,7 +181,7 @@ def conducting_nodes(
     )
     yield Node(
         f"{PREFIX}/armed",
-        "Answer to the sender what is armed, and for which bar.",
+        "Answer to the sender what is armed, for which bar, and the name of what comes.",
         lambda told: "; ".join(map(str, armed())) or "nothing is armed",
         role="view",
         value=armed,

@@ -112,11 +112,12 @@ export class Launch {
     if (count) write(count, "");
   }
 
-  /** What is armed, whoever has asked for it: "tempo at bar 9" each. */
+  /** What is armed, whoever has asked for it: "tempo at bar 9", "section at bar 9: Boss" each. */
   arm(armed) {
     this.armed = armed.map((text) => {
-      const found = text.match(/^(.*) at bar ([\d.e+]+)$/);
-      return { what: found ? found[1] : text, bar: found ? Number(found[2]) : 0 };
+      const [, what = text, bar = 0, to = ""] = text.match(/^(.*?) at bar ([\d.e+]+)(?:: (.*))?$/) ?? [];
+      const kind = what === "scene" && to.startsWith("style ") ? "" : `${what.replaceAll("/", " ")} `;
+      return { what, bar: Number(bar), name: `${kind}${to}`.trim() };
     });
     const list = $("armed");
     list.hidden = !armed.length;
@@ -124,10 +125,10 @@ export class Launch {
       ...this.armed.map((each) => {
         each.count = h("b");
         const button = h("button", {
-          type: "button", class: "quiet", text: "×", "aria-label": `Call off ${each.what}`,
+          type: "button", class: "quiet", text: "×", "aria-label": `Call off ${each.name}`,
           onclick: () => this.order(button, "/componium/cancel", [each.what]),
         }); // prettier-ignore
-        return h("li", { data: { place: "" } }, h("span", { text: each.what.replaceAll("/", " ") }), each.count, button);
+        return h("li", { data: { place: "" } }, h("span", { text: each.name }), each.count, button);
       }),
     );
   }

@@ -52,7 +52,9 @@ function order(control, address, args, told = () => {}, own = false) {
     control.dataset.state = state;
     if (state === "refused" || state === "lost") {
       if (!own) amiss(control, sayable(reason));
-      rig.tell(`${address}: ${reason}`, "bad");
+      // As the server puts it in its log, which may come to us too: once is enough.
+      if (state === "lost") rig.tell(`${address}: ${reason}`, "bad");
+      else if (!own) rig.tell(`desk: ${address} refused: ${reason}`, "bad");
     } else if (state !== "superseded") amiss(control, "");
     told(receipt);
   });

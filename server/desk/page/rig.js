@@ -2,6 +2,7 @@
 
 import { $, choice, h, throttled, write } from "./ui.js";
 
+const AGAIN = 4; // lines of the log back in which what is said again is not written again
 const LINES = 60;
 const SOURCES = [["internal", "Componium"], ["midi", "MIDI clock"], ["link", "Link"]]; // prettier-ignore
 const STATES = {
@@ -206,7 +207,7 @@ export class Rig {
 
   tell(text, kind = "") {
     if (kind) this.amiss?.();
-    if (this.log.lastChild?.dataset.text === text) return;
+    if ([...this.log.children].slice(-AGAIN).some((line) => line.dataset.text === text)) return;
     const time = new Date().toTimeString().slice(0, 8);
     const line = h("li", { class: kind, data: { text } }, h("time", { text: time }), ` ${text}`);
     const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 40;

@@ -76,10 +76,9 @@ export class Rules {
       this.show();
       return;
     }
-    const response = await fetch(`${this.addresses.get(part)}?VALUE`).catch(() => null);
+    const value = await this.fetched(part);
     if (this.part !== part) return;
-    const value = response?.ok ? ((await response.json()).VALUE ?? []) : [];
-    if (this.part !== part) return;
+    if (value === null) return this.fail(part);
     const whole = part === WHOLE;
     this.playing = value[whole ? 1 : 0] ?? "";
     if (whole) this.name.value = value[0] ?? "";
@@ -89,7 +88,29 @@ export class Rules {
     this.show();
   }
 
+  /** The value of a part's rules, of the whole scene's its name and text; null where they cannot be had. */
+  async fetched(part) {
+    try {
+      const response = await fetch(`${this.addresses.get(part)}?VALUE`);
+      return response.ok ? ((await response.json()).VALUE ?? []) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Say that there is nothing to write in, as it could not be fetched; what was written here is kept. */
+  fail(part) {
+    this.playing = "";
+    this.complain(null);
+    const again = h("button", { type: "button", class: "quiet", text: "try again", onclick: () => this.open(part) });
+    this.wrong.replaceChildren("These rules could not be fetched. ", again);
+    this.wrong.hidden = false;
+    this.text.value = "";
+    for (const each of [this.text, this.swap, this.back, this.save]) each.disabled = true;
+  }
+
   show() {
+    this.save.disabled = false;
     this.complain(null);
     this.text.value = this.drafts.get(this.part) ?? this.playing;
     this.text.disabled = this.part === null;

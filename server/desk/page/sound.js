@@ -6,6 +6,7 @@ import { Voice } from "./voices.js";
 import { kept } from "./ui.js";
 
 const VOICES = 56; // at a time; the oldest give way
+const WAITING = 42; // of them that may wait for their time; what is planned beyond that is left out
 const LATE = 0.1; // s after which a note is better left out
 const SPARE = 0.004; // s that a note must come before it sounds
 const PATIENT = 0.3; // s that all may sound later where the way is long
@@ -183,7 +184,7 @@ export class Sound {
       if (!this.catching) this.spares.push(spare - this.delay);
     }
     const begin = Math.max(wanted, now);
-    this.makeRoom();
+    if (!this.makeRoom()) return;
     const part = this.parts.get(item.part);
     const strip = this.strip(item.part);
     let voice;
@@ -271,16 +272,22 @@ export class Sound {
     this.voices.clear();
   }
 
-  /** Let go of voices that are over, and of the oldest where there are too many. */
+  /** Let go of voices that are over, and of the oldest where there are too many; whether there is room. */
   makeRoom() {
     const now = this.context.currentTime;
-    if (this.voices.size < VOICES / 2) return;
-    for (const [id, voice] of this.voices) if ((voice.gone ?? Infinity) < now) this.voices.delete(id);
+    if (this.voices.size < VOICES / 2) return true;
+    let waiting = 0;
+    for (const [id, voice] of this.voices) {
+      if ((voice.gone ?? Infinity) < now) this.voices.delete(id);
+      else if (voice.begin > now) waiting++;
+    }
+    if (waiting >= WAITING) return false; // else what has not begun would end what sounds
     while (this.voices.size >= VOICES) {
       const [id, oldest] = this.voices.entries().next().value;
       oldest.kill();
       this.voices.delete(id);
     }
+    return true;
   }
 
   /** Have all sound later where too much comes too late, and in time again where it need not. */

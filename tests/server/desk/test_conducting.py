@@ -122,3 +122,10 @@ async def test_where_the_player_stands_is_known_until_another_scene_comes(stage:
     assert value_of(node) == (3.0, -4.5)
     stage.player.cue(parse_scene(points))
     assert value_of(stage.desk.tree.nodes["/componium/listener"]) is None
+
+
+async def test_what_comes_is_named(stage: Stage) -> None:
+    stage.send("/play")
+    await stage.pass_time(500 * MS)
+    stage.send("/key", "E minor", "bar 9")
+    assert stage.send("/armed")[0][3] == "key at bar 9: E minor"

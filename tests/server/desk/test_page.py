@@ -324,10 +324,28 @@ async def test_what_is_pressed_is_done_and_counted_down(page: Browser, play: Pla
     count = await page.until(f"{launcher}.querySelector('.count').textContent")
     bars, beats = map(int, count.split("·"))
     assert 0 < bars <= 64 and 0 <= beats < 4
-    await page.until("document.querySelector('#armed li span')?.textContent === 'section'")
+    await page.until("document.querySelector('#armed li span')?.textContent === 'section Two'")
     await page.ask(f"{launcher}.click()")  # once more: called off
     await page.until(f"!{launcher}.classList.contains('armed')")
     await page.until("!document.querySelector('#armed li')")
+
+
+async def test_what_is_over_is_painted_once_and_all_of_it_can_be_found(page: Browser) -> None:
+    await page.until("componium.roll.painted.size > 8")
+    at_rest = "componium.roll.tiles.size && !componium.roll.moves"
+    await page.until(at_rest)
+    over = (
+        "componium.roll.seen.filter(s => s.note.end < componium.roll.last - 0.1)"
+        ".every(s => componium.roll.painted.has(s.note.id))"
+    )
+    await page.until(over)
+    ink = (
+        "(() => { const r = componium.roll; const s = r.seen.filter(s => s.left > 20 &&"
+        " s.note.end < r.last - 0.1).at(-1); const k = r.ratio;"
+        " return r.pen.getImageData((s.left + s.right) / 2 * k, (s.top + s.bottom) / 2 * k, 1, 1)"
+        ".data[3]; })()"
+    )
+    assert await page.ask(ink) > 80, "a note that is over is still to be seen"
 
 
 async def test_what_is_refused_is_said_where_it_was_pressed(page: Browser) -> None:
@@ -399,6 +417,9 @@ async def test_a_mistake_in_rules_is_shown_at_its_line_and_right_ones_play(
         "!document.querySelector('.wrong').hidden && document.querySelector('.wrong').textContent"
     )
     assert said.startswith("Line 3"), said
+    told = "[...document.querySelectorAll('#rig li')].filter(e => e.textContent.includes('line 3'))"
+    await page.until(f"{told}.length")
+    assert await page.ask(f"{told}.length") == 1, "one word in the log is enough"
     assert await page.ask("document.querySelector('.mark').dataset.line") == "3"
     await page.ask(f"{write}({json.dumps('S -> A B')})")
     await page.until("document.querySelector('#rules .said').textContent === 'these rules play'")
@@ -407,6 +428,19 @@ async def test_a_mistake_in_rules_is_shown_at_its_line_and_right_ones_play(
     )
     assert "Up" in play.scene.read_text(), "the file stays as it is"
     assert page.errors == []
+
+
+async def test_rules_that_cannot_be_fetched_are_said_to_be_missing(page: Browser) -> None:
+    await page.ask("document.querySelector('[data-to=rules]').click()")
+    await page.until("document.querySelector('textarea').value.startsWith('S -> (2) Up')")
+    await page.ask("window.fetch_ = fetch; window.fetch = () => Promise.reject(new TypeError())")
+    await page.ask("document.querySelector('.picker [data-part=\"low drums\"]').click()")
+    await page.until("document.querySelector('.wrong').textContent.includes('not be fetched')")
+    assert await page.ask("document.querySelector('textarea').disabled")
+    await page.ask("window.fetch = fetch_; document.querySelector('.wrong button').click()")
+    await page.until("document.querySelector('textarea').value.startsWith('S -> Kick')")
+    assert await page.ask("document.querySelector('.wrong').hidden")
+    assert not await page.ask("document.querySelector('textarea').disabled")
 
 
 async def test_a_whole_scene_is_written_kept_and_played(page: Browser, play: Play) -> None:
