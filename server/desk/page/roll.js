@@ -74,17 +74,15 @@ export class Roll {
     this.stirred = true;
   }
 
-  colour(part) {
-    if (!this.colours.has(part)) {
-      const hue = this.hues?.get(part) ?? 70;
-      this.colours.set(part, `oklch(${this.ink.light} ${this.ink.chroma} ${hue})`);
-    }
-    return this.colours.get(part);
+  /** A note keeps the colour that its part had, whatever scene comes. */
+  colour(note) {
+    const hue = (note.hue ??= this.hues?.get(note.part)) ?? 70;
+    if (!this.colours.has(hue)) this.colours.set(hue, `oklch(${this.ink.light} ${this.ink.chroma} ${hue})`);
+    return this.colours.get(hue);
   }
 
   cast(hues) {
     this.hues = hues;
-    this.colours.clear();
     this.wipe();
   }
 
@@ -297,7 +295,7 @@ export class Roll {
 
   one(pen, note, left, now) {
     const sounding = note.at <= now && note.end > now;
-    pen.fillStyle = this.colour(note.part);
+    pen.fillStyle = this.colour(note);
     pen.globalAlpha = note.at > now ? 0.32 : sounding ? 1 : 0.35 + 0.4 * note.velocity;
     this.shape(pen, note, left);
     pen.fill();
@@ -410,7 +408,7 @@ export class Roll {
     if (!note) return;
     const key = this.store.get("/componium/key", "");
     const name = note.channel === DRUMS ? drumName(note.pitch) : noteName(note.pitch, key);
-    card.style.setProperty("--hue", this.hues?.get(note.part) ?? 70);
+    card.style.setProperty("--hue", note.hue ?? 70);
     card.replaceChildren(
       h("header", {}, h("i", { class: "swatch" }), h("strong", { text: name }), h("span", { text: note.part }),
         h("button", { type: "button", class: "quiet", "aria-label": "Close", text: "×", onclick: () => this.choose(null) })),

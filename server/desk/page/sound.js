@@ -134,8 +134,8 @@ export class Sound {
     return this.strips.get(name);
   }
 
-  /** The context's time at which something is heard at a time of the server's. */
-  time(at) {
+  /** Find out how the context's time stands to the page's. */
+  aim() {
     const { context } = this;
     const told = context.getOutputTimestamp?.();
     let shift = context.currentTime - performance.now() / 1000;
@@ -145,12 +145,17 @@ export class Sound {
     }
     // One reading is as coarse as the device's buffer; many are not.
     if (this.shift === undefined || Math.abs(shift - this.shift) > 0.1) this.shift = shift;
-    this.shift += (shift - this.shift) * 0.05;
+    this.shift += (shift - this.shift) * 0.1;
+  }
+
+  /** The context's time at which something is heard at a time of the server's. */
+  time(at) {
     return this.link.here(at) + this.shift + this.delay;
   }
 
   plan(items) {
     if (!this.on || this.link.offset === null) return;
+    this.aim();
     for (const item of items) {
       if (item.event === "note") this.note(item);
       else if (item.event === "control") this.control(item);
