@@ -25,7 +25,7 @@ from engines.repertoire import to_data
 
 from .backstage.aside import Aside, Crew
 from .backstage.health import Health
-from .backstage.heap import settle
+from .backstage.heap import settle, spare
 from .backstage.metrics import FORMAT, Tally, metrics
 from .backstage.service import governed, keep_alive, notify
 from .band.bands import Band, Bands
@@ -246,6 +246,7 @@ class Stage:
                 loop.add_signal_handler(number, lambda: None)  # all is being read just now
             else:
                 loop.add_signal_handler(number, self.leave, number)
+        spare()
         closing, log = contextlib.AsyncExitStack(), None
         # Whenever the loop has let go of the interpreter, a scene that is being read keeps it
         # for so long; the usual 5 ms add up while messages come in.

@@ -17,6 +17,9 @@ eighteenth again).
   take itself grew is told and not counted: it is kept until the end.
   Before the clock runs, scenes are changed in a hurry eight times: what reading one takes for a
   moment is used again by the next, but how much that is at most shows only after some of them.
+* JACK: a server that waits for its clients (`tests/rigs/jack.py` says why) can be stuck for good
+  where one is killed while it has the turn. Then its MIDI is not judged for that fault, it is restarted, and how
+  often is told.
 * off the grid: steps in the calm after that which are not right after all; and, for what ought to
   leave the notes alone, steps that are not right from the beginning of the fault on. The plan is
   100 ms ahead: beside each thing that is wrong stands how late a bare timer was meanwhile.
@@ -76,6 +79,7 @@ BASE = "componium/soak"
 FLAT = 2.0, 0.5  # MiB an hour, and in the last quarter over that before
 STILL = 50.0  # ms that a bare timer is late, at most, on a machine that leaves us alone
 SESSION = 5.0  # ms from the session's sixteenths, at most, of one who is in it
+WEDGED = 10  # periods in a second on which a JACK server gives up that is stuck
 WARM = 8  # changes of scene in a hurry beforehand
 DISK = 4 << 20  # bytes of the disk that gets full
 RULES = {"desk": "1 2 3 5 6", "other": "4 7"}  # which degrees tell which scene is playing
@@ -615,6 +619,7 @@ class Soak:
     still: int = 0  # of the bad ones, where the machine left us alone
     memory: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
     beside: list[float] = field(default_factory=list)  # ms from the session's sixteenths
+    wedged: int = 0  # times that the JACK server itself was stuck
     alone: int = 0  # faults after which the session's other member saw nobody, or another tempo
     wrong: list[str] = field(default_factory=list)
 
@@ -644,6 +649,17 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float, timer
             stage.plug()
         soak.ways["keyboard plugged"].append((time.monotonic_ns() - over) / 1e6)
     verdicts = _calm(stage, fault, over)
+    passed = (time.monotonic_ns() - over) / 1e9
+    if verdicts["MIDI"].right is None and stage.given_up() - given_up > WEDGED * passed:
+        # It waits for a client that was killed while it had the turn, and lets nobody through.
+        soak.wedged += 1
+        soak.wrong.append(f"{label}: the JACK server itself is stuck, and is restarted; no MIDI")
+        del verdicts["MIDI"]
+        restart_jack(stage)
+        with suppress(TimeoutError):
+            stage.plug()
+        time.sleep(CALM)
+        stage.listen()
     account.recoveries.append(max(_since(verdict, over) for verdict in verdicts.values()))
     slow = {name: _since(v, over) for name, v in verdicts.items() if _since(v, over) > 2000}
     if slow:
@@ -871,6 +887,7 @@ def _told(
         ["steps off the grid in the calm", f"{soak.bad} of {soak.steps:,}", "0"],
         [f"of them where a bare timer was never {STILL:g} ms late", str(soak.still), "0"],
         ["OSC beside the Link session in the calm: p50, p99, max", _shares(soak.beside), ""],
+        ["JACK server stuck, MIDI not judged, restarted", str(soak.wedged), ""],
         ["faults after which the session was not whole", str(soak.alone), "0"],
         ["back in it after a MIDI clock: p50, p99, max", _shares(stage.returns), ""],
         *(

@@ -11,6 +11,8 @@ from typing import Any
 #: times of that until all are. Python waits for 10 of the last: then 10 000 have to be found dead
 #: at once, which takes 20 ms; so it takes 5, and less lies about.
 OFTEN = 700, 10, 2
+#: Of glibc: M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
+_SPARING = (-8, 1), (-3, 128 << 10), (-1, 128 << 10)
 
 
 def settle() -> None:
@@ -37,9 +39,28 @@ def give_back() -> bool:
     return trim is not None and bool(trim(0))
 
 
+def spare() -> None:
+    """Have the C library take room from one place for all threads, and large pieces by themselves.
+
+    To be called before there are threads. Otherwise each has a place of its own, which grows in
+    pieces; and a piece that was large and freed makes it keep those of its size ever after, so that
+    copies of a growing take leave holes. Nothing happens where the library cannot.
+    """
+    mallopt = _function("mallopt")
+    if mallopt is not None:
+        for option, value in _SPARING:
+            mallopt(option, value)
+
+
 @cache
 def _trim() -> Any:
+    return _function("malloc_trim")
+
+
+def _function(name: str) -> Any:
+    """One of glibc's own; None elsewhere, where a function of that name may mean something else."""
     try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        return getattr(library, name) if hasattr(library, "gnu_get_libc_version") else None
+    except (OSError, TypeError):
         return None

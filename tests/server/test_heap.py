@@ -69,3 +69,33 @@ def test_what_was_needed_for_a_moment_is_given_back() -> None:
     could, given = run.stdout.split()
     assert could == "True"
     assert int(given) > 30_000_000
+
+
+# A large piece that was freed; then as many of half that size, with one that stays on top of them.
+LARGE = """
+import os
+from pathlib import Path
+from server.backstage.heap import spare
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+spare()
+large = bytearray(b"1") * 2_000_000
+del large
+pieces = [bytearray(b"1") * 1_000_000 for _ in range(20)]
+last = bytearray(b"1") * 1_000_000
+before = resident()
+del pieces
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only this C library says what it holds"
+)
+def test_large_pieces_are_given_back_at_once_whatever_has_been_freed_before() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LARGE], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert int(run.stdout) > 15_000_000
