@@ -18,8 +18,8 @@ eighteenth again).
   Before the clock runs, scenes are changed in a hurry eight times: what reading one takes for a
   moment is used again by the next, but how much that is at most shows only after some of them.
 * JACK: a server that waits for its clients (`tests/rigs/jack.py` says why) can be stuck for good
-  where one is killed while it has the turn. Then its MIDI is not judged for that fault, it is restarted, and how
-  often is told.
+  where one is killed while it has the turn. Then its MIDI is not judged for that fault, it is
+  restarted, and how often is told.
 * off the grid: steps in the calm after that which are not right after all; and, for what ought to
   leave the notes alone, steps that are not right from the beginning of the fault on. The plan is
   100 ms ahead: beside each thing that is wrong stands how late a bare timer was meanwhile.
@@ -674,7 +674,7 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float, timer
         if verdict.bad:
             soak.wrong.append(f"{label}: {name}, {verdict.bad} of {verdict.steps} steps off later")
     if fault in HARMLESS:
-        _unharmed(stage, account, begun)
+        _unharmed(stage, account, begun, [name for name in ("MIDI", "OSC") if name in verdicts])
     _stuck(stage, soak, account, label, BOUND)
     _in_session(stage, soak, verdicts["OSC"], label)
     _ways_in(stage, soak, over, label)
@@ -713,10 +713,10 @@ def _calm(stage: Stage, fault: Callable[[Stage], None], over: int) -> dict[str, 
         wait += 0.5
 
 
-def _unharmed(stage: Stage, account: Account, begun: int) -> None:
+def _unharmed(stage: Stage, account: Account, begun: int, names: list[str]) -> None:
     """Count the steps that are not right from the beginning of a fault on."""
     window = begun, time.monotonic_ns()
-    for name in ("MIDI", "OSC"):
+    for name in names:
         verdict = judge(stage.heard[name].notes, GRID, STEP, window, TOLERANCE, PITCHES)
         late = window[1] if verdict.right is None else verdict.right
         before = max(0, int((late - begun) / STEP) - 1)
