@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import IO, TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from engines.base import Mistake
 from engines.repertoire import to_data
@@ -38,7 +38,17 @@ from .concert.prompter import Prompter
 from .concert.transport import HORIZON
 from .desk.desk import Desk, Source
 from .desk.folio import Folio
-from .desk.memory import Memory, State, dressed, learn, read_state, restore, set_aside, stand
+from .desk.memory import (
+    Memory,
+    State,
+    claim,
+    dressed,
+    learn,
+    read_state,
+    restore,
+    set_aside,
+    stand,
+)
 from .desk.midi import Mappings
 from .desk.whereabouts import addresses
 from .ensemble.rack import Numbers, Rack, Share
@@ -142,6 +152,7 @@ class Stage:
         self._sessions: Sessions
         self._numbers, self._shelf = Numbers(), Shelf()
         self._state_file, self._afresh = wish.state, False
+        self._claim: IO[bytes] | None = None
         self._reloads = 0
         self._lost: list[str] = []  # what of a state does not fit any more
         #: Told of each band that is opened beside the one of the scene.
@@ -289,6 +300,8 @@ class Stage:
             notify("STOPPING=1")
             if memory is not None:
                 memory.close()
+            if self._claim is not None:
+                self._claim.close()
             self.band.halt()
             await self._sessions.end()
             if self.wish.taste is not None:
@@ -380,6 +393,17 @@ class Stage:
         wish = self.wish
         if wish.state is None:
             return None
+        try:
+            self._claim = claim(wish.state)
+        except OSError:  # that nothing can be written there is told when it is tried
+            self._claim = None
+        else:
+            if self._claim is None:
+                self._state_file = None
+                if wish.resume:
+                    text = f"another Componium that runs keeps {wish.state.name}; beginning afresh"
+                    self.journal.enter(Troubled("state", text))
+                return None
         try:
             state = read_state(wish.state, self._began)
         except Mistake as mistake:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engines.base import Mistake, Past
 from engines.repertoire import from_data, to_data
@@ -161,6 +161,27 @@ def _plain(value: object) -> bool:
     return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
+def claim(path: Path) -> IO[bytes] | None:
+    """Have the state at a path for oneself as long as what this returns is open.
+
+    None where another Componium that runs has it.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock_of(path).open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
 def read_state(path: Path, began: str) -> State | None:
     """The state in a file; None where there is none yet.
 
@@ -230,7 +251,12 @@ def forget_oldest(folder: Path, most: int = SCENES) -> None:
     ours = [path for path in folder.iterdir() if _OF_SCENE.fullmatch(path.name)]
     for path in sorted(ours, key=lambda each: each.stat().st_mtime)[: -most or None]:
         bands = path.with_suffix(".bands")
-        for each in (*bands.glob("* *.json"), path, path.with_name(f"{path.name}.old")):
+        for each in (
+            *bands.glob("* *.json"),
+            path,
+            path.with_name(f"{path.name}.old"),
+            _lock_of(path),
+        ):
             each.unlink(missing_ok=True)
         if bands.is_dir():
             bands.rmdir()

@@ -406,8 +406,9 @@ class Wire:
         now = self._clock()
         self._tick_at = now + TICK
         self._over.forget(now)
-        unheard = self.outputs and not self._inbox and now - self._heard_at > PATIENCE
-        if unheard and not self.mute:
+        played = self.sent or self.queued  # before that a planner may take its time to begin
+        unheard = not self._inbox and now - self._heard_at > PATIENCE
+        if played and unheard and not self.mute:
             self.mute = True
             self.silence()
             why = {"why": f"nothing heard from the planner for {PATIENCE // MS} ms"}

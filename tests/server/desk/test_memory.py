@@ -23,6 +23,7 @@ from server.desk.memory import (
     Memory,
     State,
     bar_of,
+    claim,
     dressed,
     forget_oldest,
     learn,
@@ -508,3 +509,13 @@ def test_the_states_of_the_latest_scenes_are_kept_and_those_with_a_name(tmp_path
     assert kept == {"0", "1", "show.json"}
     forget_oldest(tmp_path, 2)
     assert len(list(tmp_path.iterdir())) == 7
+
+
+def test_of_two_that_run_one_has_the_state(tmp_path: Path) -> None:
+    path = tmp_path / "states" / "level.json"
+    first = claim(path)
+    assert first is not None and claim(path) is None
+    first.close()
+    again = claim(path)
+    assert again is not None
+    again.close()
