@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import log2, log10
 from statistics import fmean, median
 from typing import NamedTuple
 
-from scripts.listening.figures import divergence, jaccard, shares
+from scripts.listening.figures import jaccard, shares
 from scripts.listening.score import (
     GRID,
     STRONG,
@@ -430,11 +430,6 @@ def durations(score: Score) -> dict[int, float]:
         sum(b.onset - a.onset > bound for bound in DURATIONS) for a, b in pairwise(score.line)
     )
     return shares(found)
-
-
-def from_corpus(found: Mapping[int, float], corpus: Mapping[int, float]) -> float | None:
-    """How far a distribution is from a corpus's, in bits (Jensen & Shannon): 0 to 1."""
-    return divergence(found, corpus) if found else None
 
 
 def leap_recovery(score: Score) -> float | None:

@@ -128,7 +128,7 @@ class Keyboard:
         self.ears: Ears | None = None
         self.claims: list[Callable[[str, bytes], bool]] = []
         self._inputs: dict[int, _Input] = {}
-        self._idle: dict[int, _Input] = {}  # whose virtual ports are open, and not listened to
+        self._idle: dict[int, _Input] = {}  # whose ports are open, and not played
         self._next = 0
         self._recording: _Recording | None = None
         self._coming: list[_Voice] = []  # quantised, and yet to begin
@@ -141,7 +141,9 @@ class Keyboard:
     def use(self, inputs: Mapping[str, InputSpec]) -> None:
         """Have these inputs and no others; what stays the same stays open.
 
-        A virtual port stays there for a scene that names it again: others hold its cables.
+        A virtual port stays there for a scene that names it again: others hold its cables. Where a
+        scene has none at all, those that were there stay: nothing of them is played, but knobs and
+        programs lead on, and back.
         """
         with self.player.still("inputs"):
             self.player.note("inputs")
@@ -155,13 +157,13 @@ class Keyboard:
             else:
                 self._lose(one)
                 del self._inputs[number]
-                if one.spec.port == "virtual":
+                if one.spec.port == "virtual" or not inputs:
                     self._idle[number] = one
                 else:
                     self._shut(number)
         for spec in wanted.values():
             idle = next((n for n, one in self._idle.items() if one.spec.name == spec.name), None)
-            if idle is not None and spec.port == "virtual":
+            if idle is not None and self._idle[idle].spec.port == spec.port:
                 one = self._inputs[idle] = _Input(spec, idle)
                 self.state(idle, *self._idle.pop(idle).port)
                 continue
@@ -236,7 +238,7 @@ class Keyboard:
 
     def heard(self, arrived: Arrived) -> None:
         """A message has come in."""
-        one = self._inputs.get(arrived.port)
+        one = self._inputs.get(arrived.port) or self._idle.get(arrived.port)
         data = arrived.data
         if one is None or data[0] >= 0xF0:
             return
@@ -246,6 +248,8 @@ class Keyboard:
         for claim in self.claims:
             if claim(one.spec.name, data):
                 return
+        if arrived.port in self._idle:
+            return
         with self.player.still("midi"):
             name, heard = one.spec.name, data.hex()
             self.player.note("midi", input=name, data=heard, stamp=arrived.stamp)

@@ -125,12 +125,14 @@ def layout(
     from ..concert.player import Player
     from ..desk.desk import Desk
     from ..desk.layouts import WRITERS, page_of
+    from ..score.outputs import check_target
     from ..score.scene import find_scene
     from ..takes.recorder import check_writable
 
     if program not in WRITERS:
         raise Mistake("PROGRAM", f"expected one of {', '.join(WRITERS)}, got {program!r}")
     writer = WRITERS[program]
+    check_target(target, "--target")
     check_writable(out, "-o", begins=writer.begins)
     chosen, player = choose(scene, midi="none"), Player(JumpClock())
     player.cue(chosen)

@@ -132,7 +132,7 @@ class Transport:
         self.noting: Noting | None = None
         self._mark: Mark | None = None  # of what is done just now
         self._looks: list[int] = []
-        self._doing, self._noted, self._noted_at = "look", False, now
+        self._noted, self._noted_at = False, now
         #: How often each stinger, and each part by hand, was asked for since the piece began, and
         #: the beats that the plan has taken them in for.
         self.asked: Counter[str] = Counter()
@@ -229,14 +229,14 @@ class Transport:
             return
         clock, now = self.clock, self.clock.now()
         self.clock = JumpClock(now)
-        self._mark, self._doing, self._noted = self.mark, doing, False
+        self._mark, self._noted = self.mark, False
         try:
             with self.rack.together():
                 yield
         finally:
             if self.noting is not None and self.playing and not self._noted:
                 self._looks.append(now if doing == "look" else -now)
-            self.clock, self._mark, self._doing, self._noted = clock, None, "look", False
+            self.clock, self._mark, self._noted = clock, None, False
 
     @property
     def mark(self) -> Mark:

@@ -108,6 +108,7 @@ class MidiControl:
         self.mappings = mappings or Mappings()
         self._scene_board = Board()
         self._board_of: Scene | None = None
+        self._programs: tuple[str, ...] = ()
         self._readers: dict[str, Reader] = {}
         self._sources: dict[str, Source] = {}
         self._learning: tuple[MapSpec, int, Told] | None = None
@@ -134,16 +135,24 @@ class MidiControl:
 
     def _find(self, trigger: Trigger) -> Knob | None:
         scene = self._desk.player.scene
-        if scene is not self._board_of:
-            self._board_of = scene
-            self._scene_board = Board(scene.maps if scene is not None else ())
+        self._take_over(scene)
         return self.mappings.board.find(trigger) or self._scene_board.find(trigger)
 
+    def _take_over(self, scene: Scene | None) -> None:
+        """Have a scene's mappings and programs; where it has none, those before stay: the rig's."""
+        if scene is None or scene is self._board_of:
+            return
+        self._board_of = scene
+        if scene.maps:
+            self._scene_board = Board(scene.maps)
+        if scene.programs:
+            self._programs = scene.programs
+
     def _program(self, number: int, name: str) -> bool:
-        scene = self._desk.player.scene
-        if scene is None or number > len(scene.programs):
+        self._take_over(self._desk.player.scene)
+        if number > len(self._programs):
             return False
-        self._send(f"{PREFIX}/scene", [scene.programs[number - 1]], name)
+        self._send(f"{PREFIX}/scene", [self._programs[number - 1]], name)
         return True
 
     def _do(self, knob: Knob, moved: Moved, name: str) -> None:

@@ -260,7 +260,9 @@ class Client:
         try:
             await self._obey(asked)
         except Mistake as mistake:
-            self._refuse(str(mistake))
+            identity = asked.get("id") if isinstance(asked, dict) else None
+            plain = isinstance(identity, str | int | float) and len(str(identity)) <= ADDRESS
+            self._refuse(str(mistake), identity if plain else None)
 
     async def _obey(self, asked: Any) -> None:
         if not isinstance(asked, dict):
@@ -349,8 +351,8 @@ class Client:
 
         self._paced.enter(messages, Source(self.name, self.role, answer))
 
-    def _refuse(self, why: str) -> None:
-        self.say({"error": why})
+    def _refuse(self, why: str, identity: Any = None) -> None:
+        self.say({"error": why} | ({} if identity is None else {"id": identity}))
 
     def leave(self) -> None:
         """It has gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -274,12 +275,12 @@ def _check_reading(
             continue
         near = difflib.get_close_matches(symbol, known, 1)
         if near:
-            _lacks_meaning(symbol, f"did you mean {near[0]!r}? or ", table)
+            _lacks_meaning(symbol, f"did you mean {near[0]!r}? or ", table, engine)
         else:
             strange.append(symbol)
     if strange:
         nor = f"nor have {', '.join(map(repr, strange[1:8]))}; " if strange[1:] else ""
-        _lacks_meaning(strange[0], nor, table)
+        _lacks_meaning(strange[0], nor, table, engine)
 
 
 def _misquoted(symbol: str, reading: Reading) -> Mistake:
@@ -291,9 +292,17 @@ def _misquoted(symbol: str, reading: Reading) -> Mistake:
     raise AssertionError(symbol)
 
 
-def _lacks_meaning(symbol: str, more: str, table: Table) -> None:
+def _lacks_meaning(symbol: str, more: str, table: Table, engine: Engine) -> None:
+    """Note it where it is written in the rules, as most often it is mistyped there."""
     problem = f"the symbol {symbol!r} has no meaning by its name; {more}give it one, such as"
-    table.amiss("reading", f"{problem} reading = {{ {json.dumps(symbol)} = '1 1/4' }}", None)
+    problem += f" reading = {{ {json.dumps(symbol)} = '1 1/4' }}"
+    rules = getattr(engine, "rules", "")
+    for number, line in enumerate(rules.splitlines() if isinstance(rules, str) else (), 1):
+        found = re.search(rf"(?<![\w'#]){re.escape(symbol)}(?![\w'#])", line)
+        if found is not None and not line.lstrip().startswith(("#", "//")):
+            table.note(Mistake(table.at("rules"), problem, number, found.start() + 1))
+            return
+    table.amiss("reading", problem, None)
 
 
 def _only_drums(reading: Reading, alphabet: frozenset[str] | None) -> bool:

@@ -303,6 +303,25 @@ def test_a_cable_is_there_again_with_the_next_scene_that_names_its_input() -> No
     assert not band.ears.opened
 
 
+def test_a_scene_without_inputs_leaves_those_that_were_there_to_knobs_and_programs() -> None:
+    band = Band(LIVE)
+    claimed: list[bytes] = []
+
+    def claim(name: str, data: bytes) -> bool:
+        claimed.append(data)
+        return data[0] == 0xC0
+
+    band.keyboard.claims.append(claim)
+    opened = dict(band.ears.opened)
+    band.keyboard.use({})
+    assert band.ears.opened == opened
+    band.press(60)
+    band.go(2 * MS)
+    assert not band.held(), "no scene plays it"
+    band.ears.play(band.clock.now(), b"\xc0\x01")
+    assert claimed[-1] == b"\xc0\x01"
+
+
 @pytest.mark.parametrize("how", ["stop", "panic", "mute", "gap"])
 def test_a_live_note_that_is_cut_is_over_for_everybody_though_its_key_is_down(how: str) -> None:
     band = Band(LIVE)

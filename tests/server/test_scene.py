@@ -217,7 +217,7 @@ def test_what_is_wrong_in_a_part(text: str, place: str, words: str) -> None:
         ("engine = 'markov'\ntext = 'C D'\norder = 1" + "0" * 400, "parts.a.order", "digits"),
         ("engine = 'markov'\nmodel = \"a\\u0000b\"", "parts.a.model", "cannot be read"),
         ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> ('", "parts.a.rules", ""),
-        ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> wobble S'", "parts.a.reading", "'wobble'"),
+        ("engine = 'grammar'\nstart = 'S'\nrules = 'S -> wobble S'", "parts.a.rules", "'wobble'"),
     ],
 )
 def test_what_is_wrong_with_an_engine(text: str, place: str, words: str) -> None:
@@ -538,7 +538,7 @@ def test_every_mistake_is_told_once_in_the_order_of_the_file() -> None:
         ("parts.y.octave", 18),
         ("parts.y.output", 19),
         ("parts.y.groove", 20),
-        ("parts.z.reading", 25),
+        ("parts.z.rules", 24),
         ("parts.z.reading.A", 25),
         ("parts.z.reading.Z", 25),
         ("parts.z.swing", 26),

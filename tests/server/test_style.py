@@ -64,7 +64,7 @@ def test_a_mistake_is_told_of_the_file_that_has_it(folder: Path) -> None:
     rules = STYLE.replace("'S -> C E'", "'''\nS -> C E\nC -> (0.5 E\n'''")
     assert wrong(write(folder, style=rules)) == ["band.toml: parts.bass.rules, line 10, column 12"]
     loop = LOOP.replace("dom:1/1", "dmo:1/1")
-    assert wrong(write(folder, loop=loop)) == ["loop.toml: reading"]
+    assert wrong(write(folder, loop=loop)) == ["loop.toml: rules, line 3, column 14"]
     broken = LOOP.replace("dom:1/1", "(0.5 dom:1/1")
     assert wrong(write(folder, loop=broken)) == ["loop.toml: rules, line 3, column 14"]
 

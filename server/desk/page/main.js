@@ -158,6 +158,7 @@ function lose() {
 let casting = null;
 
 async function cast(scene) {
+  if (casting?.name !== scene.name) pulse.section = pulse.next = null; // those were of the other
   store.scene = scene;
   casting = scene;
   write($("title"), scene.title || "Componium");

@@ -11,7 +11,8 @@ export class Pulse {
     this.beats = 4;
     this.unit = 4;
     this.chord = "";
-    this.next = null;
+    this.next = null; // the chord that comes: { name, bar }
+    this.section = null; // and the section
     this.words = []; // other things said ahead: { at, address, args }
   }
 
@@ -41,6 +42,7 @@ export class Pulse {
   forget() {
     this.coming = [];
     this.words = [];
+    this.next = this.section = null;
   }
 
   /** What was said and is due by now, for whoever shows it. */

@@ -106,6 +106,10 @@ async def test_program_changes_call_for_scenes(tmp_path: Path) -> None:
     await rig.loaded()
     assert rig.player.scene is not None and rig.player.scene.name == "night"
     assert not rig.turn("c005")
+    (tmp_path / "day.toml").write_text(OTHER)
+    assert not rig.player.scene.programs and rig.turn("c001"), "there is a way on, and back"
+    await rig.loaded()
+    assert rig.player.scene is not None and rig.player.scene.name == "day"
 
 
 async def test_what_is_moved_next_is_learnt_kept_and_let_go_of(tmp_path: Path) -> None:
