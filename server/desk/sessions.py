@@ -85,7 +85,7 @@ class Sessions:
         """Errors: Mistake where there is no such band."""
         session = self._there.get(name)
         if session is None:
-            raise Mistake("session", f"there is no {shown(name)}; there are {listed(self._there)}")
+            raise Mistake("session", f"there is no {shown(name)}; open: {listed(self._there)}")
         return session
 
     def feeds(self) -> list[Feed]:
