@@ -26,7 +26,7 @@ def test_a_set_is_played_whatever_happens_on_the_stage() -> None:
     ):
         need(program, package)
     if importlib.util.find_spec("link") is None:
-        lack("no Link here: pip install 'componium[link]'")
+        lack("no Link here: pip install -e '.[link]'")
     run = [sys.executable, "-m", "scripts.benches", "set", "--rest", "0", "--untimed"]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

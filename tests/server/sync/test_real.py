@@ -68,7 +68,7 @@ print("well")
 
 def test_a_session_is_joined_in_its_tempo_and_may_be_asked_for_another() -> None:
     if importlib.util.find_spec("link") is None:
-        lack("no Link here: pip install 'componium[link]'")
+        lack("no Link here: pip install -e '.[link]'")
     program = f"OTHER = {OTHER!r}\n{US}"
     user = [] if os.geteuid() == 0 else ["-r"]
     run = [need("unshare", "util-linux"), *user, "-n", "sh", "-c", f'{LAN} exec "$0" -c "$1"']
