@@ -36,9 +36,9 @@ from server.desk.memory import (
     write_state,
 )
 from server.score.scene import parse_scene
+from tests.server.band.test_keyboard import Band, phrase
 from tests.server.model import SECOND
 from tests.server.model import Stage as Rig
-from tests.server.test_keyboard import Band, phrase
 
 PIECE = """
 tempo = 120

@@ -22,8 +22,8 @@ from server.score.scene import parse_scene
 from server.takes.recorder import TICKS, Take
 from server.wire.protocol import Event
 from tests.rigs.ears import FakeEars
+from tests.server.concert.test_player import check_ledger
 from tests.server.model import MS, SECOND, Stage
-from tests.server.test_player import check_ledger
 
 F = Fraction
 LIVE = """

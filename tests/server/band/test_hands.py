@@ -25,8 +25,8 @@ from server.concert.journal import Journal
 from server.score.scene import Scene, parse_scene
 from server.stage import Stage as RealStage
 from server.stage import Wish
+from tests.server.concert.test_player import check_ledger
 from tests.server.model import MS, SECOND, Stage
-from tests.server.test_player import check_ledger
 
 F = Fraction
 SOLO = """

@@ -17,8 +17,8 @@ from server.errands import hear, render
 from server.music.scale import parse_key
 from server.score.scene import Scene, parse_scene
 from server.score.stinger import MOST_SOUNDING
+from tests.server.concert.test_player import check_ledger
 from tests.server.model import MS, SECOND, Stage
-from tests.server.test_player import check_ledger
 
 F = Fraction
 BAND = """

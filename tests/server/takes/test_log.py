@@ -137,7 +137,7 @@ import sys, time
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from server.takes.log import LogWriter
-from tests.server.test_log import HEAD, mark
+from tests.server.takes.test_log import HEAD, mark
 writer = LogWriter(Path(sys.argv[1]), HEAD, lambda trouble: None)
 for nth in range(1, 10**6):
     writer(mark(nth), "look", {})
@@ -148,7 +148,7 @@ for nth in range(1, 10**6):
 
 
 def test_a_killed_process_leaves_all_but_its_last_second(tmp_path: Path) -> None:
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     command = [sys.executable, "-c", KILLED, str(tmp_path / "a.log"), root]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -68,7 +68,7 @@ def test_a_wire_that_says_nothing_is_not_well() -> None:
 
 
 def test_each_metric_of_the_page_is_one() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "operating.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs" / "operating.md").read_text()
     health = healthy()
     health.reload_ok = True
     gauges = {"listeners": lambda: 0.0, "mqtt_connected": lambda: 1.0}
