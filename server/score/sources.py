@@ -111,10 +111,10 @@ class Shelf:
 
     A scene holds no state of a performance, so that any number of bands may play the same one.
     Any thread may ask.  A mistake is kept for two seconds, while the files that were known say
-    the same.
+    the same.  room: for so many scenes with a style, half a MiB each; the latest asked for stay.
     """
 
-    def __init__(self, room: int = 32) -> None:
+    def __init__(self, room: int = 6) -> None:
         self._room, self._lock = room, Lock()
         self._there: OrderedDict[tuple[Path, str], tuple[Scene, bytes, float]] = OrderedDict()
         self._wrong: dict[tuple[Path, str], tuple[Mistake, frozenset[Path], bytes, float]] = {}
