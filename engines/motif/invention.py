@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -169,7 +170,8 @@ def generate(
     peak = next(number for number, note in enumerate(notes) if note.step == top)
     notes[peak] = notes[peak]._replace(accent=True)
     motif = Motif(name, tuple(notes), bars * bar, bar)
-    return _with_upbeat(motif, rng) if rng.random() < 0.35 else motif
+    led = _with_upbeat(motif, rng) if rng.random() < 0.35 else motif
+    return led if _leaping([note.step for note in led.notes]) < HALF else motif
 
 
 def _planned(rng: Random, bars: int, groups: tuple[Fraction, ...], character: str) -> _Plan:
@@ -302,6 +304,12 @@ def _open(step: int) -> int:
     return min((8, 1, 4, 6, -1, -3, 11), key=lambda each: (abs(each - step), each))
 
 
+def _leaping(steps: Sequence[int]) -> float:
+    """The share of a line's moves that are wider than a third."""
+    moves = [abs(b - a) for a, b in pairwise(steps)]
+    return sum(move > 2 for move in moves) / max(len(moves), 1)
+
+
 def _faults(line: list[list[int]], plan: _Plan, groups: tuple[Fraction, ...]) -> float:
     """How much a line breaks what makes tunes singable; 0 is perfect."""
     steps = [step for row in line for step in row]
@@ -323,6 +331,7 @@ def _faults(line: list[list[int]], plan: _Plan, groups: tuple[Fraction, ...]) ->
             worst += 0.8
         if number + 2 < len(moves) and move == -following == moves[number + 2] and move:
             worst += 0.7  # to and fro
+    worst += 20.0 * (_leaping(steps) >= HALF)
     easy = sum(abs(move) <= 1 for move in moves) / len(moves)
     worst += 8 * max(0.0, 0.55 - easy) + 6 * max(0.0, easy - 0.85)
     worst += 3.0 * (steps.count(top) - 1 - any(a == b == top for a, b in pairwise(steps)))
