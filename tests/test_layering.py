@@ -72,7 +72,7 @@ BELOW: dict[str, set[str]] = {
 
 #: Library -> the modules that may import it.
 LIBRARIES: dict[str, set[str]] = {
-    "lark": {"engines.grammar", "engines.lsystem"},
+    "lark": {"engines.grammar.notation", "engines.lsystem.notation"},
     "mido": {"server.score.tunes", "server.takes.recorder"},
     "platformdirs": {"server.score.folders", "server.desk.keys", "server.takes.log"},
     "rich": {"server.takes.view", "server.cli.render"},

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Engine, Mistake, Symbol, Use
-from engines.grammar import MAX_LABELS, MAX_REMEMBERED, MAX_TEXT, Grammar, Recalled, Step
+from engines.grammar import Grammar, Recalled, Step
+from engines.grammar.building import MAX_LABELS
+from engines.grammar.derivation import MAX_REMEMBERED
+from engines.grammar.notation import MAX_TEXT
 
 DETERMINISTIC = """
 S -> PN V N

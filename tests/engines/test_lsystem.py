@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import THINKING, UNKNOWN, Controls, Engine, Mistake, Symbol, Use
-from engines.lsystem import AXIOM, PATH, LSystem, Rewriting
+from engines.lsystem import AXIOM, LSystem, Rewriting
+from engines.lsystem.derivation import PATH
 
 FIBONACCI = "A -> AB\nB -> A"
 
