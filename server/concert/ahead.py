@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from engines.base import Origin
+from server.ensemble.encode import Arg
 from server.ensemble.part import said
 from server.ensemble.rack import Rack, Sent
 from server.music.timeline import Timeline
@@ -34,7 +35,8 @@ class Ahead:
     """Between the plan and the wires: what is still to begin, and what sounds.
 
     rack: where it goes.  enter: for what begins, and for what has to be left out.
-    begun: the steps that have sounded of late.  cuts: told when what sounds of a part, or all, has
+    begun: the steps that have sounded of late.  said: the last word at each address that whoever
+    listens has been told, without its prefix.  cuts: told when what sounds of a part, or all, has
     been ended before its time.
     Law: whatever fails to be performed or said is left out, with a word, and the rest goes on.
     """
@@ -44,6 +46,7 @@ class Ahead:
         self._coming: list[_Item] = []  # heap by due
         self._sounding: list[_Item] = []  # heap by over
         self.begun: deque[Begun] = deque(maxlen=REMEMBERED)
+        self.said: dict[str, tuple[Arg, ...]] = {"/transport": ("stopped",)}
         self.cuts: list[Callable[[Playing | None], None]] = []
 
     def __iter__(self) -> Iterator[Pending]:
@@ -104,6 +107,7 @@ class Ahead:
             _, order, pending = heappop(coming)
             for entry in pending.entries(began):
                 self._enter(entry)
+            self.said.update(pending.words())
             if pending.over > now:
                 heappush(sounding, (pending.over, order, pending))
             if isinstance(pending, PendingStep) and pending.notes:

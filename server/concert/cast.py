@@ -506,6 +506,15 @@ class Cast:
         return Moment(seconds, beat, ground.place.bar, ground.at)
 
 
+#: An address that whoever listens is told, without its prefix, and what is said there.
+Word = tuple[str, tuple[Arg, ...]]
+
+
+def of_key(key: Key) -> tuple[Word, ...]:
+    """What is told of a key."""
+    return ("/key", (key.name,)), ("/scale", (key.name, *key.pitch_classes))
+
+
 class Pending:
     """Something planned and not yet over, kept so that it can be performed again.
 
@@ -529,9 +538,16 @@ class Pending:
     def move_end(self, line: Timeline) -> None:
         """It has begun and keeps its beginning; its end follows a new tempo."""
 
+    def words(self) -> tuple[Word, ...]:
+        """What whoever listens is told of it."""
+        return ()
+
     def sent(self) -> Iterator[Sent]:
         """What the wires are to have of it; the same ids whenever it is asked."""
-        return iter(())
+        for nth, (address, args) in enumerate(self.words()):
+            for index, kind, encoder in self.cast.outputs:
+                identity = self.id << 24 | nth << 10 | index << 2
+                yield kind, encoder.tell(identity, self.cast.number, address, args, self.due)
 
     def entries(self, began: int) -> Iterator[Entry]:
         """What the journal says when it begins. began: the nanosecond of the start."""
@@ -543,11 +559,6 @@ class Pending:
 
     def _moment(self, began: int) -> Moment:
         return self.cast.moment(self.beat, (self.due - began) / 1e9)
-
-    def _tell(self, address: str, args: tuple[Arg, ...], nth: int = 0) -> Iterator[Sent]:
-        for index, kind, encoder in self.cast.outputs:
-            identity = self.id << 24 | nth << 10 | index << 2
-            yield kind, encoder.tell(identity, self.cast.number, address, args, self.due)
 
 
 class PendingWord(Pending):
@@ -562,8 +573,8 @@ class PendingWord(Pending):
         super().__init__(cast, beat, identity)
         self.address, self.args = address, args
 
-    def sent(self) -> Iterator[Sent]:
-        return self._tell(self.address, self.args)
+    def words(self) -> tuple[Word, ...]:
+        return ((self.address, self.args),)
 
 
 class PendingNext(PendingWord):
@@ -598,6 +609,9 @@ class PendingOpening(Pending):
 
     __slots__ = ()
 
+    def words(self) -> tuple[Word, ...]:
+        return of_key(self.cast.setting.bar(self.beat).key)
+
     def sent(self) -> Iterator[Sent]:
         cast = self.cast
         if not cast.cued:
@@ -608,9 +622,7 @@ class PendingOpening(Pending):
                         number, channel = playing.number, playing.spec.channel
                         shade = cast.shade(playing, self.beat)
                         yield kind, encoder.program(identity, number, channel, shade, self.due)
-        key = cast.setting.bar(self.beat).key
-        yield from self._tell("/key", (key.name,))
-        yield from self._tell("/scale", (key.name, *key.pitch_classes), 1)
+        yield from super().sent()
 
     def entries(self, began: int) -> Iterator[Entry]:
         moment, scene = self._moment(began), self.cast.scene
@@ -726,13 +738,12 @@ class PendingBeat(Pending):
         super().perform(line)
         self.tempo = float(line.tempo_at(self.beat))
 
-    def sent(self) -> Iterator[Sent]:
+    def words(self) -> tuple[Word, ...]:
         place = self.cast.setting.place(self.beat)
         args = (place.bar, place.meter.beat_in_bar(place.position), self.tempo)
-        yield from self._tell("/beat", args)
         bars, beats = self.cast.count_to(self.beat)
         where = (bars + (place.position == 0), beats + 1, float(self.beat))
-        yield from self._tell("/position", where, 1)
+        return ("/beat", args), ("/position", where)
 
     def entries(self, began: int) -> Iterator[Entry]:
         name = self.cast.setting.place(self.beat).meter.name
@@ -749,8 +760,8 @@ class PendingChord(Pending):
         super().__init__(cast, beat, identity)
         self.chord = chord
 
-    def sent(self) -> Iterator[Sent]:
-        return self._tell("/chord", (self.chord.name, *self.chord.pitch_classes))
+    def words(self) -> tuple[Word, ...]:
+        return (("/chord", (self.chord.name, *self.chord.pitch_classes)),)
 
     def entries(self, began: int) -> Iterator[Entry]:
         classes = tuple(self.chord.pitch_classes)
@@ -767,9 +778,8 @@ class PendingKey(Pending):
         super().__init__(cast, beat, identity)
         self.key = key
 
-    def sent(self) -> Iterator[Sent]:
-        yield from self._tell("/key", (self.key.name,))
-        yield from self._tell("/scale", (self.key.name, *self.key.pitch_classes), 1)
+    def words(self) -> tuple[Word, ...]:
+        return of_key(self.key)
 
     def entries(self, began: int) -> Iterator[Entry]:
         yield Marked(self._moment(began), "key", self.key.name)
@@ -785,8 +795,8 @@ class PendingSection(Pending):
         super().__init__(cast, beat, identity)
         self.bar = bar
 
-    def sent(self) -> Iterator[Sent]:
-        return self._tell("/section", (self.bar.section.spec.name, self.bar.number))
+    def words(self) -> tuple[Word, ...]:
+        return (("/section", (self.bar.section.spec.name, self.bar.number)),)
 
     def entries(self, began: int) -> Iterator[Entry]:
         yield Marked(self._moment(began), "section", self.bar.section.spec.name)
@@ -802,8 +812,8 @@ class PendingMood(Pending):
         super().__init__(cast, beat, identity)
         self.mood, self.word = mood, word
 
-    def sent(self) -> Iterator[Sent]:
-        return self._tell("/mood", (self.mood.valence, self.mood.arousal, self.word))
+    def words(self) -> tuple[Word, ...]:
+        return (("/mood", (self.mood.valence, self.mood.arousal, self.word)),)
 
     def entries(self, began: int) -> Iterator[Entry]:
         mood = self.mood
@@ -970,9 +980,9 @@ class PendingCue(Pending):
         super().__init__(cast, beat, identity)
         self.sting, self.what = sting, what
 
-    def sent(self) -> Iterator[Sent]:
+    def words(self) -> tuple[Word, ...]:
         bar = self.cast.setting.place(self.beat).bar
-        return self._tell("/stinger", (self.sting.name, self.what, bar))
+        return (("/stinger", (self.sting.name, self.what, bar)),)
 
     def entries(self, began: int) -> Iterator[Entry]:
         kind = "stinger" if self.what == "began" else "ended"

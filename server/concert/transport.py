@@ -29,6 +29,7 @@ from .cast import (
     PendingCue,
     PendingStep,
     PendingSting,
+    of_key,
 )
 from .changes import Changes
 from .clock import Clock, JumpClock
@@ -659,8 +660,8 @@ class Transport:
         self._pulses.locate(self.timeline, now, beat)
         self._begin(now, beat)
         key = self._casts[0].setting.bar(beat).key
-        self._tell("/key", (key.name,), now)
-        self._tell("/scale", (key.name, *key.pitch_classes), now)
+        for address, args in of_key(key):
+            self._tell(address, args, now)
 
     def _begin(self, now: int, beat: Fraction) -> None:
         self.playing = True
@@ -757,6 +758,7 @@ class Transport:
 
     def _tell(self, address: str, args: tuple[int | float | str, ...], due: int) -> None:
         """Say something to every output."""
+        self.ahead.said[address] = args
         identity, whose = self._next_id() << 24, self.rack.transport
         self.ahead.give(
             (

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from engines.base import Mistake
 from server.band.baton import TENSION, Baton
 from server.concert.player import Player
-from server.conductor.conductor import Conductor
-from server.conductor.mood import Mood
+from server.conductor.conductor import Conductor, ConductorSpec
+from server.conductor.mood import NEUTRAL, Mood
 from server.music.scale import parse_key
 
 from .tree import LONGEST, Argument, Node, Value
@@ -50,12 +50,26 @@ def conducting_nodes(
         conductor = player.setting.conductor
         return (conductor.word(conductor.moods.at(player.now_beat)),)
 
+    def of_scene(
+        what: Callable[[ConductorSpec], tuple[Value, ...]],
+    ) -> Callable[[], tuple[Value, ...] | None]:
+        """What the scene itself has."""
+        return lambda: what(player.scene.conductor) if player.scene is not None else None
+
+    def first(spec: ConductorSpec) -> Mood:
+        return spec.mood or NEUTRAL
+
     def decided(what: Callable[..., Value]) -> Callable[[], tuple[Value, ...]]:
         def value() -> tuple[Value, ...]:
             setting = player.setting
             return (what(setting.bar(player.now_beat)) if setting is not None else "",)
 
         return value
+
+    def likeness() -> tuple[Value, ...]:
+        conductor = baton.conductor
+        asked = conductor.likeness_asked
+        return (conductor.spec.likeness if asked is None else asked,)
 
     def armed() -> tuple[Value, ...]:
         return tuple(player.changes.words())
@@ -78,6 +92,7 @@ def conducting_nodes(
             moment("beat"),
         ),
         mood,
+        of_scene(lambda spec: (first(spec).valence, first(spec).arousal)),
         continuous=True,
         concerns=("mood",),
         ready=ready,
@@ -88,6 +103,7 @@ def conducting_nodes(
         lambda told, tension, over, when: baton.tension(tension, over, when, told),
         (Argument("tension", "f", "at rest to unbearable", 0, 1), bars, moment("beat")),
         lambda: (baton.conductor.moods.at(player.now_beat).tension,),
+        of_scene(lambda spec: (first(spec).tension,)),
         continuous=True,
         concerns=TENSION,
         ready=ready,
@@ -99,6 +115,7 @@ def conducting_nodes(
         lambda told, name, over, when: baton.emotion(name, over, when, told),
         (Argument("word", "s", choices=choices(lambda c: c.words)), bars, moment("beat")),
         word,
+        of_scene(lambda spec: (baton.conductor.word(first(spec)),)),
         concerns=("mood",),
         ready=ready,
     )
@@ -122,6 +139,7 @@ def conducting_nodes(
         lambda told, name, when: baton.key(parse_key(name), when, told),
         (Argument("name", "s", "a tonic and a mode", check=parse_key), moment("phrase")),
         decided(lambda bar: bar.key.name),
+        lambda: (player.scene.key.name,) if player.scene is not None else None,
         concerns=("key",),
         ready=ready,
     )
@@ -167,6 +185,8 @@ def conducting_nodes(
         "How near developments stay to their theme.",
         lambda told, value, when: baton.likeness(value, when, told),
         (Argument("likeness", "f", "free to plain", 0, 1), moment("bar")),
+        likeness,
+        of_scene(lambda spec: (spec.likeness,)),
         continuous=True,
         concerns=("likeness",),
         ready=ready,

@@ -234,6 +234,7 @@ class Desk:
         #: Waits until there is time to make a scene ready.
         self.calm: Callable[[], Awaitable[None]] = _no_wait
         self.answers = 0  # receipts so far: while that stands, nobody has changed anything
+        self.last: tuple[Value, ...] | None = None  # receipt that anybody had
         self.player, self._load, self._folder = player, load, folder
         self.complaints = Complaints(player.journal.enter, player.clock.now)
         self.keyboard = keyboard or Keyboard(player)
@@ -323,6 +324,7 @@ class Desk:
                 moment("now"),
             ),
             self._tempo,
+            lambda: (float(player.scene.tempo),) if player.scene is not None else None,
             continuous=True,
             concerns=("tempo",),
         )
@@ -390,6 +392,7 @@ class Desk:
                 self._setting(name, field_name),
                 (argument, now),
                 self._standing(name, field_name),
+                self._untouched(name, field_name),
                 continuous=True,
                 concerns=("part", name, field_name),
             )
@@ -461,6 +464,7 @@ class Desk:
             lambda told, value, when: player.control(name, value, when, told),
             (Argument("value", "f", "", -1_000_000, 1_000_000), moment("now")),
             value,
+            lambda: (player.scene.controls[name],) if player.scene is not None else None,
             continuous=True,
             concerns=("control", name),
         )
@@ -480,6 +484,17 @@ class Desk:
         def value() -> tuple[Value, ...]:
             asked: Value = getattr(self.player.strips().get(name, Strip()), field_name)
             return (asked,)
+
+        return value
+
+    def _untouched(self, name: str, field_name: str) -> Callable[[], tuple[Value, ...]]:
+        """How the scene itself has a part's strip."""
+
+        def value() -> tuple[Value, ...]:
+            ensemble = self.player.scene.ensemble if self.player.scene is not None else ()
+            plain = next((Strip.of(spec) for spec in ensemble if spec.name == name), Strip())
+            found: Value = getattr(plain, field_name)
+            return (found,)
 
         return value
 
@@ -644,8 +659,9 @@ class Desk:
     ) -> None:
         """Send a receipt. bar: 0 where nothing takes effect."""
         self.answers += 1
+        self.last = (plain(address), state, float(bar), plain(reason))
         if source.answer is not None:
-            source.answer(RECEIPT, (plain(address), state, float(bar), plain(reason)))
+            source.answer(RECEIPT, self.last)
 
     def _refuse(self, address: str, reason: str, source: Source) -> None:
         self.answer(source, address, "refused", reason=reason)

@@ -40,6 +40,7 @@ from server.wire.protocol import Event
 
 from .desk import PREFIX, Desk
 from .query import Query, Reading, fixed, told, value_of
+from .sent import SENT
 from .tree import Tree, Value
 
 ENDLESS = 1 << 20  # bars left, from which on a section is said to have no end
@@ -51,8 +52,14 @@ RATE = 30  # changes of state a second, at most
 HEALTH = 10**9  # ns between two words on health
 WORDS = frozenset({"state", "beats", "marks", "notes", "plan", "why", "log", "health", "osc"})
 
-#: Readings that say again what events say.
-_EVENTS = frozenset(f"{PREFIX}/{name}" for name in ("beat", "chord", "cue", "transport"))
+#: Readings that say again what events and receipts say.
+_EVENTS = frozenset(
+    f"{PREFIX}/{name}" for name in ("beat", "position", "chord", "cue", "transport", "receipt")
+)
+_OF_PART = "/part/NAME/"
+_ENDED = 64  # notes of a part among which the one is sought that has ended last
+
+_Value = Callable[[], tuple[Value, ...] | None]
 
 # What is left out first where there is no room.
 NOTES, BEATS, MARKS, ALWAYS = range(4)
@@ -212,8 +219,11 @@ class Feed:
         self._beat: dict[str, Any] | None = None
         self._chord: dict[str, Any] | None = None
         self._ports: dict[str, dict[str, Any]] = {}
-        self._said: dict[str, tuple[Value, ...]] = {"transport": ("stopped",)}
-        self.query = Query(lambda: desk.tree, self._readings(), host, self._base)
+        self._played: dict[str, deque[Played]] = {}  # by part
+        self._turned: dict[str, tuple[Value, ...]] = {}  # by part
+        self._common = {each.address: each for each in self._readings()}
+        self._of_parts: tuple[Scene | None, dict[str, Reading]] = None, self._common
+        self.query = Query(lambda: desk.tree, self.readings, host, self._base)
         self._aloud = Aloud(prompter, later, player.clock.now, self._tell_osc, self._base)
         prompter.tell = self._tell_plan
         player.journal.add(self)
@@ -300,7 +310,7 @@ class Feed:
 
     def values(self) -> dict[str, tuple[Value, ...] | None]:
         """The state: every value that is told as it changes; None for one that there is not yet."""
-        nodes, readings = self.desk.tree.nodes.items(), self.query.readings.items()
+        nodes, readings = self.desk.tree.nodes.items(), self._common.items()
         told: dict[str, tuple[Value, ...] | None] = {
             self.full(address): value_of(node) for address, node in nodes if not node.bulky
         }
@@ -308,6 +318,15 @@ class Feed:
             if address not in _EVENTS:
                 told[self.full(address)] = reading.value()
         return told
+
+    def readings(self) -> Mapping[str, Reading]:
+        """What Componium tells of itself and nobody can set, that of the scene's parts too."""
+        scene, found = self._of_parts
+        if scene is not self.player.scene and (scene := self.player.scene) is not None:
+            parts = [part for spec in scene.ensemble for part in self._of_part(spec.name)]
+            found = self._common | {each.address: each for each in parts}
+            self._of_parts = scene, found
+        return found
 
     def _about(self, scene: Scene | None) -> dict[str, Any] | None:
         """A scene as pages show it."""
@@ -477,19 +496,17 @@ class Feed:
                 each.outbox.put(data, rank)
 
     def _remember(self, entry: Entry) -> None:
-        said = self._said
-        if isinstance(entry, Ticked):
+        if isinstance(entry, Played):
+            name = osc_name(entry.note.part)
+            self._played.setdefault(name, deque(maxlen=_ENDED)).append(entry)
+        elif isinstance(entry, Turned):
+            self._turned[osc_name(entry.part)] = (entry.controller, entry.value)
+        elif isinstance(entry, Ticked):
             moment = entry.moment
             where = {"at": self._at(entry), "bar": moment.bar, "beat": int(moment.position)}
             self._beat = {**where, "tempo": round(entry.tempo, 3), "meter": entry.meter}
-            said["beat"] = (moment.bar, int(moment.position), entry.tempo)
         elif isinstance(entry, Harmonised):
             self._chord = {"name": entry.name, "classes": list(entry.classes)}
-            said["chord"] = (entry.name,)
-        elif isinstance(entry, Marked) and entry.kind == "cue":
-            said["cue"] = (entry.name, entry.moment.bar)
-        elif isinstance(entry, Moved):
-            said["transport"] = (entry.state,)
         elif isinstance(entry, Ported):
             fields_of = {"output": entry.output, "part": entry.part, "state": entry.state}
             if entry.state == "closed":
@@ -498,17 +515,48 @@ class Feed:
                 self._ports[entry.port] = {**fields_of, "why": entry.why}
 
     def _readings(self) -> list[Reading]:
-        """What Componium tells of itself and nobody can set."""
+        """What Componium tells of itself and nobody can set, whatever the scene.
 
-        def reading(name: str, types: str, about: str) -> Reading:
-            return Reading(f"{PREFIX}/{name}", about, types, lambda: self._said.get(name))
+        Law: whatever is `SENT` can be asked for, by its last value; what can be set, by that.
+        """
+        said = self.player.ahead.said
 
+        def last(address: str) -> _Value:
+            if address == "/receipt":
+                return lambda: self.desk.last
+            return lambda: said.get(address)
+
+        words = [
+            Reading(PREFIX + each.address, each.about, each.types, last(each.address))
+            for each in SENT
+            if not each.address.startswith(_OF_PART)
+            and not self.desk.tree.get(PREFIX + each.address)
+        ]
+        return [*words, *self._of_the_form()]
+
+    def _of_part(self, name: str) -> list[Reading]:
+        """What Componium tells of a part."""
+        part = osc_name(name)
+
+        def latest(tell: Callable[[Played], tuple[Value, ...]]) -> _Value:
+            return lambda: tell(played[-1]) if (played := self._played.get(part)) else None
+
+        def ended() -> tuple[Value, ...] | None:
+            ends = [(self._at(each) + each.duration, each) for each in self._played.get(part, ())]
+            over = [each for each in ends if each[0] <= _seconds(self.player.clock.now())]
+            return (max(over, key=lambda each: each[0])[1].note.pitch,) if over else None
+
+        values: dict[str, _Value] = {
+            "note": latest(lambda each: (each.note.pitch, each.note.velocity, each.duration)),
+            "off": ended,
+            "control": lambda: self._turned.get(part),
+            "why": latest(lambda each: (each.note.symbol.name, str(each.note.symbol.origin))),
+        }
         return [
-            reading("transport", "s", "Whether it is playing or stopped."),
-            reading("beat", "iif", "The bar, the beat in it (both from 1) and the tempo."),
-            reading("chord", "s", "The chord that sounds."),
-            reading("cue", "si", "The last place with a name that was passed, and its bar."),
-            *self._of_the_form(),
+            Reading(f"{PREFIX}/part/{part}/{word}", each.about, each.types, values[word])
+            for each in SENT
+            if each.address.startswith(_OF_PART)
+            for word in [each.address.removeprefix(_OF_PART)]
         ]
 
     def _of_the_form(self) -> list[Reading]:

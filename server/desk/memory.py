@@ -33,8 +33,8 @@ from server.score.scene import Scene
 from server.score.themes import read_songbook, songbook
 
 from .desk import PREFIX, Desk, Source
-from .query import value_of
-from .tree import Node, Value
+from .query import default_of, value_of
+from .tree import Value
 
 FORMAT = "componium state 1"
 LARGEST = 16 << 20  # bytes
@@ -304,7 +304,7 @@ def _commands(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...]]]:
     for node in desk.tree.nodes.values():
         if node.continuous and node.concerns[:1] and node.concerns[0] in _KEPT:
             value = value_of(node)
-            if value and value != _before(node, player.scene):
+            if value and value != default_of(node):
                 yield node.address, (*value, "now")
     here, moods = player.now_beat, setting.conductor.moods
     mood, target = moods.at(here), moods.target
@@ -322,20 +322,6 @@ def _commands(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...]]]:
         line = player.timeline
         bpm = float(line.tempo_at(line.beat_at(player.clock.now())))
         yield f"{PREFIX}/tempo", (bpm, 0.0, "now")
-
-
-def _before(node: Node, scene: Scene | None) -> tuple[Value, ...] | None:
-    """What a scene itself has a node at."""
-    if scene is None:
-        return None
-    kind, name, *rest = (*node.concerns, "", "")
-    if kind == "control":
-        return (scene.controls.get(name, 0.0),)
-    spec = next((each for each in scene.ensemble if each.name == name), None)
-    if kind == "part" and spec is not None:
-        plain = {"mute": spec.mute, "level": spec.level, "density": spec.density}
-        return (plain.get(rest[0], 0 if rest[0] == "octave" else False),)
-    return None
 
 
 # A band from data -------------------------------------------------------------------------------

@@ -321,7 +321,7 @@ def _arguments(
 
 def _current(node: Node) -> tuple[Value, ...]:
     try:
-        return node.value() if node.value is not None else ()
+        return (node.value() if node.value is not None else None) or ()
     except Mistake:
         return ()
 

@@ -240,7 +240,9 @@ class Mqtt:
         """Every address of a band that has a state now, and which."""
         feed = feed or self._feed
         values = feed.values()
-        values |= {feed.full(each): feed.query.readings[each].value() for each in KEPT}
+        for each in KEPT:
+            value = feed.query.readings[each].value()
+            values[feed.full(each)] = value and value[:1]  # of a chord its name alone
         return {address: value for address, value in values.items() if value}
 
     def _addresses(self, band: str) -> Iterable[str]:

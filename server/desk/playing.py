@@ -27,6 +27,7 @@ def playing_nodes(player: Player, keep: Callable[[Told], None]) -> Iterator[Node
         "A stinger of the scene sounds, in the key and chord of its moment.",
         lambda told, name, when: hands.stinger(name, when, told),
         (Argument("name", "s", choices=names), _moment(OWN)),
+        lambda: player.ahead.said["/stinger"][:1] if "/stinger" in player.ahead.said else None,
         concerns=("stinger",),
         moment=hands.moment_of,
     )

@@ -6,7 +6,7 @@ left out, such as the musical moment, is told as `OVERLOADS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -17,11 +17,13 @@ from server.band.bands import PREFIX, SESSION
 
 from .tree import Argument, Node, Tree, Value
 
-#: All attributes of the proposal; those that no node of ours has are answered as empty.
+#: All attributes of the proposal, and two more; what no node of ours has is answered as empty.
 KNOWN = frozenset(
     (
         *("FULL_PATH", "CONTENTS", "TYPE", "ACCESS", "VALUE", "RANGE", "DESCRIPTION", "TAGS"),
         *("EXTENDED_TYPE", "UNIT", "CRITICAL", "CLIPMODE", "OVERLOADS", "HTML"),
+        # Of others: what libossia calls a default; and the musical moment, which nobody else has.
+        *("DEFAULT_VALUE", "QUANTUM"),
     )
 )
 _LACKING = ("EXTENDED_TYPE", "HTML", "PATH_RENAMED", "OSC_STREAMING", "ECHO")
@@ -40,7 +42,7 @@ WRITTEN = 2  # of ACCESS: nothing to read
 class Reading:
     """Something that can be read and listened to, and not set.
 
-    types: OSC type tags.  value: None while there is nothing yet.
+    types: OSC type tags while there is nothing yet.  value: None then.
     """
 
     address: str
@@ -52,7 +54,8 @@ class Reading:
 class Query:
     """Answers queries about a tree as it is now.
 
-    tree, readings: asked anew for each query.  host: what HOST_INFO says besides extensions.
+    tree, readings: asked anew for each query, these by their addresses.
+    host: what HOST_INFO says besides extensions.
     base: what addresses begin with in place of `/componium`.
     beside: who answers for the band that an address is in, and for whom; None where it is in none.
     """
@@ -60,13 +63,17 @@ class Query:
     def __init__(
         self,
         tree: Callable[[], Tree],
-        readings: Iterable[Reading],
+        readings: Callable[[], Mapping[str, Reading]],
         host: Mapping[str, Any],
         base: str = PREFIX,
     ) -> None:
-        self._tree, self.host, self._base = tree, dict(host), base
-        self.readings = {each.address: each for each in readings}
+        self._tree, self._readings, self.host, self._base = tree, readings, dict(host), base
         self.beside: Callable[[], Mapping[str, Query]] = dict
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        """What can be read and not set, by its address."""
+        return self._readings()
 
     def _inner(self, path: str) -> str:
         """An address as tree and readings have it."""
@@ -105,12 +112,12 @@ class Query:
         """What is known of a node, and of all below it; None where there is none."""
         if (band := self._band(path)) is not None:
             return band.described(path, wanted)
-        tree, inner = self._tree(), self._inner(path)
-        below = dict.fromkeys(tree.below(inner))
-        for address in self.readings:
-            if address.startswith(f"{inner}/"):
-                below.setdefault(address[len(inner) + 1 :].partition("/")[0])
-        node, reading = tree.get(inner), self.readings.get(inner)
+        tree, inner, readings = self._tree(), self._inner(path), self.readings
+        below, under = dict.fromkeys(tree.below(inner)), f"{inner}/"
+        for address in readings:
+            if address.startswith(under):
+                below.setdefault(address[len(under) :].partition("/")[0])
+        node, reading = tree.get(inner), readings.get(inner)
         if not below and node is None and reading is None:
             return None
         wanted = set(wanted)
@@ -148,10 +155,17 @@ class Query:
 
 def value_of(node: Node) -> tuple[Value, ...] | None:
     """What a node is set to; None where that cannot be said."""
-    if node.value is None:
-        return None
+    return _read(node.value)
+
+
+def default_of(node: Node) -> tuple[Value, ...] | None:
+    """What a node is set to where nobody has asked for anything; None where that is nothing."""
+    return _read(node.default)
+
+
+def _read(value: Callable[[], tuple[Value, ...] | None] | None) -> tuple[Value, ...] | None:
     try:
-        return node.value()
+        return value() if value is not None else None
     except Exception:  # no scene is there, or its engine fails: whoever asks has to do without
         return None
 
@@ -171,20 +185,46 @@ def attributes(node: Node) -> dict[str, Any]:
     }
     if value is not None:
         found["VALUE"] = list(value)
-    ranges = [_range(each) for each in needed]
-    if any(ranges):
-        found["RANGE"] = ranges
-        found["CLIPMODE"] = [
-            "both" if each.clamped and isfinite(each.low) else "none" for each in needed
-        ]
-    if any(each.unit for each in needed):
-        found["UNIT"] = [_UNITS.get(each.unit, each.unit) or None for each in needed]
-    taken = "".join(map(_type, node.arguments))
+    arguments, ranges = node.arguments, [_range(each) for each in node.arguments]
+    defaults = _defaults(node)
+    found |= _about(arguments, ranges, defaults, len(needed))
+    taken = "".join(map(_type, arguments))
     if more := range(len(needed) + 1, len(taken) + 1):
-        found["OVERLOADS"] = [{"TYPE": taken[:count]} for count in more]
+        found["OVERLOADS"] = [
+            {"TYPE": taken[:count]} | _about(arguments, ranges, defaults, count) for count in more
+        ]
+    if node.quantum:
+        found["QUANTUM"] = node.quantum
     if node.urgent:
         found["CRITICAL"] = True
     return found
+
+
+def _about(
+    arguments: Sequence[Argument],
+    ranges: Sequence[dict[str, Any] | None],
+    defaults: Sequence[Value | None],
+    count: int,
+) -> dict[str, Any]:
+    """What is known of the first arguments besides their types."""
+    found: dict[str, Any] = {}
+    first = arguments[:count]
+    if any(ranges[:count]):
+        found["RANGE"] = list(ranges[:count])
+        found["CLIPMODE"] = [
+            "both" if each.clamped and isfinite(each.low) else "none" for each in first
+        ]
+    if any(each.unit for each in first):
+        found["UNIT"] = [_UNITS.get(each.unit, each.unit) or None for each in first]
+    if any(each is not None for each in defaults[:count]):
+        found["DEFAULT_VALUE"] = list(defaults[:count])
+    return found
+
+
+def _defaults(node: Node) -> list[Value | None]:
+    """Of each argument what it is if nobody says anything; None where that is nothing."""
+    rest = iter(default_of(node) or ())
+    return [next(rest, None) if each.default is None else each.default for each in node.arguments]
 
 
 def fixed(node: Node) -> tuple[Any, ...]:
@@ -216,7 +256,7 @@ def _range(argument: Argument) -> dict[str, Any] | None:
 def _read_only(reading: Reading) -> dict[str, Any]:
     value = reading.value()
     found: dict[str, Any] = {
-        "TYPE": reading.types,
+        "TYPE": reading.types if value is None else "".join(map(_type_of, value)),
         "ACCESS": 1,
         "DESCRIPTION": reading.about,
         "TAGS": ["view"],

@@ -15,7 +15,7 @@ from .folio import Folio
 from .playing import part_by_hand
 from .sent import SENT
 from .sessions import Sessions
-from .tree import Argument, Node
+from .tree import Argument, Node, Value
 
 OBEYS = """\
 # Addresses
@@ -27,8 +27,8 @@ Printed by `python -m server.desk.reference` from the tree itself; edit that, no
 OSC messages to UDP port 1821 of this machine. Arguments in brackets may be left out; NAME is
 a part or a live control of the scene that plays.
 
-| address | arguments | what it does |
-|---|---|---|
+| address | arguments | default | takes effect | needs | what it does |
+|---|---|---|---|---|---|
 """
 
 RULES = """
@@ -38,6 +38,11 @@ RULES = """
   seed is refused, as the nearest one is other music. NaN, infinities, wrong types and surplus
   arguments are refused, and then nothing is done.
 * A part's `octave` moves what it plays and its `range` with it, by whole octaves.
+* *Default*: how it is where nobody has asked for anything and the scene does not say otherwise.
+* *Takes effect*: when, if no `when` is said; —: at once. `own` is the stinger's own moment, `grid`
+  the next line of the part's grid.
+* *Needs*: the role that whoever sends it must have ([web](web.md)); OSC from this machine has
+  `control`.
 * `when` is `now`; the next `beat`, `bar`, `phrase` or `section`; a multiple since the scene
   began, such as `2 beats` or `4 bars`; so many lines from now, `in 3 beats`; a place, `beat 3` or
   `bar 17`; or `cue NAME`, the next bar that the scene's author has given that name.
@@ -105,7 +110,16 @@ def addresses(scene: Scene, beside: Path | None = None) -> tuple[set[str], set[s
 
 def _row(node: Node) -> str:
     arguments = ", ".join(map(_argument, node.arguments)) or "—"
-    return f"| `{node.address}` | {arguments} | {node.about} |\n"
+    default = ""
+    if node.default is not None:
+        value = node.default()
+        default = " ".join(map(_plain, value)) if value is not None else "the scene's"
+    row = [f"`{node.address}`", arguments, default or "—", node.quantum or "—", node.role]
+    return f"| {' | '.join([*row, node.about])} |\n"
+
+
+def _plain(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _argument(argument: Argument) -> str:

@@ -8,54 +8,139 @@ from typing import NamedTuple
 
 
 class Sent(NamedTuple):
-    """One outgoing message under the prefix. arguments: type tag and meaning of each."""
+    """One outgoing message under the prefix.
+
+    types: of its arguments, as OSC tags; there may be more of the last.  arguments: type tag and
+    meaning of each.  about: what it tells, for those who ask what was told last.
+    """
 
     address: str
+    types: str
     arguments: str
     when: str
+    about: str
 
 
 SENT = (
-    Sent("/part/NAME/note", "i pitch (MIDI), f velocity 0..1, f duration in seconds", "onset"),
-    Sent("/part/NAME/off", "i pitch", "end"),
-    Sent("/part/NAME/control", "i controller, i value 0..127", "control change"),
-    Sent("/part/NAME/why", "s symbol, s origin", "with each note, where the target asks for `why`"),
-    Sent("/beat", "i bar, i beat (both from 1), f tempo", "every beat"),
+    Sent(
+        "/part/NAME/note",
+        "iff",
+        "i pitch (MIDI), f velocity 0..1, f duration in seconds",
+        "onset",
+        "The last note of the part that has begun.",
+    ),
+    Sent("/part/NAME/off", "i", "i pitch", "end", "The last note of the part that has ended."),
+    Sent(
+        "/part/NAME/control",
+        "ii",
+        "i controller, i value 0..127",
+        "control change",
+        "The last control change of the part.",
+    ),
+    Sent(
+        "/part/NAME/why",
+        "ss",
+        "s symbol, s origin",
+        "with each note, where the target asks for `why`",
+        "Why the last note of the part was played.",
+    ),
+    Sent(
+        "/beat",
+        "iif",
+        "i bar, i beat (both from 1), f tempo",
+        "every beat",
+        "The bar, the beat in it (both from 1) and the tempo.",
+    ),
     Sent(
         "/position",
+        "iif",
         "i bar, i beat, both from 1 since play through all scenes, f quarter notes since play",
         "every beat",
+        "The bar and the beat, both from 1 since play through all scenes, and the quarter notes.",
     ),
-    Sent("/chord", "s name, then i pitch classes, root first", "on change"),
+    Sent(
+        "/chord",
+        "si",
+        "s name, then i pitch classes, root first",
+        "on change",
+        "The chord that sounds, and its pitch classes, root first.",
+    ),
     Sent(
         "/chord/next",
+        "sifi",
         "s name, i bar, f beat at which it begins, then i pitch classes",
         "as soon as it is known",
+        "The chord that comes next, the bar and beat at which it begins, and its pitch classes.",
     ),
-    Sent("/chord/tension", "f tension of the chord in its key, 0..1", "with each chord"),
-    Sent("/mood/tension", "f tension of the mood, 0..1", "on change, at most once a beat"),
-    Sent("/key", "s name", "on change"),
-    Sent("/scale", "s name of the key, then i pitch classes, tonic first", "with each key"),
-    Sent("/section", "s name, i bar", "on change"),
+    Sent(
+        "/chord/tension",
+        "f",
+        "f tension of the chord in its key, 0..1",
+        "with each chord",
+        "The tension of the chord in its key, 0 to 1.",
+    ),
+    Sent(
+        "/mood/tension",
+        "f",
+        "f tension of the mood, 0..1",
+        "on change, at most once a beat",
+        "The tension of the mood, 0 to 1.",
+    ),
+    Sent("/key", "s", "s name", "on change", "The key."),
+    Sent(
+        "/scale",
+        "si",
+        "s name of the key, then i pitch classes, tonic first",
+        "with each key",
+        "The key, and its pitch classes, tonic first.",
+    ),
+    Sent("/section", "si", "s name, i bar", "on change", "The section, and its first bar."),
     Sent(
         "/section/next",
+        "sif",
         "s name, i bar, f seconds until then",
         "in every bar, and on the beat after it changes, where another is to come within 256",
+        "The section that comes next, its first bar, and in how many seconds that was to come when "
+        "it was told.",
     ),
-    Sent("/cue", "s name, i bar", "when a place is passed that the scene's author has named"),
-    Sent("/mood", "f valence, f arousal, s nearest word", "on change, at most once a beat"),
-    Sent("/stinger", "s name, s began or ended, i bar", "when a stinger begins and ends"),
+    Sent(
+        "/cue",
+        "si",
+        "s name, i bar",
+        "when a place is passed that the scene's author has named",
+        "The last place with a name that was passed, and its bar.",
+    ),
+    Sent(
+        "/mood",
+        "ffs",
+        "f valence, f arousal, s nearest word",
+        "on change, at most once a beat",
+        "The mood.",
+    ),
+    Sent(
+        "/stinger",
+        "ssi",
+        "s name, s began or ended, i bar",
+        "when a stinger begins and ends",
+        "The last stinger that has begun or ended.",
+    ),
     Sent(
         "/sync",
+        "ssfi",
         "s source, s state, f tempo of the source, i peers",
         "on change; of the tempo alone at most twice a second",
+        "Who leads the tempo.",
     ),
-    Sent("/transport", "s playing or stopped", "on change"),
+    Sent(
+        "/transport", "s", "s playing or stopped", "on change", "Whether it is playing or stopped."
+    ),
     Sent(
         "/receipt",
+        "ssfs",
         "s address, s state (armed, then done, refused, superseded or cancelled), f bar at which "
         "it takes effect, s reason",
         "to the sender of a command",
+        "The last receipt, whoever had it: an address, a state, a bar and a reason.",
     ),
 )
 

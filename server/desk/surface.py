@@ -73,7 +73,8 @@ def _told(feed: Feed) -> dict[str, tuple[Value, ...] | None]:
     told = feed.values()
     for name in ("chord", "transport"):
         address = f"/componium/{name}"
-        told[address] = feed.query.value(address)
+        value = feed.query.value(address)
+        told[address] = value and value[:1]  # of a chord its name alone
     return told
 
 

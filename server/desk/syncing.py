@@ -30,6 +30,7 @@ def sync_nodes(sync: Sync) -> Iterator[Node]:
         lambda told, source: sync.use(source),
         (Argument("source", "s", choices=lambda: SOURCES),),
         lambda: (sync.source,),
+        lambda: (sync.player.scene.sync.source if sync.player.scene is not None else "internal",),
     )
     yield reading(
         "state",
@@ -59,6 +60,7 @@ def sync_nodes(sync: Sync) -> Iterator[Node]:
         lambda told, ms: sync.nudge(ms),
         (Argument("ms", "f", "later; negative: earlier", -500, 500, "ms"),),
         lambda: (round(sync.player.nudged / 1e6, 3),),
+        lambda: (0.0,),
         continuous=True,
     )
     yield Node(

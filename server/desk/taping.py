@@ -129,4 +129,5 @@ class Taping:
             act,
             (Argument("record", "T"),),
             lambda: (self.on,),
+            lambda: (False,),
         )

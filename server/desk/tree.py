@@ -127,7 +127,10 @@ class Node:
     """One address of the tree: its arguments, what it does and how to read it back.
 
     act: `act(told, *values)` does it; a command with a musical moment passes `told` on.
-    value: what it is set to now; None where there is nothing to read.
+    value: what it is set to now, itself None while that is nothing; None where there is nothing
+    to read.
+    default: what it is set to where nobody has asked for anything, by the scene or else; itself
+    None where only a scene could say so.
     urgent: goes before everything else and is never dropped; has no arguments.
     starts: sets the transport going, so a stop that came later takes its place.
     continuous: of many values at once only the last is wanted.
@@ -145,7 +148,8 @@ class Node:
     about: str
     act: Callable[..., object]
     arguments: tuple[Argument, ...] = ()
-    value: Callable[[], tuple[Value, ...]] | None = None
+    value: Callable[[], tuple[Value, ...] | None] | None = None
+    default: Callable[[], tuple[Value, ...] | None] | None = None
     role: Role = "control"
     urgent: bool = False
     starts: bool = False

@@ -28,6 +28,11 @@ class Strip:
     density: float = 1.0
     octave: int = 0
 
+    @classmethod
+    def of(cls, spec: PartSpec) -> Strip:
+        """How the scene itself has a part's."""
+        return cls(mute=spec.mute, level=spec.level, density=spec.density)
+
 
 class Mixer:
     """Strips by part, as they stand at any beat.
@@ -36,10 +41,7 @@ class Mixer:
     """
 
     def __init__(self, specs: Iterable[PartSpec]) -> None:
-        self._base = {
-            spec.name: Strip(mute=spec.mute, level=spec.level, density=spec.density)
-            for spec in specs
-        }
+        self._base = {spec.name: Strip.of(spec) for spec in specs}
         self._beats: list[Fraction] = []
         self._edits: list[_Edit] = []
         self._newest = dict(self._base)  # after all edits; replaced whole, for other threads

@@ -12,6 +12,7 @@ import pytest
 from engines.theme import ThemeEngine
 from server.concert.journal import Troubled
 from server.desk.desk import Complaints, Desk, Source, plain
+from server.desk.query import value_of
 from server.score.scene import Scene
 from server.wire.protocol import ALL
 from tests.server.desk.rig import MS, OTHER, SCENE, SECOND, Stage
@@ -99,10 +100,10 @@ async def test_strips_are_set_and_read_back(
     for name in ("melody", "low_drums"):
         for _ in range(2):  # setting twice is setting once
             stage.send(f"/part/{name}/{field}", sent)
-            value = stage.desk.tree.nodes[f"/componium/part/{name}/{field}"].value
-            assert value is not None
-            assert value() == (kept,)
-            assert type(value()[0]) is type(kept)
+            node = stage.desk.tree.nodes[f"/componium/part/{name}/{field}"]
+            value = value_of(node) or ()
+            assert value == (kept,)
+            assert type(value[0]) is type(kept)
 
 
 async def test_live_controls_are_set_and_read_back(stage: Stage) -> None:

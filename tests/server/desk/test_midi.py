@@ -58,7 +58,7 @@ class Rig(Stage):
     def value(self, address: str) -> tuple[Any, ...]:
         node = self.desk.tree.nodes["/componium" + address]
         assert node.value is not None
-        return node.value()
+        return node.value() or ()
 
 
 async def test_a_knob_moves_what_it_is_mapped_to_once_it_has_picked_it_up() -> None:

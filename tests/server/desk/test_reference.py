@@ -7,6 +7,9 @@ from pathlib import Path
 from server.band.hands import Hands
 from server.concert.clock import JumpClock
 from server.concert.player import Player
+from server.concert.prompter import Prompter
+from server.desk.desk import Desk, Source
+from server.desk.feed import Feed
 from server.desk.packet import decode
 from server.desk.reference import reference
 from server.desk.sent import SENT, is_sent
@@ -68,6 +71,56 @@ async def test_whatever_is_sent_stands_in_the_reference() -> None:
                     address = address.replace(f"/{part}/", "/NAME/")
                 seen.add(address)
     assert seen == {sent.address for sent in SENT} - {"/receipt"}
+
+
+async def test_whatever_is_told_can_be_asked_for_with_its_last_value() -> None:
+    tape = Tape()
+    player = Player(JumpClock(), lambda ids: Rack({"osc": tape}, ids), horizon=4 * 10**9)
+    player.cue(parse_scene(SCENE))
+    desk = Desk(player, lambda path, style: parse_scene(SCENE))
+    feed = Feed(player, desk, Prompter(player.clock.now, lambda do: None), {}, lambda ns, do: None)
+    for each in SENT:  # before anything is told it is known to be there
+        address = "/componium" + each.address.replace("NAME", "low_chords")
+        status, found = feed.query.answer(address)
+        assert status == 200 and found["DESCRIPTION"] and found["ACCESS"] in (1, 3), address
+    sync = Sync(player)
+    sync.use("midi")
+    sync.use("internal")
+    player.play(end_bar=3)
+    desk.receive("/componium/stinger", ["hit"], Source("a game"))
+    await player.run()
+    now = player.clock.now()
+    player.stop()
+    last: dict[str, tuple[object, ...]] = {}
+    ended: dict[int, set[object]] = {}
+    for at, data in sorted(
+        (at, data)
+        for event in tape.events
+        for at, data in ((event.due, event.on), (event.end, event.off))
+        if data and at <= now
+    ):
+        messages = decode(data)
+        assert isinstance(messages, list)
+        for address, args in messages:
+            last[address] = tuple(args)
+            if address.endswith("/low_chords/off"):
+                ended.setdefault(at, set()).update(args)
+    low = "/componium/part/low_chords/off"  # of a chord all notes end at once
+    assert (feed.query.value(low) or ())[0] in ended[max(ended)] and last.pop(low)
+    assert {"/componium/chord/next", "/componium/part/filter/control"} <= last.keys()
+    for address, told in last.items():
+        status, found = feed.query.answer(f"{address}?VALUE")
+        shared = found["VALUE"] if status == 200 else []
+        assert shared, address
+        if desk.tree.get(address) is None:
+            assert list(map(_rounded, shared)) == list(map(_rounded, told)), address
+            assert len(feed.query.answer(f"{address}?TYPE")[1]["TYPE"]) == len(told)
+    assert feed.query.value("/componium/receipt") == desk.last
+    assert feed.query.value("/componium/stinger") == ("hit",)
+
+
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value  # OSC has 24 bits of it
 
 
 def test_commands_are_not_taken_for_our_own_messages() -> None:

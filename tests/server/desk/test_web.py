@@ -18,8 +18,10 @@ from pythonosc.osc_message import OscMessage
 
 from engines.base import Mistake, Symbol
 from server.concert.journal import Entry, Pressed, Troubled
+from server.desk.desk import PREFIX
 from server.desk.feed import _KINDS
 from server.desk.packet import Message, decode
+from server.desk.query import attributes
 from server.desk.web import LOCAL, Manners, bound, message_of
 from server.ensemble.encode import osc_message
 from server.music.note import Note
@@ -413,6 +415,14 @@ async def test_chataigne_and_ossia_find_what_they_ask_for() -> None:
         ("/componium/tempo?VALUE", 200, {"VALUE": [120.0]}),
         ("/componium/tempo?TYPE", 200, {"TYPE": "f"}),
         ("/componium/tempo?RANGE=", 200, {"RANGE": [{"MIN": 20, "MAX": 999}]}),
+        ("/componium/tempo?DEFAULT_VALUE", 200, {"DEFAULT_VALUE": [120.0]}),
+        ("/componium/tempo?QUANTUM", 200, {"QUANTUM": "now"}),
+        ("/componium/scene?QUANTUM", 200, {"QUANTUM": "bar"}),
+        ("/componium/stop?QUANTUM", 204, ""),
+        ("/componium/mood?DEFAULT_VALUE", 200, {"DEFAULT_VALUE": [0.0, 0.0]}),
+        ("/componium/part/melody/level?DEFAULT_VALUE", 200, {"DEFAULT_VALUE": [1.0]}),
+        ("/componium/control/arousal?DEFAULT_VALUE", 200, {"DEFAULT_VALUE": [0.5]}),
+        ("/componium/chord/next?VALUE", 204, ""),
         ("/componium/seed?TYPE", 200, {"TYPE": "h"}),
         ("/componium/sync/state?VALUE", 200, {"VALUE": ["leading"]}),
         ("/componium/sync/state?TYPE", 200, {"TYPE": "s"}),
@@ -431,6 +441,30 @@ async def test_attributes_and_their_status(path: str, status: int, answer: Any) 
         found, value = await house.get(path)
         assert found == status
         assert answer is None or value == answer
+
+
+async def test_what_may_be_left_out_is_told_with_range_unit_and_default() -> None:
+    async with House() as house:
+        status, found = await house.get("/componium/tempo?OVERLOADS")
+        ramp, timed = found["OVERLOADS"]
+        assert (status, ramp["TYPE"], timed["TYPE"]) == (200, "ff", "ffs")
+        assert ramp["RANGE"] == [{"MIN": 20, "MAX": 999}, {"MIN": 0, "MAX": 4096}]
+        assert ramp["UNIT"] == ["time.bpm", "beats"]
+        assert timed["DEFAULT_VALUE"] == [120.0, 0.0, "now"]
+
+
+async def test_a_default_is_the_scene_s_whatever_is_asked_for() -> None:
+    async with House() as house:
+        defaults = {
+            address: default
+            for address, node in house.desk.tree.nodes.items()
+            if (default := attributes(node).get("DEFAULT_VALUE"))
+        }
+        for address in ("/part/melody/level", "/control/arousal", "/nudge"):
+            assert house.send(address, 0.25)[-1][1] == "done"
+            value, default = house.feed.query.value(PREFIX + address), defaults[PREFIX + address]
+            assert value == (0.25,) and default != [0.25]
+            assert attributes(house.desk.tree.nodes[PREFIX + address])["DEFAULT_VALUE"] == default
 
 
 # HTTP ---------------------------------------------------------------------------------------
