@@ -428,6 +428,7 @@ def test_names_that_are_not_there_are_mistakes() -> None:
     st.sampled_from([50, 100, 1000, 5000]),
 )
 @example(2061, "now", 50)  # a note that humanising would have let end after the border
+@example(2610, "now", 50)  # at the very nanosecond of a beat
 def test_the_old_scene_ends_where_the_new_one_begins(wait: int, when: str, horizon: int) -> None:
     stage = Stage(busy(), horizon=horizon * MS)
     stage.player.play()
@@ -441,14 +442,15 @@ def test_the_old_scene_ends_where_the_new_one_begins(wait: int, when: str, horiz
     tune = [e for e in stage.played if e.note.part == "tune" and e.note.beat >= receipt.beat]
     assert [e.note.pitch for e in tune][:4] == [67, 67, 69, 71]
     assert tune[0].note.beat == receipt.beat
-    # A note of the old scene that is due at this very nanosecond has left already.
+    # What of the old scene is due at this very nanosecond has left already: a note, a beat.
     assert len(old) - len(tune) in ((0, 1) if when == "now" else (0,))
     ends = [w for w, data, e in stage.wire.sent if data == e.off and e.due < border - MS]
     assert max(ends) <= border + MS
     beats = [e.moment for e in stage.entries if isinstance(e, Ticked)]
-    before = [m for m in beats if m.beat < receipt.beat]
+    last = sum(m.beat < receipt.beat for m in beats)
+    last += when == "now" and beats[last + 1].beat == receipt.beat
+    before, after = beats[:last], beats[last:]
     assert [m.beat for m in before] == [F(n) for n in range(len(before))]
-    after = [m for m in beats if m.beat >= receipt.beat]
     assert [m.beat - receipt.beat for m in after] == [F(n) for n in range(len(after))]
     assert [(m.bar, m.position) for m in after[:4]] == [(1, 1), (1, 2), (1, 3), (2, 1)]
     marks = [e.moment.beat for e in stage.entries if isinstance(e, Marked) and e.name == "two"]
