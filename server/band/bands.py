@@ -460,7 +460,7 @@ class Bands:
     def port_state(self, kind: str, port: int, state: str, why: str) -> bool:
         """A wire tells what became of a port; whether it is one of a band's."""
         for band in self:
-            if (kind, port) in band.player.rack.labels:
+            if band.player.rack.owns(kind, port):
                 band.player.port_state(kind, port, state, why)
                 return True
         return False

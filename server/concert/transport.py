@@ -106,7 +106,9 @@ class Transport:
         self._next_id = self.rack.next_id
         self._numbers = count()
         self.rack.trouble = lambda text: self._enter(Troubled("wire", text))
-        self.rack.closed = lambda output, part: self._enter(Ported(output, "closed", "", part))
+        self.rack.changed = lambda output, part, state, why: self._enter(
+            Ported(output, state, why, part)
+        )
         self._pulses = Pulses(self.rack)
         now = clock.now()
         self.playing = False
@@ -770,8 +772,10 @@ class Transport:
 
     def port_state(self, kind: str, port: int, state: str, why: str) -> None:
         """A wire tells what became of a port."""
-        output, part = self.rack.labels.get((kind, port), (f"{kind} {port}", ""))
-        self._enter(Ported(output, state, why, part))
+        label = self.rack.hear(kind, port, state, why)
+        if label is None:
+            return
+        self._enter(Ported(label[0], state, why, label[1]))
         if state == "open" and kind == "midi" and self.cast is not None:
             now = self.clock.now()
             here = self.timeline.beat_at(now)

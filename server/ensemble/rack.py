@@ -14,6 +14,9 @@ from .encode import Ears, Encoder, MidiEncoder, OscEncoder, OutputSpec, WebEncod
 from .part import PartSpec, said
 
 Sent = tuple[str, Iterable[Event]]  # a kind of wire, and what it is given
+#: Virtual ports that no part uses just now and that stay, for the sake of their cables.
+MOST_KEPT = 16
+KEPT = "kept, with its cables, for a scene that has it again"
 
 
 class Wire(Protocol):
@@ -116,6 +119,9 @@ class Patched:
 class Rack:
     """Opens and closes ports as scenes come and go; a port that two scenes share stays open.
 
+    So do the last 16 virtual ones that no part uses any more: whoever patched them to a synth
+    finds it patched when the scene comes back.
+
     wires: by kind of output ("midi", "osc", "web"); an output of another kind stays silent.
     next_id: where ids that are never used again come from.
     band, name: of the band that plays through it; numbers: shared with the others.
@@ -125,7 +131,8 @@ class Rack:
     trouble: told when a wire fails at what it is asked to do, once until it does well again.
     together: has all that the wires are told meanwhile leave in one piece, so that none is left
     with notes recalled and not yet those in their place.
-    closed: told of an output, and of the part whose own port it was, that has no port any more.
+    changed: told of an output and of the part whose own port it is, or was, what has become of
+    it and why: "closed" where it has no port any more, and how a port does that is used again.
     """
 
     def __init__(
@@ -146,7 +153,9 @@ class Rack:
         self._settings: dict[int, tuple[str, dict[str, Any]]] = {}
         self.trouble: Callable[[str], None] = lambda text: None
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
-        self.closed: Callable[[str, str], None] = lambda output, part: None
+        self.changed: Callable[[str, str, str, str], None] = lambda output, part, state, why: None
+        self._states: dict[tuple[str, int], tuple[str, str]] = {}
+        self._kept: dict[tuple[Any, ...], int] = {}  # by their keys, longest unused first
         self._failing: set[str] = set()
         self._timed: WeakSet[OscEncoder] = WeakSet()
 
@@ -165,16 +174,20 @@ class Rack:
         return patched
 
     def sweep(self) -> None:
-        """Close the ports that none of the outputs patched last uses."""
+        """Part with the ports that none of the outputs patched last uses."""
         used = {port for patched in self.outputs.values() for port in patched.ports}
         for key, port in list(self._ports.items()):
-            if port not in used:
-                self.wires[key[0]].shut(port)
+            if port not in used and key not in self._kept:
                 label = self.labels.pop((key[0], port))
-                del self._ports[key], self._settings[port]
-                self.numbers.ports.discard(port)
+                virtual = self._settings[port][1].get("name") == "virtual"
+                if virtual:
+                    self._kept[key] = port
+                else:
+                    self._close(key)
                 if label not in self.labels.values():
-                    self.closed(*label)
+                    self.changed(*label, "closed", KEPT if virtual else "")
+        for key in list(self._kept)[:-MOST_KEPT]:
+            self._close(key)
         self._timed = WeakSet(
             patched.encoder
             for patched in self.outputs.values()
@@ -185,6 +198,27 @@ class Rack:
         """Close every port: nobody plays through this rack any more."""
         self.outputs = {}
         self.sweep()
+        for key in list(self._kept):
+            self._close(key)
+
+    def _close(self, key: tuple[Any, ...]) -> None:
+        port = self._ports.pop(key)
+        self._kept.pop(key, None)
+        self._states.pop((key[0], port), None)
+        del self._settings[port]
+        self.numbers.ports.discard(port)
+        self.wires[key[0]].shut(port)
+
+    def owns(self, kind: str, port: int) -> bool:
+        """Whether a port of a wire is one of this rack's, in use or kept."""
+        return self._settings.get(port, ("",))[0] == kind
+
+    def hear(self, kind: str, port: int, state: str, why: str) -> tuple[str, str] | None:
+        """A wire tells how a port does: the output and the part it belongs to; None if to none."""
+        if self.owns(kind, port):
+            self._states[kind, port] = state, why
+            return self.labels.get((kind, port))
+        return f"{kind} {port}", ""
 
     def reopen(self) -> None:
         """Have every port opened anew, as after the machine has slept."""
@@ -222,7 +256,12 @@ class Rack:
         port = self._ports.get(key)
         if port is not None:
             self.labels[key[0], port] = label  # another scene may call its output otherwise
+            if self._kept.pop(key, None) is not None and (key[0], port) in self._states:
+                self.changed(*label, *self._states[key[0], port])
         else:
+            for other, kept in list(self._kept.items()):
+                if self._settings[kept][1]["title"] == settings.get("title"):
+                    self._close(other)  # the same port, but for its rate: two cannot have its name
             used = self.numbers.ports
             port = next(number for number in count() if number not in used)
             used.add(port)

@@ -6,13 +6,16 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from server.band.baton import Baton
 from server.concert.clock import VirtualClock
 from server.concert.journal import Entry, Ported
 from server.concert.player import Player
 from server.conductor.mood import Mood
 from server.ensemble.encode import MidiEncoder, OscEncoder, OutputSpec
-from server.ensemble.rack import Rack, Tape
+from server.ensemble.rack import MOST_KEPT, Rack, Tape
 from server.wire.protocol import ALL
 from tests.server.model import MS, Stage, row, scene
 
@@ -55,8 +58,44 @@ def test_ports_that_scenes_share_stay_open_and_others_are_closed_by_sweep() -> N
     assert midi.ports == before
     here.sweep()
     assert osc.ports == {}
-    assert [port["title"] for port in midi.ports.values()] == ["a"]
+    assert midi.ports == before, "what is patched to a virtual port stays patched"
     assert list(here.labels.values()) == [("synth", "a")]
+    here.clear()
+    assert midi.ports == {}
+    assert not here.numbers.ports
+
+
+def test_a_scene_that_comes_back_finds_its_virtual_ports_again() -> None:
+    here, midi, _ = rack()
+    told: list[tuple[str, ...]] = []
+    here.changed = lambda *what: told.append(what)
+    here.patch({"synth": SYNTH}, {7: A, 8: B})
+    of_b = next(port for port, settings in midi.ports.items() if settings["title"] == "b")
+    for port in midi.ports:
+        assert here.hear("midi", port, "open", "") is not None
+    here.patch({"synth": SYNTH}, {9: A})
+    here.sweep()
+    assert here.hear("midi", of_b, "lost", "no server") is None, "nobody plays there"
+    here.patch({"synth": SYNTH}, {10: B})
+    assert here.labels["midi", of_b] == ("synth", "b")
+    here.sweep()
+    assert [what[1:3] for what in told] == [("b", "closed"), ("b", "lost"), ("a", "closed")]
+    assert len(midi.ports) == 2
+    faster = replace(SYNTH, rate=0)
+    here.patch({"synth": faster}, {11: A})
+    assert [p["rate"] for p in midi.ports.values() if p["title"] == "a"] == [0], "one of a name"
+
+
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=6), max_size=30))
+def test_of_ports_that_nobody_uses_few_are_kept(scenes: list[list[int]]) -> None:
+    here, midi, _ = rack()
+    for numbers in scenes:
+        here.patch({"synth": SYNTH}, {n: row(f"p{n}", "C", outputs=("synth",)) for n in numbers})
+        here.sweep()
+        titles = [port["title"] for port in midi.ports.values()]
+        assert {f"p{n}" for n in numbers} <= set(titles)
+        assert len(set(titles)) == len(titles) <= len(set(numbers)) + MOST_KEPT
+        assert set(here.labels) <= {("midi", port) for port in midi.ports}
 
 
 def test_a_port_is_told_by_the_names_of_the_scene_that_uses_it_now() -> None:
@@ -66,7 +105,7 @@ def test_a_port_is_told_by_the_names_of_the_scene_that_uses_it_now() -> None:
     here.patch({"piano": renamed}, {9: row("a", "C", outputs=("piano",))})
     here.sweep()
     assert list(here.labels.values()) == [("piano", "a")]
-    assert len(midi.ports) == 1
+    assert len(midi.ports) == 2, "that of b is kept"
 
 
 def test_an_existing_port_that_parts_share_is_no_parts_own() -> None:
@@ -93,7 +132,7 @@ def test_the_journal_says_whose_port_has_gone() -> None:
 def test_it_is_told_which_ports_have_gone_for_good() -> None:
     here, _, _ = rack()
     gone: list[tuple[str, str]] = []
-    here.closed = lambda output, part: gone.append((output, part))
+    here.changed = lambda output, part, state, why: gone.append((output, part))
     here.patch({"synth": SYNTH}, {7: A, 8: B})
     here.patch({"synth": SYNTH}, {9: A})
     assert gone == []
