@@ -319,7 +319,9 @@ class Desk:
             "A new tempo, at once or as a ramp; no beat jumps.",
             lambda told, bpm, over, when: player.tempo(bpm, _beats(over), when, told),
             (
-                Argument("tempo", "f", "quarter notes a minute", 20, 999, "bpm"),
+                Argument(
+                    *("tempo", "f", "quarter notes a minute", 20, 999, "bpm"), fader=(40.0, 240.0)
+                ),
                 Argument("beats", "f", "quarter notes until it is reached", 0, 4096, "beats", 0.0),
                 moment("now"),
             ),

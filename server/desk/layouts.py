@@ -23,7 +23,6 @@ WIDTH, HEIGHT, GAP = 1024, 768, 6
 STRIP, PAD, TOP, LOW = 64, 300, 64, 330  # widths of a strip and the pad; heights of the rows
 TOGGLE = 52  # height of mute and solo
 MOST = 40  # launchers of a kind
-TEMPO = (40.0, 240.0)  # that a fader spans: of 20 to 999 nothing could be aimed at
 
 Kind = Literal["button", "toggle", "fader", "pad", "label"]
 
@@ -95,10 +94,11 @@ def _middle(tree: Tree, width: float) -> Iterator[Widget]:
     if mood is not None:
         yield _moved(mood, "pad", "mood", Frame(GAP, TOP + GAP, PAD - GAP, height - GAP))
         x = PAD
-    faders = []
-    for name, span in (("tempo", TEMPO), ("tension", None), ("likeness", None)):
-        if (node := tree.get(f"{PREFIX}/{name}")) is not None:
-            faders.append(_moved(node, "fader", name, span=span))
+    faders = [
+        _moved(node, "fader", name, span=node.arguments[0].fader)
+        for name in ("tempo", "tension", "likeness")
+        if (node := tree.get(f"{PREFIX}/{name}")) is not None
+    ]
     for name in tree.below(f"{PREFIX}/control"):
         node = tree.nodes[f"{PREFIX}/control/{name}"]
         high = max(1.0, *(abs(float(each)) for each in _now(node)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from engines.base import Mistake
 from server.band.keyboard import Keyboard
 from server.concert.changes import Receipt
 from server.score.mapping import (
+    MODES,
     MOST_MAPS,
     Board,
     Knob,
@@ -24,7 +27,7 @@ from server.score.mapping import (
 )
 from server.score.scene import Scene
 
-from .tree import Argument, Node, Told, Value
+from .tree import Argument, Node, Told, Value, listed
 
 if TYPE_CHECKING:
     from .desk import Desk, Source
@@ -35,6 +38,7 @@ MODE_MESSAGES = 120  # the first of the controllers that are channel mode messag
 PAIRED = 500_000_000  # ns within which the low half tells that a controller has 14 bits
 LARGEST = 1 << 20  # bytes of a file of mappings
 FORMAT = "componium mappings 1"
+_SPAN = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 
 
 class Mappings:
@@ -172,7 +176,9 @@ class MidiControl:
         argument, now = node.arguments[which], _current(node)
         here = now[which] if which < len(now) else None
         stands = None if here is None or isinstance(here, str) else float(here)
-        value = knob.turn(moved, Range(argument.low, argument.high, argument.type, stands))
+        value = knob.turn(
+            moved, Range(*(argument.fader or (argument.low, argument.high)), argument.type, stands)
+        )
         if value is None:
             return
         args = _arguments(spec, node, which, value, now)
@@ -207,10 +213,11 @@ class MidiControl:
 
     # Learning ---------------------------------------------------------------------------
 
-    def learn(self, what: str, argument: str, mode: str, told: Told) -> str:
+    def learn(self, what: str, how: Sequence[str], told: Told) -> str:
         """Map to an address whatever is moved next. Errors: Mistake.
 
         what: the address, and values that are sent with it behind blanks.
+        how: in any order, the argument that is moved, an encoder's mode, and a range as 90..140.
         """
         address, *words = what.split()[:17] or [""]
         node = self._desk.tree.get(address)
@@ -219,11 +226,20 @@ class MidiControl:
         if node.role == "edit":
             raise Mistake("", f"{address} needs the role edit, which MIDI has not")
         names = [each.name for each in node.arguments]
-        if argument and argument not in names:
-            there = ", ".join(names) or "none"
-            raise Mistake("argument", f"{address} has no {argument!r}; it has: {there}")
-        args = tuple(map(_number, words))
-        spec = MapSpec(Trigger("cc"), address, args, argument, mode=mode or "absolute")
+        spec = MapSpec(Trigger("cc"), address, tuple(map(_number, words)))
+        for word in filter(None, how):
+            if word in names:
+                spec = replace(spec, argument=word)
+            elif word in MODES:
+                spec = replace(spec, mode=word)
+            elif (span := _SPAN.fullmatch(word)) is not None:
+                spec = replace(spec, low=float(span[1]), high=float(span[2]))
+            else:
+                raise Mistake(
+                    "learn",
+                    f"{address} has no argument {word!r}; expected one of {listed(names)}, "
+                    f"a mode ({', '.join(MODES)}) or a range such as 90..140",
+                )
         self._learning = spec, self._now() + LEARNING, told
         return "move a knob or press a pad within 30 s"
 
@@ -253,7 +269,7 @@ class MidiControl:
                 # The low half has come: it is one of the precise kind.
                 self._learnt = None
                 self._forget(spec)
-                self._keep(MapSpec(moved.trigger, spec.to, spec.args, spec.argument))
+                self._keep(replace(spec, trigger=moved.trigger))
                 return True
         if self._learning is None:
             return False
@@ -269,7 +285,7 @@ class MidiControl:
         node = self._desk.tree.get(wish.to)
         button = wish.mode == "absolute" and node is not None and (wish.args or not node.arguments)
         mode = "button" if button and kind == "cc" else wish.mode
-        spec = MapSpec(moved.trigger, wish.to, wish.args, wish.argument, mode=mode)
+        spec = replace(wish, trigger=moved.trigger, mode=mode)
         self._learning = None
         if kind == "cc" and moved.trigger.number < 32 and not button:
             self._learnt = spec, now + PAIRED
@@ -338,12 +354,14 @@ def midi_nodes(control: MidiControl, keyboard: Keyboard) -> Iterator[Node]:
     yield Node(
         f"{PREFIX}/learn",
         "Map whatever knob is moved or pad is pressed next to an address, such as "
-        "`/componium/tempo`; words behind it are sent with it, as in `/componium/scene night`.",
-        lambda told, what, argument, mode: control.learn(what, argument, mode, told),
+        "`/componium/tempo`; words behind it are sent with it, as in `/componium/scene night`. The "
+        "argument, the mode and the range may come in any order.",
+        lambda told, what, *how: control.learn(what, how, told),
         (
             Argument("address", "s"),
             Argument("argument", "s", "which of its arguments, the first number", default=""),
             Argument("mode", "s", "absolute, twos, offset, sign or button", default=""),
+            Argument("range", "s", "such as 90..140, the argument's own", default=""),
         ),
     )
     yield Node(

@@ -55,6 +55,8 @@ class Argument:
     check: raises Mistake where a text is not one of those that are meant.
     choices: the texts that may be meant now, where they can be counted; only to be shown.
     longest: characters of a text.
+    fader: the part of the range that a knob or a fader spans, where nothing could be aimed at in
+    the whole of it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Argument:
     clamped: bool = True
     choices: Callable[[], Iterable[str]] | None = None
     longest: int = 1024
+    fader: tuple[float, float] | None = None
 
     def fits(self, value: object) -> bool:
         """Whether a value is of this kind at all, text or number."""

@@ -125,7 +125,9 @@ async def test_what_is_moved_next_is_learnt_kept_and_let_go_of(tmp_path: Path) -
     assert [spec.to for spec in again.board.specs] == ["/componium/tempo"]
     for value in (0x00, 0x40):
         rig.turn(f"b04a{value:02x}")
-    assert rig.value("/tempo")[0] == pytest.approx(20 + 979 / 2)
+    assert rig.value("/tempo")[0] == pytest.approx((40 + 240) / 2), (
+        "what a knob is good for, not 20 to 999"
+    )
     assert "cc 74" in rig.send("/mapped")[0][3]
     assert rig.send("/unlearn")[0][3] == "1 let go of, kept in learnt.json"
     assert rig.send("/mapped")[0][3] == "nothing is mapped"
@@ -146,10 +148,24 @@ async def test_a_pad_learns_an_address_with_its_values_and_a_fine_knob_its_bits(
     assert "cc14 1" in rig.send("/mapped")[0][3]
 
 
+async def test_how_a_knob_moves_is_said_in_any_order() -> None:
+    rig = Rig(text=SCENE)
+    rig.send("/learn", "/componium/tempo", "90..140")
+    rig.turn("b04a00")
+    for value in (0, 127):
+        rig.turn(f"b04a{value:02x}")
+    assert rig.value("/tempo")[0] == pytest.approx(140)
+    for words in (("twos", "140..90"), ("140..90", "tempo", "twos")):
+        rig.send("/learn", "/componium/tempo", *words)
+        rig.turn("b04b01")
+        (spec,) = (s for s in rig.desk.midi.mappings.board.specs if s.trigger.number == 75)
+        assert (spec.mode, spec.low, spec.high) == ("twos", 140.0, 90.0)
+
+
 async def test_learning_is_refused_where_it_makes_no_sense_and_ends_by_itself() -> None:
     rig = Rig(text=SCENE)
     assert "there is no '/componium/tmpo'" in rig.send("/learn", "/componium/tmpo")[0][3]
-    assert "has no 'bpm'" in rig.send("/learn", "/componium/tempo", "bpm")[0][3]
+    assert "no argument 'bpm'" in rig.send("/learn", "/componium/tempo", "bpm")[0][3]
     rig.send("/learn", "/componium/tempo")
     assert not rig.turn("b07b00"), "all notes off is no knob"
     await rig.pass_time(31 * 10**9)
