@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from fractions import Fraction
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -39,6 +41,47 @@ class Mistake(ValueError):  # noqa: N818  (a word a musician understands)
         """The same mistake, its place seen from outside: `rules` within `parts.melody`."""
         place = f"{outer}.{self.place}" if self.place else outer
         return Mistake(place, self.problem, self.line, self.column)
+
+
+LISTED = 12  # names that a mistake lists at most
+_LONGEST_NAME = 60  # characters of a name that are shown, or compared
+
+
+def listed(names: Iterable[str]) -> str:
+    """Some names in a row; not more than can be read."""
+    known = list(names)
+    rest = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return ", ".join(known[:LISTED]) + rest if known else "nothing"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What a name that nobody knows is likely to mean: "did you mean 'Boss'? "; "" if nothing.
+
+    Law: a name that differs in case alone is the one that is meant.
+    """
+    near = nearest(name, known)
+    return f"did you mean {near!r}? " if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The one of these names that is so near another that it may be meant; "" if none is."""
+    return _nearest(name[: _LONGEST_NAME + 1], tuple(known))
+
+
+@lru_cache(maxsize=256)  # of those who mistype most do so again and again
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    folded = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), folded, 1)
+    return folded[near[0]] if near else ""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Says that nothing of a kind, such as "section", has this name, which is near and what is."""
+    names = list(known)
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
+    near = meant(name, names)
+    there = f"here are {listed(names)}" if names else "here is none"
+    return f"no {what} is called {shown!r}; {near}{'T' if near else 't'}{there}"
 
 
 class Sound(NamedTuple):

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from math import isfinite, log
 from random import Random
 from typing import NamedTuple
 
-from engines.base import LIVE, Controls, Mistake, Origin, Symbol
+from engines.base import LIVE, Controls, Mistake, Origin, Symbol, meant
 from engines.motif import (
     OCTAVE,
     Motif,
@@ -143,9 +142,8 @@ class ThemeEngine:
         acts = self.plan.split()
         for act in acts:
             if act not in ACTS:
-                near = get_close_matches(act, ACTS, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ACTS)}"
-                raise Mistake("plan", f"{act!r} is nothing a statement can do; {hint}")
+                hint = meant(act, ACTS) or f"there are: {', '.join(ACTS)}"
+                raise Mistake("plan", f"{act!r} is nothing a statement can do; {hint.strip()}")
         if acts and set(acts) == {"rest"}:
             raise Mistake("plan", "expected something besides rests")
         given = (self.themes,) if isinstance(self.themes, (str, Motif)) else self.themes

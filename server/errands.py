@@ -7,7 +7,6 @@ import json
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from fractions import Fraction
 from itertools import combinations, count
 from math import inf
@@ -16,7 +15,7 @@ from random import Random
 from types import MappingProxyType
 from typing import NamedTuple
 
-from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol
+from engines.base import IN, LIVE, THINKING, Closes, Controls, Engine, Mistake, Symbol, unknown
 from engines.grammar import Grammar
 from engines.motif import Quote, words
 from engines.performer import Playable
@@ -31,9 +30,11 @@ from .conductor.moodmap import CUES
 from .ensemble.agenda import Agenda
 from .ensemble.part import Part, PartSpec
 from .score.direction import Row, read_map
+from .score.mapping import MapSpec
 from .score.scene import Scene, find_scene, load_scene, parse_scene
 from .score.stinger import Sting, Words
 from .score.style import load
+from .score.table import at_line, parse
 from .takes.recorder import Take
 
 STRIDE = 4 * 10**9  # ns planned at once where nobody waits for a change
@@ -108,8 +109,7 @@ def part_of(scene: Scene, name: str) -> PartSpec:
     for spec in scene.parts:
         if name in ("", spec.name):
             return spec
-    there = ", ".join(spec.name for spec in scene.parts)
-    raise Mistake(f"part {name}", f"the scene has no such part; there are: {there}")
+    raise Mistake("", unknown("part", name, [spec.name for spec in scene.parts]))
 
 
 class Pull(NamedTuple):
@@ -239,9 +239,7 @@ def live_values(scene: Scene, words: Iterable[str]) -> dict[str, float]:
             wanted = "expected NAME=VALUE, a number from -1e6 to 1e6, such as arousal=0.5"
             raise Mistake("--set", f"{wanted}, got {word!r}")
         if name not in known and not name.startswith(IN):
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-            raise Mistake("--set", f"no live value is called {name!r}; {hint}")
+            raise Mistake("--set", unknown("live value", name, sorted(known)))
         values[name] = value
     return values
 
@@ -316,10 +314,13 @@ def clashes(scene: Scene) -> list[str]:
     ]
 
 
-def strays(scene: Scene, known: Collection[str], addresses: Collection[str]) -> list[str]:
+def strays(
+    scene: Scene, known: Collection[str], amiss: Callable[[MapSpec], tuple[str, str]]
+) -> list[str]:
     """Parts, sections, scenes and addresses that the scene names and that are not there; in words.
 
-    known: scenes that may be asked for.  addresses: of the tree while this scene plays.
+    known: scenes that may be asked for.  amiss: the key that is wrong of a mapping while this scene
+    plays, and why; "" for nothing.
     Another style or scene may have them, so they are no mistakes.
     """
     parts = {part.name for part in scene.parts}
@@ -341,11 +342,11 @@ def strays(scene: Scene, known: Collection[str], addresses: Collection[str]) -> 
         for each in scene.programs
         if each not in known
     ]
-    found += [
-        f"map: there is no {each.to!r}, which {each.trigger} is to move; is that meant?"
-        for each in scene.maps
-        if each.to not in addresses
-    ]
+    text = scene.sheet.text if scene.sheet is not None else ""
+    for name, each in zip(parse(text).get("map", {}), scene.maps, strict=False):
+        key, problem = amiss(each)
+        if problem:
+            found.append(f"{at_line(Mistake(f'map.{name}.{key}', problem), text)}; is that meant?")
     return found
 
 

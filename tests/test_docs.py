@@ -8,10 +8,13 @@ import os
 import re
 import runpy
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -160,7 +163,7 @@ class Ears(Tape):
 
 
 class Console:
-    """The page's `Music`, with a real desk and player behind it in virtual time."""
+    """The client of the page, with a real desk and player behind it in virtual time."""
 
     def __init__(self) -> None:
         self.clock, self.ears = VirtualClock(10**9), Ears()
@@ -171,15 +174,21 @@ class Console:
         self.source = Source("osc", answer=lambda address, values: self.answers.append(values))
         self.answers: list[tuple[Any, ...]] = []
         self.heard: list[tuple[str, list[Any]]] = []
+        self._told: Callable[..., None] = lambda address, *values: None
+
+    def on(self, what: str, do: Callable[..., None]) -> None:
+        assert what == "*"
+        self._told = do
 
     def say(self, address: str, *values: object) -> None:
         self.desk.receive(f"/componium{address}", values, self.source)
 
-    def hear(self) -> list[tuple[str, list[Any]]]:
+    def poll(self) -> None:
         come = [(m.address.removeprefix("/componium"), m.params) for m in self.ears.due(self.now)]
         answers, self.answers = self.answers, []
         self.heard += (come := come + [("/receipt", list(values)) for values in answers])
-        return come
+        for address, values in come:
+            self._told(f"/componium{address}", *values)
 
     @property
     def now(self) -> int:
@@ -190,9 +199,40 @@ class Console:
         self.player.wake()
 
 
+def walked(folder: Path) -> dict[str, Any]:
+    """The page's program, beside the client that it has its reader copy."""
+    [program] = written("level.md", folder)
+    shutil.copy(ROOT / "docs" / "clients" / "python" / "componium.py", folder)
+    sys.path.insert(0, str(folder))
+    try:
+        return runpy.run_path(str(program))
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop("componium", None)
+
+
+def test_without_componium_the_walk_ends_and_says_what_is_missing(tmp_path: Path) -> None:
+    walk = walked(tmp_path)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        music = walk["Componium"](port=0, server=nobody.getsockname())
+        try:
+            with pytest.raises(SystemExit, match="no Componium answers; in another terminal: "):
+                walk["level"](walk["Game"](music, lambda seconds: None))
+            lost = walk["Game"](music, lambda seconds: None)
+            with pytest.raises(SystemExit, match="no Boss within 30 s; is Componium still there"):
+                lost.until("Boss")
+        finally:
+            music.close()
+    deaf = Console()
+    game = walk["Game"](deaf, lambda seconds: None)
+    deaf.player.stop()
+    with pytest.raises(SystemExit, match="Componium answers, but no beat comes"):
+        game.begin()
+
+
 async def test_the_hero_of_the_page_walks_and_the_music_goes_along(tmp_path: Path) -> None:
-    [program] = written("level.md", tmp_path)
-    walk, console = runpy.run_path(str(program)), Console()
+    walk, console = walked(tmp_path), Console()
     game = walk["Game"](console, console.wait)
     walk["level"](game)
     assert 55 < game.now < 90

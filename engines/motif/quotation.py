@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from fractions import Fraction
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 
 from .changes import (
     augment,
@@ -150,9 +149,7 @@ def check_quote(quote: Quote, themes: Sequence[Motif]) -> None:
     if not names:
         raise Mistake("", f"there is no theme to quote as {str(quote)!r}; give the scene one")
     if quote.theme not in (NOW, *names):
-        near = get_close_matches(quote.theme, [*names, NOW], 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
-        raise Mistake("", f"no theme is called {quote.theme!r}; {hint}")
+        raise Mistake("", unknown("theme", quote.theme, names))
     if quote.theme == NOW:
         most = max(each.bars for each in themes)
     else:

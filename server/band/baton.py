@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 from engines.motif import Motif, scored
 from server.concert.changes import Receipt, Told
 from server.concert.player import Player
@@ -244,5 +244,4 @@ class Baton:
     def _named(self, name: str, there: Iterable[str], kind: str) -> None:
         names = list(there)
         if name not in names:
-            listed = ", ".join(names) or "none in this scene"
-            raise Mistake("name", f"no {kind} has this name; there are: {listed}")
+            raise Mistake("name", unknown(kind, name, names))

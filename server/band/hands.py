@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from engines.base import Mistake, Origin, Past
+from engines.base import Mistake, Origin, Past, unknown
 from engines.performer import Playable
 from engines.taste import FORMAT, Taste
 from server.concert.cast import Playing
@@ -68,8 +68,7 @@ class Hands:
         for spec in stingers:
             if spec.part.name == name:
                 return spec
-        there = ", ".join(spec.part.name for spec in stingers) or "none in this scene"
-        raise Mistake("name", f"no stinger has this name; there are: {there}")
+        raise Mistake("name", unknown("stinger", name, [spec.part.name for spec in stingers]))
 
     def _hindrance(self, spec: StingerSpec, begin: Fraction) -> str:
         """Why it may not begin there; "" where it may."""

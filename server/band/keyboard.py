@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from engines import motif
-from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol
+from engines.base import Fragment, Heard, Held, Mistake, Origin, Sound, Symbol, unknown
 from server.concert.ahead import Begun
 from server.concert.cast import Playing
 from server.concert.changes import Receipt, Told
@@ -196,8 +196,8 @@ class Keyboard:
         for spec in specs:
             if name in ("", spec.name):
                 return spec
-        there = ", ".join(spec.name for spec in specs) or "none; name one with --midi-in"
-        raise Mistake("input", f"no input is called {name!r}; there are: {there}")
+        there = unknown("input", name, [spec.name for spec in specs])
+        raise Mistake("input", there if specs else f"{there}; name one with --midi-in")
 
     def state(self, number: int, state: str, why: str) -> None:
         """An input's port has opened, is waited for, lost or muted."""

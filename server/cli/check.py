@@ -49,7 +49,7 @@ def _scene_files(paths: list[str]) -> Iterator[str]:
 
 
 def _check(path: str) -> bool:
-    from ..desk.reference import addresses
+    from ..desk.reference import obeyed
     from ..errands import clashes, examine, strays, toured, try_out, unled
     from ..score.scene import find_scene
 
@@ -79,8 +79,8 @@ def _check(path: str) -> bool:
         complain(f"{path}: {trouble}")
     for part in silent:
         complain(f"{path}: parts.{part}: silent {where}; is that meant?")
-    obeyed, scenes = addresses(scene, file.parent)
-    for oddity in [*strays(scene, scenes, obeyed), *unled(scene), *clashes(scene)]:
+    amiss, scenes = obeyed(scene, file.parent)
+    for oddity in [*strays(scene, scenes, amiss), *unled(scene), *clashes(scene)]:
         complain(f"{path}: {oddity}")
     if not troubles:
         print(f"{path}: OK")

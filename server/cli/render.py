@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 
 from .manners import SceneArgument, SeedOption, choose, complain, ends, version, write
 
@@ -67,10 +67,10 @@ def render(
 
     keep = _keeper(out, part, font)
     chosen = choose(scene, seed, midi="none")
-    unknown = [each for each in part or () if each not in {p.name for p in chosen.ensemble}]
-    if unknown:
-        there = ", ".join(each.name for each in chosen.ensemble)
-        raise Mistake("--part", f"the scene has no part {unknown[0]!r}; there are: {there}")
+    there = [each.name for each in chosen.ensemble]
+    for each in part or ():
+        if each not in there:
+            raise Mistake("--part", unknown("part", each, there))
     if tight:
         chosen = tightened(chosen)
     length = bars or chosen.bars

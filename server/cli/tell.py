@@ -36,18 +36,17 @@ def tell(
     ] = 1821,
 ) -> None:
     """Send a command to the Componium that plays on this machine, and say what it answers."""
-    from ..ensemble.encode import osc_message
+    from ..ensemble.encode import osc_message, whole
 
-    whole = address if address.startswith("/componium") else f"/componium{address}"
-    if not whole.isprintable() or not address.startswith("/"):
+    if not address.isprintable() or not address.startswith("/"):
         raise Mistake("ADDRESS", f"expected such as /emotion, got {address!r}")
-    answer = _answer(osc_message(whole, *map(_typed, values or ())), port)
+    answer = _answer(osc_message(whole(address), *map(_typed, values or ())), port)
     if answer is None:
         raise Mistake("--port", f"nothing answers on port {port}; is Componium playing?")
     _, state, bar, reason = answer
     text = state + (f" at bar {bar:g}" if bar else "") + (f": {reason}" if reason else "")
     if state == "refused":
-        raise Mistake(whole, text)
+        raise Mistake(whole(address), text)
     print(text)
 
 

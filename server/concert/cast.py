@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 from server.conductor.conductor import Bar, Conductor, Seat
 from server.conductor.form import Rule, Section
 from server.conductor.harmony import tension
@@ -286,8 +286,7 @@ class Cast:
         """A part or stinger by its name. Errors: Mistake."""
         if name in self.named:
             return self.named[name]
-        there = ", ".join(self.named)
-        raise Mistake(f"part {name}", f"no part has this name; there are: {there}")
+        raise Mistake("", unknown("part", name, self.named))
 
     def sting(self, spec: StingerSpec, count: int, begin: Fraction, named: bool) -> Sting:
         """One of a stinger, or of a part that is struck, yet to be planned; see `Sting.of`."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 
-from engines.base import Heard, Held, Mistake, Yields
+from engines.base import Heard, Held, Mistake, Yields, unknown
 from server.conductor.form import Rule
 from server.ensemble.mixer import Strip
 from server.ensemble.rack import Sent
@@ -138,8 +138,7 @@ class Player(Moments):
         setting = self.setting
         values = setting.values if setting is not None else {}
         if name not in values:
-            there = ", ".join(values)
-            raise Mistake(f"control {name}", f"the scene has no such control; it has: {there}")
+            raise Mistake("", unknown("control", name, values))
 
         def apply(beat: Fraction) -> None:
             there = self.cast_at(beat).setting.values

@@ -13,7 +13,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 from server.music.chord import Chord, roman
 from server.music.groove import noise
 from server.music.line import Line
@@ -766,9 +766,9 @@ class Conductor:
     def explain(self, cue: str, beat: Fraction, base: float, role: str = "") -> str:
         """Why a cue is as it is at a beat. base: the tempo without mood, BPM. Errors: Mistake."""
         if cue not in Cues._fields:
-            raise Mistake("cue", f"there is no cue {cue!r}; there are: {', '.join(Cues._fields)}")
+            raise Mistake("cue", unknown("cue", cue, Cues._fields))
         if role and role not in ROLES:
-            raise Mistake("role", f"there is no role {role!r}; there are: {', '.join(ROLES)}")
+            raise Mistake("role", unknown("role", role, ROLES))
         bar = self.bar(self.meters.bar_at(beat - self.begin).bar)
         if cue == "mode" and not self.spec.modes:
             return f"{bar.key.mode} because the scene keeps its own mode"
@@ -842,8 +842,7 @@ class Conductor:
     def go(self, name: str, at: Fraction) -> None:
         """The section of this name begins at this beat, a bar line. Errors: Mistake."""
         if name not in self.spec.form.sections:
-            there = ", ".join(self.spec.form.sections) or "none in this scene"
-            raise Mistake(f"section {name}", f"no section has this name; there are: {there}")
+            raise Mistake("", unknown("section", name, self.spec.form.sections))
         self.form.go(name, self.meters.bar_at(at - self.begin).bar)
         self._anew()
 
@@ -862,8 +861,7 @@ class Conductor:
     def state(self, name: str, at: Fraction) -> None:
         """Another theme from this beat on. Errors: Mistake."""
         if name not in self.spec.themes:
-            there = ", ".join(self.spec.themes) or "none in this scene"
-            raise Mistake(f"theme {name}", f"no theme has this name; there are: {there}")
+            raise Mistake("", unknown("theme", name, self.spec.themes))
         self._themes.begin(at, self.spec.themes.index(name) + 1)
         self._anew()
 

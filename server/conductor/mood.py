@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from fractions import Fraction
 from math import ceil, dist, hypot
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 
 
 class Dimension(NamedTuple):
@@ -81,9 +80,9 @@ class Mood(tuple[float, ...]):
     @classmethod
     def named(cls, values: Mapping[str, float]) -> Mood:
         """A mood from values by name; those that are left out are neutral, or follow."""
-        unknown = [name for name in values if name not in _INDEX]
-        if unknown:
-            raise Mistake(unknown[0], f"no dimension has this name; there are {', '.join(NAMES)}")
+        for name in values:
+            if name not in _INDEX:
+                raise Mistake(name, unknown("dimension", name, NAMES))
         first = (values.get("valence", 0.0), values.get("arousal", 0.0))
         return cls(*first, *(values.get(name) for name in NAMES[2:]))
 
@@ -199,10 +198,7 @@ def parse_mood(value: object, words: Mapping[str, Mood] = WORDS) -> Mood:
             return parse_mood(numbers)
         if text in words:
             return words[text]
-        close = get_close_matches(text, words, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        there = ", ".join(words)
-        raise Mistake("", f"no mood is called {value!r}; {hint}There are {there}, or -0.3 0.8")
+        raise Mistake("", f"{unknown('mood', value, words)}, or such as -0.3 0.8")
     if isinstance(value, (list, tuple)):
         if not 2 <= len(value) <= len(NAMES):
             wanted = f"expected {' and '.join(NAMES[:2])}, and up to {len(NAMES)} numbers in all"
@@ -232,9 +228,7 @@ def parse_mood(value: object, words: Mapping[str, Mood] = WORDS) -> Mood:
 def _checked(values: Mapping[str, Any]) -> dict[str, float]:
     for name, value in values.items():
         if name not in _INDEX:
-            close = get_close_matches(name, NAMES, 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise Mistake(name, f"no dimension has this name; {hint}There are {', '.join(NAMES)}")
+            raise Mistake(name, unknown("dimension", name, NAMES))
         dimension = DIMENSIONS[_INDEX[name]]
         real = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not real or not dimension.low <= value <= dimension.high:

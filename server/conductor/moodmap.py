@@ -10,7 +10,6 @@ from __future__ import annotations
 import tomllib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 from math import floor
@@ -18,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, meant, unknown
 from server.music.scale import MODES
 
 from .mood import DIMENSIONS, NAMES, NEUTRAL, WORDS, Mood, parse_words
@@ -399,9 +398,7 @@ def find_map(name: str, base: Path | None = None) -> Path:
     path = (base or Path()) / name
     if path.is_file():
         return path
-    close = get_close_matches(name, shipped, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise Mistake("", f"no map is called {name!r}; {hint}There are {', '.join(shipped)}, or a path")
+    raise Mistake("", f"{unknown('map', name, shipped)}, or give a path")
 
 
 def load_map(path: Path) -> MoodMap:
@@ -602,6 +599,4 @@ def _number(where: str, value: Any, low: float, high: float) -> float:
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    return f"nothing is called {name!r} here; {hint}"
+    return f"nothing is called {name!r} here; {meant(name, known)}known: {', '.join(known)}"

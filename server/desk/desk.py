@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, meant, unknown
 from engines.performer import Playable
 from server.band.keyboard import Keyboard
 from server.concert.cast import setting_of
@@ -24,7 +24,7 @@ from server.concert.changes import SCENE, SEED, Receipt
 from server.concert.journal import Troubled
 from server.concert.player import Player
 from server.ensemble.agenda import Agenda
-from server.ensemble.encode import osc_name
+from server.ensemble.encode import osc_name, whole
 from server.ensemble.mixer import Strip
 from server.ensemble.part import Part, PartSpec
 from server.score.scene import Scene, playable
@@ -50,7 +50,6 @@ from .tree import (
     Told,
     Tree,
     Value,
-    listed,
     shown,
 )
 
@@ -709,19 +708,20 @@ class Desk:
 
     def _call_off(self, what: str) -> int:
         """Cancel what is armed, and what waits for a scene that is being loaded."""
-        node = self.tree.get(what) or self.tree.get(f"{PREFIX}/{what}")
+        node = self.tree.get(whole(f"/{what.removeprefix('/')}"))
         topic = "/".join(node.concerns) if node is not None else what
         scene = self.player.scene
         named = [("stinger", each.part.name) for each in scene.stingers] if scene else []
         concerns = [*(each.concerns for each in self.tree.nodes.values() if each.concerns), *named]
         known = dict.fromkeys(each[0] for each in concerns)
         if what and topic not in {*known, *map("/".join, concerns)}:
-            there = ", ".join(known)
-            raise Mistake("what", f"{shown(what)} is nothing that can be armed; there are {there}")
+            near = meant(what, [*known, *map("/".join, concerns)])
+            there = f"{'T' if near else 't'}here are {', '.join(known)}"
+            raise Mistake("what", f"{shown(what)} is nothing that can be armed; {near}{there}")
         # What is said of a whole kind means all of it; what was sent to an address, that alone.
-        whole = not what or what in known
+        all_of_it = not what or what in known
         sent = [each.concerns for each in self.tree.nodes.values() if each.concerns]
-        besides = set() if whole else {*map("/".join, sent)} - {topic}
+        besides = set() if all_of_it else {*map("/".join, sent)} - {topic}
         count = self.player.changes.cancel(topic, besides)
         for key, wish in list(self._wishes.items()):
             loads = next(order for order in wish.orders if order.node.loads)
@@ -783,11 +783,10 @@ class Desk:
                         scene = await asyncio.to_thread(self._rewritten, wish)
                     elif wish.kind == "text":
                         scene = await asyncio.to_thread(self._written, wish)
-                    elif wish.name in (known := await asyncio.to_thread(self._known, wish.kind)):
+                    elif wish.name in (known := await asyncio.to_thread(self.named, wish.kind)):
                         scene = await asyncio.to_thread(self._fetch, wish)
                     else:
-                        there = listed(known)
-                        text = f"no {wish.kind} is called {shown(wish.name)}; there are {there}"
+                        text = unknown(wish.kind, wish.name, known)
                 except Mistake as mistake:
                     text = str(mistake)
                 except Exception as error:
@@ -819,7 +818,8 @@ class Desk:
             why = reason if order.node.loads else f"with its scene {shown(wish.name)}: {reason}"
             self.answer(order.source, order.node.address, state, reason=why)
 
-    def _known(self, kind: str) -> Mapping[str, Path]:
+    def named(self, kind: str) -> Mapping[str, Path]:
+        """The files of scenes, or styles, that may be asked for, by name."""
         if kind == "scene":
             return self.scenes()
         beside = sorted(self._folder.glob("*.toml")) if self._folder is not None else []
@@ -852,7 +852,7 @@ class Desk:
         if wish.kind == "style":
             playing = self._playable()
             file = str(self.scenes().get(playing.name, playing.name))
-            scene = self._load(file, str(self._known("style")[wish.name].absolute()))
+            scene = self._load(file, str(self.named("style")[wish.name].absolute()))
             if scene.seed != playing.seed:  # else other themes would be invented
                 scene = scene.with_seed(playing.seed)
         else:

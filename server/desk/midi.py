@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 from server.band.keyboard import Keyboard
 from server.concert.changes import Receipt
+from server.ensemble.encode import whole
 from server.score.mapping import (
     MODES,
     MOST_MAPS,
@@ -219,7 +220,8 @@ class MidiControl:
         what: the address, and values that are sent with it behind blanks.
         how: in any order, the argument that is moved, an encoder's mode, and a range as 90..140.
         """
-        address, *words = what.split()[:17] or [""]
+        short, *words = what.split()[:17] or [""]
+        address = whole(short)
         node = self._desk.tree.get(address)
         if node is None:
             raise Mistake("", self._desk.tree.lost(address))
@@ -246,7 +248,7 @@ class MidiControl:
     def unlearn(self, address: str) -> str:
         """Let go of what was learnt, of one address or of all."""
         self._learning = None
-        number = self.mappings.board.take(address)
+        number = self.mappings.board.take(whole(address))
         return f"{number} let go of" + (f", {self.mappings.keep()}" if number else "")
 
     def listing(self) -> str:
@@ -306,6 +308,34 @@ class MidiControl:
             return self.mappings.keep()
         except Mistake as mistake:
             return mistake.problem
+
+
+def amiss(spec: MapSpec, node: Node, known: Callable[[str], Collection[str]]) -> str:
+    """What is wrong with the values that a mapping sends, as far as that is known; "" if nothing.
+
+    known: the names of scenes or styles that may be asked for.
+    """
+    which = None if spec.pressed else _which(spec, node)
+    args: list[Value] = list(spec.args)
+    if which is not None:
+        argument = node.arguments[which]
+        args = _arguments(spec, node, which, max(argument.low, min(argument.high, 0)), ())
+    elif spec.pressed and not args:
+        return ""  # it switches, or is told what is missing when it is pressed
+    try:
+        call = node.read(args)
+    except Mistake as mistake:
+        return str(mistake)
+    for argument, value in zip(
+        node.arguments, call.values if call is not None else (), strict=False
+    ):
+        if argument.choices is None or value not in spec.args or not isinstance(value, str):
+            continue
+        names = known(node.loads) if node.loads else list(argument.choices())
+        if value not in names:
+            what = node.loads or node.concerns[0] if node.concerns else argument.name
+            return unknown(what, value, names)
+    return ""
 
 
 def _which(spec: MapSpec, node: Node) -> int | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from server.band.bands import Bands
 from server.concert.clock import JumpClock
 from server.concert.player import Player
 from server.ensemble.rack import Numbers
+from server.score.mapping import MapSpec
 from server.score.scene import Scene, load_scene
 
 from .desk import Desk
 from .folio import Folio
+from .midi import amiss
 from .playing import part_by_hand
 from .sent import SENT
 from .sessions import Sessions
@@ -97,15 +100,25 @@ def reference() -> str:
     return OBEYS + obeyed + RULES + sent
 
 
-def addresses(scene: Scene, beside: Path | None = None) -> tuple[set[str], set[str]]:
-    """What is obeyed while a scene plays, and which scenes may be asked for.
+def obeyed(
+    scene: Scene, beside: Path | None = None
+) -> tuple[Callable[[MapSpec], tuple[str, str]], set[str]]:
+    """What is wrong with a mapping while a scene plays, and which scenes may be asked for.
 
-    beside: the folder of the scene's file.
+    beside: the folder of the scene's file.  Of what is wrong the key is told too, "" for nothing.
     """
     player = Player(JumpClock())
     desk = Desk(player, lambda path, style: load_scene(Path(path), style), beside)
     player.cue(scene)
-    return set(desk.tree.nodes), set(desk.scenes())
+
+    def wrong(spec: MapSpec) -> tuple[str, str]:
+        node = desk.tree.get(spec.to)
+        if node is None:
+            return "to", desk.tree.lost(spec.to)
+        problem = amiss(spec, node, desk.named)
+        return ("args" if problem else ""), problem
+
+    return wrong, set(desk.scenes())
 
 
 def _row(node: Node) -> str:

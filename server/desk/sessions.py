@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 from server.band.bands import PREFIX, SESSION, Band, Bands, band_in, base_of, check_name
 from server.concert.changes import Receipt
 from server.concert.journal import Troubled
@@ -20,7 +20,7 @@ from .query import Query
 from .roster import LONGEST_IDLE, Kept, Roster
 from .sent import is_sent
 from .taping import Taping
-from .tree import LONGEST, Argument, Node, Told, Value, listed, shown
+from .tree import LONGEST, Argument, Node, Told, Value, shown
 
 WAITING = 256  # bands that may wait for their scenes
 ROUND = 8 * 10**9  # ns between two times that a band is written down, at least
@@ -85,7 +85,7 @@ class Sessions:
         """Errors: Mistake where there is no such band."""
         session = self._there.get(name)
         if session is None:
-            raise Mistake("session", f"there is no {shown(name)}; open: {listed(self._there)}")
+            raise Mistake("session", unknown("band", name, self._there))
         return session
 
     def feeds(self) -> list[Feed]:
@@ -111,7 +111,7 @@ class Sessions:
         session = self._there.get(next(iter(names)))
         if len(names) > 1 or session is None:
             for address, _ in messages:
-                why = f"there is no band {shown(band_in(address))}"
+                why = unknown("band", band_in(address), self._there)
                 why = "a bundle is for one band" if len(names) > 1 else why
                 if not is_sent(inner(address)):  # two Componiums must not answer each other
                     self._main.answer(source, address, "refused", reason=why)
@@ -200,7 +200,7 @@ class Sessions:
         """A band's scene, rehearsed. style: "" for its own. Errors: Mistake."""
         known = self._main.scenes()
         if name not in known:
-            raise Mistake("scene", f"no scene is called {shown(name)}; there are {listed(known)}")
+            raise Mistake("scene", unknown("scene", name, known))
         with in_turn():
             scene = self._load(str(known[name]), "", target)
             if style and style != scene.style:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal, NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, listed, meant
 from server.concert.changes import Receipt
 
 LONGEST_RULES = 32 << 10  # characters of a part's rules
@@ -21,7 +21,6 @@ Value = bool | int | float | str
 Role = Literal["view", "control", "edit"]
 Told = Callable[[Receipt], None]
 ROLES: tuple[Role, ...] = ("view", "control", "edit")
-LISTED = 12  # names that a refusal lists at most
 
 _KINDS = {"f": "a number", "i": "a whole number", "T": "1 or 0, on or off", "s": "text"}
 
@@ -35,13 +34,6 @@ def shown(value: object) -> str:
     if isinstance(value, int):  # a bool too
         return str(value) if abs(value) < 2**64 else "a huge number"
     return f"a {type(value).__name__}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Some names in a row; not more than can be read."""
-    known = list(names)
-    rest = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
-    return ", ".join(known[:LISTED]) + rest if known else "nothing"
 
 
 @dataclass(frozen=True)
@@ -248,4 +240,6 @@ class Tree:
         known = address
         while known not in self._below:
             known = known.rpartition("/")[0]
-        return f"there is no {shown(address)}; {known or '/'} has {listed(self.below(known))}"
+        here, name = self.below(known), address[len(known) + 1 :].partition("/")[0]
+        near = meant(name, here)
+        return f"there is no {shown(address)}; {near}{known or '/'} has {listed(here)}"

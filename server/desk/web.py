@@ -27,7 +27,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from engines.base import Mistake
 from server.band.bands import band_in
-from server.ensemble.encode import osc_message
+from server.ensemble.encode import osc_message, whole
 
 from .desk import Source
 from .feed import RATE, WORDS, Feed, Listener, Outbox, compact
@@ -691,7 +691,7 @@ def message_of(asked: Any) -> Message:
         raise Mistake("args", "expected numbers, texts, true and false only")
     if any(isinstance(arg, str) and len(arg) > LONGEST_RULES for arg in args):
         raise Mistake("args", f"expected texts of at most {LONGEST_RULES} characters")
-    return Message(address, tuple(args))
+    return Message(whole(address), tuple(args))
 
 
 def _list(value: Any) -> list[Any]:

@@ -30,6 +30,7 @@ LONGEST = 1024  # bytes of an OSC string
 _MOST = 3.4028234e38  # of a 32-bit float
 
 Arg = int | float | str
+PREFIX = "/componium"
 
 
 def _string(text: str) -> bytes:
@@ -38,6 +39,12 @@ def _string(text: str) -> bytes:
     if len(data) > LONGEST:
         data = data[:LONGEST].decode("utf-8", "ignore").encode()  # no half of a character
     return data + bytes(4 - len(data) % 4)
+
+
+def whole(address: str) -> str:
+    """An address of the tree, which whoever types it may write without its `/componium`."""
+    inside = f"{address}/".startswith(f"{PREFIX}/")
+    return address if inside or not address.startswith("/") else PREFIX + address
 
 
 def osc_name(name: str) -> str:

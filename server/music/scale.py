@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, meant
 
 from .pitch import NATURALS, Pitch, PitchClass, accidentals, alteration_of
 
@@ -222,9 +221,8 @@ _CHROMATIC = tuple(_above_tonic(name) for name in MODES["chromatic"].split())
 
 
 def _unknown_mode(mode: str) -> str:
-    close = get_close_matches(mode, [*MODES, *_OTHER_NAMES], n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"there is no mode {mode!r}; {hint}The modes are: {', '.join(MODES)}"
+    near = meant(mode, [*MODES, *_OTHER_NAMES])
+    return f"there is no mode {mode!r}; {near}The modes are: {', '.join(MODES)}"
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from engines.base import Controls, Engine, Mistake, Symbol
+from engines.base import Controls, Engine, Mistake, Symbol, unknown
 from engines.motif import Motif
 from server.conductor.conductor import ConductorSpec
 from server.conductor.form import STEADY, USUAL, Curve, FormSpec, Rule, SectionSpec, Transitions
@@ -119,8 +119,7 @@ def _form(table: Table | None, themes: tuple[str, ...], make_engine: MakeEngine)
     known = order.alphabet() if order is not None else None
     for name in sorted(known or ()):
         if plan and name not in sections:
-            there = ", ".join(sections) or "none"
-            table.amiss("plan", f"no section is called {name!r}; there are: {there}", None)
+            table.amiss("plan", unknown("section", name, sections), None)
     if known is not None and not known & set(sections):
         table.amiss("plan", "expected the name of at least one section", None)
     table.end()
@@ -159,8 +158,7 @@ def _transitions(table: Table | None) -> Transitions:
 def _section(name: str, table: Table, themes: tuple[str, ...]) -> SectionSpec:
     theme = table.text("theme")
     if theme and theme not in themes:
-        there = ", ".join(themes) or "none in this scene"
-        table.amiss("theme", f"no theme is called {theme!r}; there are: {there}", None)
+        table.amiss("theme", unknown("theme", theme, themes), None)
     mode = table.text("mode")
     if mode and mode not in MODES:
         table.amiss("mode", f"there is no mode {mode!r}; the modes are: {', '.join(MODES)}", None)

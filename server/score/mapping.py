@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 from engines.base import Mistake
+from server.ensemble.encode import whole
 
 from .table import Table
 
@@ -117,7 +118,7 @@ def _map(table: Table) -> MapSpec:
     values = {
         "channel": table.whole("channel", 0, 0, 16),
         "input": table.text("input"),
-        "to": table.text("to"),
+        "to": whole(table.text("to")),
         "args": table.take("args", []),
         "argument": table.text("argument"),
         "low": table.take("low"),

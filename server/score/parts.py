@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engines.base import Engine, Mistake, Structured
+from engines.base import Engine, Mistake, Structured, meant, unknown
 from engines.motif import QUOTES, Motif
 from server.conductor.moodmap import ROLES
 from server.ensemble.encode import OutputSpec, osc_name
@@ -115,12 +114,9 @@ def _check_listening(parts: list[PartSpec], table: Table, inputs: Mapping[str, I
         place = f"{part.name}.listens"
         for name in part.listens:
             if name not in heard and name not in inputs:
-                there = ", ".join([*heard, *inputs])
-                table.amiss(place, f"no part or input is called {name!r}; there are: {there}", None)
+                table.amiss(place, unknown("part or input", name, [*heard, *inputs]), None)
         if part.input and part.input not in inputs:
-            there = ", ".join(inputs) or "none in this scene"
-            problem = f"no input is called {part.input!r}; there are: {there}"
-            table.amiss(f"{part.name}.input", problem, None)
+            table.amiss(f"{part.name}.input", unknown("input", part.input, inputs), None)
         reached, around = set(part.listens), list(part.listens)
         while around:
             fresh = set(heard.get(around.pop(), ())) - reached
@@ -263,9 +259,9 @@ def _check_reading(
     structure = engine.structure() if isinstance(engine, Structured) else frozenset[str]()
     for name in reading.table:
         if name not in alphabet and name not in structure:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:20])}"
-            table.note(Mistake(f"{place}.{name}", f"the engine has no symbol {name!r}; {hint}"))
+            near = meant(name, names) or f"there are: {', '.join(names[:20])}"
+            problem = f"the engine has no symbol {name!r}; {near.strip()}"
+            table.note(Mistake(f"{place}.{name}", problem))
     lost = [name for name in names if name not in structure and reading.words(name) is None]
     known = [*(name for name in names if name not in lost), *_HEARD_OF]
     strange = []
@@ -273,9 +269,8 @@ def _check_reading(
         if symbol.startswith(QUOTES):
             table.note(_misquoted(symbol, reading).within(place))
             continue
-        near = difflib.get_close_matches(symbol, known, 1)
-        if near:
-            _lacks_meaning(symbol, f"did you mean {near[0]!r}? or ", table, engine)
+        if near := meant(symbol, known):
+            _lacks_meaning(symbol, f"{near}or ", table, engine)
         else:
             strange.append(symbol)
     if strange:
@@ -425,6 +420,5 @@ def _part_outputs(table: Table, outputs: Mapping[str, OutputSpec]) -> tuple[str,
     names = table.names("output", "an output's", tuple(outputs))
     for name in names:
         if name not in outputs:
-            there = ", ".join(outputs) or "none in this scene"
-            table.amiss("output", f"no output is called {name!r}; there are: {there}", None)
+            table.amiss("output", unknown("output", name, outputs), None)
     return names

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from engines.base import LIVE, Engine, Mistake
+from engines.base import LIVE, Engine, Mistake, unknown
 from engines.motif import Motif, in_meter
 from server.conductor.conductor import UNCONDUCTED, ConductorSpec
 from server.ensemble.encode import PAGE, OutputSpec
@@ -274,7 +274,7 @@ def find_scene(name: str) -> Path:
         raise Mistake(name, f"no scene has this name; did you mean the file {beside}?")
     if path.suffix == ".toml" or path.name != name:
         raise Mistake(name, "there is no such file")
-    raise Mistake(name, f"no scene has this name; there are {', '.join(there)}, or give a path")
+    raise Mistake("", f"{unknown('scene', name, there)}, or give a path")
 
 
 def load_scene(path: Path, style: str = "") -> Scene:

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, NamedTuple, cast
 
 from engines import motif
-from engines.base import Controls, Engine, Mistake, Origin, Symbol
+from engines.base import Controls, Engine, Mistake, Origin, Symbol, unknown
 from engines.motif import Motif
 from server.ensemble.part import Part, PartSpec, Trouble
 from server.ensemble.setting import Setting
@@ -152,9 +152,7 @@ def _engine(table: Table, themes: Sequence[Motif]) -> Engine | None:
     if theme:
         names = [each.name for each in themes]
         if theme not in names:
-            there = ", ".join(names) or "none in this scene"
-            problem = f"no theme is called {theme!r}; there are: {there}"
-            return table.amiss("theme", problem, Words(("Rest",)))
+            return table.amiss("theme", unknown("theme", theme, names), Words(("Rest",)))
         return Opening(tuple(themes), names.index(theme), bars)
     words = notes.split()
     if len(words) > MOST_WORDS:

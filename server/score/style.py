@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engines.base import Mistake
+from engines.base import Mistake, unknown
 from server.conductor.harmony import measured
 
 from . import script
@@ -32,6 +31,9 @@ def shipped(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder(kind).glob("*.toml"))}
 
 
+_KINDS = {"styles": "style", "harmony": "progression"}  # as people call one of them
+
+
 def find(kind: str, name: str, base: Path) -> Path:
     """The file of that name: a shipped one, or a path from the folder `base`. Errors: Mistake."""
     there = shipped(kind)
@@ -40,10 +42,7 @@ def find(kind: str, name: str, base: Path) -> Path:
     for path in (base / name, base / f"{name}.toml"):
         if path.is_file():
             return path
-    close = get_close_matches(name, there, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    listed = ", ".join(there) or "none"
-    raise Mistake("", f"there is none called {name!r}; {hint}There are {listed}, or give a path")
+    raise Mistake("", f"{unknown(_KINDS.get(kind, kind), name, there)}, or give a path")
 
 
 class Shared(NamedTuple):

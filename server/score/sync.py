@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engines.base import Mistake
+from engines.base import Mistake, meant
 
 from .table import Table
 
@@ -44,13 +44,19 @@ def read_sync(table: Table | None) -> SyncSpec:
     return spec
 
 
+def wrong_source(wish: str) -> str:
+    """Says what a source may be, and which was meant."""
+    near = meant(wish.partition(":")[0], SOURCES).strip()
+    return f"expected internal, midi, midi:PORT or link, got {wish!r}{near and f'; {near}'}"
+
+
 def asked(spec: SyncSpec, wish: str) -> SyncSpec:
     """What `--sync` makes of it: internal, link, midi, or midi:PORT. Errors: Mistake."""
     if not wish:
         return spec
     source, colon, port = wish.partition(":")
     if source not in SOURCES or (colon and source != "midi"):
-        raise Mistake("--sync", f"expected internal, midi, midi:PORT or link, got {wish!r}")
+        raise Mistake("--sync", wrong_source(wish))
     same = source == spec.source
     transport = spec.transport if same else source != "link"
     return replace(spec, source=source, input=port or spec.input, transport=transport)

@@ -5,7 +5,6 @@ Values may come from several texts, laid over each other; a mistake is told of t
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from engines.base import Mistake
+from engines.base import Mistake, meant
 
 MOST_MISTAKES = 100  # that are looked for in one text
 LONGEST = 600  # characters that are told of one mistake
@@ -209,7 +208,9 @@ class Table:
         value = self.text(key, default)
         if value not in choices:
             listed = ", ".join(repr(choice) for choice in choices if choice)
-            return self.amiss(key, f"expected one of {listed}, got {shown(value)}", default)
+            near = meant(value, choices).strip()
+            problem = f"expected one of {listed}, got {shown(value)}{near and f'; {near}'}"
+            return self.amiss(key, problem, default)
         return value
 
     def names(self, key: str, whose: str, default: Sequence[str]) -> tuple[str, ...]:
@@ -244,9 +245,8 @@ class Table:
     def end(self) -> None:
         """Nothing may be left over: a misspelt key is a mistake, not a silence."""
         for key in self.values:
-            close = difflib.get_close_matches(key, self._asked, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(self._asked)}"
-            self.amiss(key, f"nothing has this name here; {hint}", None)
+            hint = meant(key, self._asked) or f"known: {', '.join(self._asked)}"
+            self.amiss(key, f"nothing has this name here; {hint.strip()}", None)
 
 
 def shown(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from random import Random
 from typing import Any
 
 import engines
-from engines.base import IN, Controls, Engine, Mistake, Reads, Symbol
+from engines.base import IN, Controls, Engine, Mistake, Reads, Symbol, meant, nearest, unknown
 from engines.motif import Motif
 from server.ensemble.part import said
 
@@ -83,8 +82,8 @@ def make_engine(name: str, made: Any, table: Table, base: Path, given: Mapping[s
             except Mistake as mistake:
                 table.note(mistake)
         elif field.default is MISSING and field.default_factory is MISSING:
-            close = difflib.get_close_matches(field.name, table.values, 1)
-            hint = f"; is it what {close[0]!r} is meant to be?" if close else ""
+            near = nearest(field.name, table.values)
+            hint = f"; is it what {near!r} is meant to be?" if near else ""
             table.amiss(field.name, f"the {name} engine needs it{hint}", None)
     if len(table.wrong) == before:
         try:
@@ -113,8 +112,7 @@ def _themes(value: Any, place: str, there: Sequence[Motif]) -> list[Any]:
     found: list[Any] = []
     for each in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
         if isinstance(each, str) and _NAME.fullmatch(each) and each not in known:
-            listed = ", ".join(known) or "none in this scene"
-            raise Mistake(place, f"no theme is called {each!r}; there are: {listed}")
+            raise Mistake(place, unknown("theme", each, known))
         found.append(known.get(each, each) if isinstance(each, str) else each)
     if not found:
         raise Mistake(place, f"expected themes by name, such as ['window'], got {shown(value)}")
@@ -174,7 +172,6 @@ def check_live(engine: Engine, known: set[str], table: Table) -> None:
         if name in known or name.startswith(IN) or name in told:
             continue
         told.add(name)
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))};"
-        problem = f"nothing sets {name!r}; {hint} or name it in [controls]"
+        near = meant(name, known) or f"there are {', '.join(sorted(known))}; "
+        problem = f"nothing sets {name!r}; {near}or name it in [controls]"
         table.note(Mistake(table.at(field), problem, line, column))

@@ -12,7 +12,7 @@ from server.concert.journal import Entry, Moved, Ported, Synced, Troubled
 from server.concert.player import Player
 from server.concert.pulses import next_sixteenth
 from server.music.timeline import Course
-from server.score.sync import SOURCES, SyncSpec
+from server.score.sync import SOURCES, SyncSpec, wrong_source
 from server.wire.protocol import Heard
 
 from .follower import Follower, State
@@ -99,7 +99,7 @@ class Sync:
         """
         name, colon, port = source.partition(":")
         if name not in SOURCES or (colon and name != "midi"):
-            raise Mistake("source", f"expected internal, midi, midi:PORT or link, got {source!r}")
+            raise Mistake("source", wrong_source(source))
         spec = self.spec
         transport = spec.transport if name == spec.source else name == "midi"
         spec = replace(spec, source=name, input=port or spec.input, transport=transport)

@@ -414,7 +414,7 @@ def test_where_nobody_plays_nothing_is_told(componium: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["play", "nonesuch"], "no scene has this name"),
+        (["play", "nonesuch"], "no scene is called"),
         (["play", "nonesuch.toml"], "no such file"),
         (["play", "--osc", "nowhere"], "HOST:PORT"),
         (["play", "--osc", "127.0.0.1:99999"], "HOST:PORT"),
@@ -431,11 +431,11 @@ def test_where_nobody_plays_nothing_is_told(componium: Command) -> None:
         (["play", "x" * 300], "cannot be read"),
         (["play", "config"], "a folder"),
         (["render", "default", "-o", "pyproject.toml"], "a name that ends with .mid"),
-        (["render", "nonesuch", "-o", "x.mid"], "no scene has this name"),
+        (["render", "nonesuch", "-o", "x.mid"], "no scene is called"),
         (["render", "default"], "out"),
         (["symbols"], "SCENE"),
         (["check"], "PATH"),
-        (["check", "nonesuch"], "no scene has this name"),
+        (["check", "nonesuch"], "no scene is called"),
         (["perform"], "perform"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from engines.base import THINKING, Controls, Heard, Mistake, Symbol
 from server.concert.journal import Entry, Played
 from server.desk.desk import rehearse
-from server.desk.reference import addresses
+from server.desk.reference import obeyed
 from server.errands import (
     clashes,
     hear,
@@ -285,6 +285,22 @@ def test_names_that_nothing_has_are_told_with_their_place() -> None:
         [map.other]
         cc = 8
         to = "/componium/tempo"
+        [map.pad]
+        note = 36
+        to = "/section"
+        args = ["a", "bar"]
+        [map.much]
+        note = 37
+        to = "/play"
+        args = ["x", "y"]
+        [map.far]
+        note = 38
+        to = "/componium/tempo"
+        args = ["fast"]
+        [map.right]
+        note = 39
+        to = "/emotion"
+        args = ["tense", 4, "bar"]
         [transitions]
         "A -> B" = { fill = 1 }
         "* -> key" = { bridge = 2 }
@@ -296,17 +312,24 @@ def test_names_that_nothing_has_are_told_with_their_place() -> None:
         rules = "S -> C"
         """
     )
-    assert strays(scene, ["verse"], ["/componium/tempo"]) == [
+    amiss, _ = obeyed(scene)
+    assert strays(scene, ["verse"], amiss) == [
         "form.sections.A.only: no part is called 'bas'; is that meant?",
         "transitions.Verse -> A: no section is called 'Verse'; is that meant?",
         "transitions.A -> Coda: no section is called 'Coda'; is that meant?",
         "programs: no scene is called 'boss'; is that meant?",
-        "map: there is no '/componium/part/bas/level', which cc 7 is to move; is that meant?",
+        "map.knob.to, line 9: there is no '/componium/part/bas/level'; /componium/part has lead; "
+        "is that meant?",
+        "map.pad.args, line 16: no section is called 'a'; did you mean 'A'? There are A, B; "
+        "is that meant?",
+        "map.much.args, line 20: 'x' is one too many; expected /componium/play; is that meant?",
+        "map.far.args, line 24: tempo: expected a number from 20 to 999, got 'fast'; "
+        "is that meant?",
     ]
 
 
 @pytest.mark.parametrize("name", playable())
 def test_shipped_scenes_name_only_what_they_have(name: str) -> None:
     scene = load_scene(find_scene(name))
-    obeyed, scenes = addresses(scene)
-    assert strays(scene, scenes, obeyed) == []
+    amiss, scenes = obeyed(scene)
+    assert strays(scene, scenes, amiss) == []

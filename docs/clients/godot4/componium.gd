@@ -43,7 +43,8 @@ func _exit_tree():
 
 # Send a command: say("/section", ["Danger", "bar"]).
 func say(address, values = []):
-	_socket.put_packet(encode("/componium" + address, values))
+	var whole = address if address.begins_with("/componium/") else "/componium" + address
+	_socket.put_packet(encode(whole, values))
 
 
 # Call a method once, when the next "beat" or "bar" falls.

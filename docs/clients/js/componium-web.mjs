@@ -3,7 +3,7 @@
 //     const music = new Music("ws://127.0.0.1:1822/", {token: "…"});   // no token: only hear
 //     music.on("note", (note, inSeconds) => …);     // schedule it; note.end is when it is over
 //     music.on("beat", (beat) => …);
-//     music.set("/componium/tempo", 132, 16).then((receipt) => …);
+//     music.set("/tempo", 132, 16).then((receipt) => …);
 
 const LATE = 0.1;  // s after which a note is better left out
 
@@ -25,7 +25,7 @@ export class Music {
         this.told.set(what, [...this.told.get(what) ?? [], call]);
     }
 
-    /** A command; resolves to its first receipt, rejects where none can come. Needs the token. */
+    /** A command, its `/componium` or not; resolves to its first receipt, rejects where none can come. Needs the token. */
     set(address, ...args) {
         return new Promise((resolve, reject) => {
             if (this.socket.readyState !== WebSocket.OPEN) {

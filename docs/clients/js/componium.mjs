@@ -26,9 +26,10 @@ export class Componium extends EventEmitter {
         this.socket.bind(port, host, () => this.emit("listening"));
     }
 
-    /** Send a command. Any kind of number is taken for another there. */
+    /** Send a command; `/componium` may be left out. Any kind of number is taken for another there. */
     say(address, ...values) {
-        this.socket.send(encode("/componium" + address, values), this.server.port, this.server.host);
+        const whole = address.startsWith("/componium/") ? address : "/componium" + address;
+        this.socket.send(encode(whole, values), this.server.port, this.server.host);
     }
 
     /** Call something once, when the next "beat" or "bar" falls. */

@@ -25,8 +25,9 @@ class Componium:
         self._told, self._waiting = {}, []
 
     def say(self, address, *values):
-        """Send a command, such as `say("/tempo", 132, 16)`."""
-        self.socket.sendto(encode("/componium" + address, *values), self.server)
+        """Send a command, such as `say("/tempo", 132, 16)`; `/componium` may be left out."""
+        whole = address if address.startswith("/componium/") else "/componium" + address
+        self.socket.sendto(encode(whole, *values), self.server)
 
     def on(self, what, do):
         """Have `do(*values)` called for "beat", "section", "cue", "receipt" and the like.

@@ -48,7 +48,8 @@ public class Componium : MonoBehaviour
     public void Say(string address, params object[] values)
     {
         if (socket == null) return;
-        byte[] data = Encode("/componium" + address, values);
+        string whole = address.StartsWith("/componium/") ? address : "/componium" + address;
+        byte[] data = Encode(whole, values);
         socket.Send(data, data.Length, serverHost, serverPort);
     }
 

@@ -255,7 +255,7 @@ def test_a_mood_that_is_called_off_leaves_the_tension_that_was_asked_for_since()
 def test_why_is_asked_for_a_role_that_there_is() -> None:
     _, baton, _ = playing()
     assert baton.explain("loudness", "bass").startswith("loudness")
-    with pytest.raises(Mistake, match="role: there is no role 'strings'; there are: melody, "):
+    with pytest.raises(Mistake, match="role: no role is called 'strings'; there are melody, "):
         baton.explain("loudness", "strings")
 
 

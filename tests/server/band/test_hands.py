@@ -127,7 +127,7 @@ def test_only_playable_parts_are_played() -> None:
     _, hands = on(SOLO)
     with pytest.raises(Mistake, match="give it engine = 'performer'"):
         hands.gesture("chords", 1, 1, 1)
-    with pytest.raises(Mistake, match="no part has this name"):
+    with pytest.raises(Mistake, match="no part is called"):
         hands.hit("nobody", 1, 1)
 
 
@@ -178,7 +178,7 @@ def test_nothing_heard_is_refused() -> None:
     _, hands = on(SOLO)
     with pytest.raises(Mistake, match="nothing has sounded in the last 4 s"):
         hands.feedback(1)
-    with pytest.raises(Mistake, match="no part has this name"):
+    with pytest.raises(Mistake, match="no part is called"):
         hands.feedback(1, "nobody")
 
 

@@ -226,9 +226,9 @@ def test_memory_is_bounded() -> None:
 
 def test_names_that_are_not_there_are_refused() -> None:
     made = conductor()
-    with pytest.raises(Mistake, match="no section has this name"):
+    with pytest.raises(Mistake, match="no section is called"):
         made.go("X", F(8))
-    with pytest.raises(Mistake, match="no theme has this name"):
+    with pytest.raises(Mistake, match="no theme is called"):
         made.state("X", F(8))
 
 

@@ -61,7 +61,7 @@ def test_a_mood_is_held_within_its_dimensions(valence: float, arousal: float, re
 def test_what_is_no_number_is_refused(name: str) -> None:
     with pytest.raises(Mistake, match=f"{name}: expected a number from .* got nan"):
         Mood.named({name: nan})
-    with pytest.raises(Mistake, match="no dimension has this name"):
+    with pytest.raises(Mistake, match="no dimension is called"):
         Mood.named({"anger": 1.0})
     assert Mood(inf, -inf) == Mood(1, -1)
 
@@ -150,7 +150,7 @@ def test_a_mood_is_read_from_words_numbers_and_tables() -> None:
         ([0.1], "expected valence and arousal"),
         ([0, 0, 0, 0, 0], "up to 3 numbers in all, found 5"),
         ([0, True], "arousal: expected a number"),
-        ({"valance": 1}, "valance: no dimension has this name; did you mean 'valence'"),
+        ({"valance": 1}, "valance: no dimension is called .valance.; did you mean 'valence'"),
         ({"tension": nan}, "tension: expected a number from 0 to 1, got nan"),
         ({"word": "angryy"}, "word: no mood is called"),
         ({"word": 3}, "word: expected text"),

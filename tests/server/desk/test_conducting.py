@@ -97,7 +97,7 @@ async def test_a_theme_can_be_asked_for_as_text_and_kept(stage: Stage) -> None:
     stage.player.cue(parse_scene(tables + SCENE))
     for name in ("home", ""):
         assert stage.send("/theme/text", name)[0][1::2] == ("done", notes)
-    assert "there are: home, free" in stage.send("/theme/text", "hom")[0][3]
+    assert "did you mean 'home'? There are home, free" in stage.send("/theme/text", "hom")[0][3]
     assert "needs the role edit" in stage.send("/theme/save")[0][3]
     kept: list[str] = []
 
@@ -129,3 +129,28 @@ async def test_what_comes_is_named(stage: Stage) -> None:
     await stage.pass_time(500 * MS)
     stage.send("/key", "E minor", "bar 9")
     assert stage.send("/armed")[0][3] == "key at bar 9: E minor"
+
+
+@pytest.mark.parametrize(
+    ("address", "typed", "near"),
+    [
+        ("/theme", "hom", "home"),
+        ("/section", "b", "B"),
+        ("/emotion", "hapy", "happy"),
+        ("/part/bass/mtue", "1", "mute"),
+        ("/explain", "tmpo", "tempo"),
+        ("/sync", "lnk", "link"),
+        ("/session/close", "an", ""),
+        ("/cancel", "sectoin", "section"),
+        ("/key", "D doran", "dorian"),
+        ("/tmpo", "100", "tempo"),
+    ],
+)
+async def test_a_name_that_nobody_knows_is_answered_with_the_one_that_may_be_meant(
+    stage: Stage, address: str, typed: str, near: str
+) -> None:
+    theme = '[themes.home]\nnotes = "1:1/2 2:1/2 | 3:1/1"\n'
+    stage.player.cue(parse_scene(theme + SCENE))
+    [(_, state, _, reason)] = stage.send(address, typed)
+    assert state == "refused"
+    assert not near or f"did you mean {near!r}?" in reason

@@ -38,7 +38,7 @@ async def test_a_stinger_is_armed_and_done_at_the_moment_its_scene_gives_it(stag
 @pytest.mark.parametrize(
     ("args", "why"),
     [
-        (("hitt",), "there are: hit"),
+        (("hitt",), "did you mean 'hit'? There are hit"),
         (("hit", "soon"), "expected now, beat"),
         (("hit",), "the transport is stopped"),
     ],

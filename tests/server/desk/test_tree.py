@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engines.base import Mistake
 from server.desk.tree import Argument, Node, Tree, shown
+from server.ensemble.encode import whole
 from tests.server.desk.rig import Stage
 
 SMALLEST = struct.unpack(">d", b"\0\0\0\0\0\0\0\1")[0]
@@ -136,3 +137,18 @@ def test_whatever_came_in_is_shown_on_one_short_line(value: object) -> None:
     text = shown(value)
     assert text.isprintable()
     assert len(text) < 700
+
+
+async def test_an_address_that_is_not_there_is_answered_with_the_one_that_is_meant() -> None:
+    tree = Stage().desk.tree
+    assert "did you mean 'tempo'? /componium has" in tree.lost("/componium/tmpo")
+    assert "did you mean 'mute'? " in tree.lost("/componium/part/melody/mut")
+    assert "did you mean" not in tree.lost("/componium/xyzzy")
+
+
+@given(st.text())
+def test_a_short_address_is_below_the_tree_and_a_whole_one_stays(name: str) -> None:
+    assert whole(f"/componium/{name}") == f"/componium/{name}"
+    assert whole(whole(f"/{name}")) == whole(f"/{name}")
+    assert whole(f"/componiums/{name}") == f"/componium/componiums/{name}"
+    assert whole(f"x{name}") == f"x{name}", "which is no address"

@@ -180,7 +180,7 @@ def test_what_is_wrong_at_the_top(text: str, place: str, words: str) -> None:
         ("channel = 17", "channel", "from 1 to 16"),
         ("program = 0", "program", "from 1 to 128"),
         ("bank = 20000", "bank", "from 0 to 16383"),
-        ("output = 'sinth'", "output", "no output is called 'sinth'; there are: synth"),
+        ("output = 'sinth'", "output", "no output is called 'sinth'; did you mean 'synth'?"),
         ("output = 3", "output", "an output's name"),
         ("output = [['synth']]", "output", "an output's name"),
         ("level = 3", "level", "from 0 to 2"),
@@ -297,7 +297,7 @@ def test_files(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="not UTF-8 text, from line 3 on"):
         load_scene(path)
     path.write_text("tempo = 1\n")
-    with pytest.raises(Mistake, match="no scene has this name"):
+    with pytest.raises(Mistake, match="no scene is called"):
         find_scene("nonesuch")
     assert find_scene(str(path)) == path
 
@@ -644,7 +644,7 @@ LISTENER = "[parts.{0}]\nengine = 'markov'\ntext = '{1}'\nlistens = {2}\n"
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ([("a", "C D", "'b'")], "no part or input is called 'b'; there are: a"),
+        ([("a", "C D", "'b'")], "no part or input is called .b.; there are a"),
         ([("a", "C D", "'a'")], "hear itself"),
         ([("a", "C D", "'b'"), ("b", "C D", "['c']"), ("c", "C", "['a', 'b']")], "ring"),
         ([("a", "I V I", "'b'"), ("b", "C D", "[]")], "leads the harmony"),

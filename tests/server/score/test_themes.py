@@ -132,7 +132,7 @@ def test_parts_may_name_the_themes_that_they_play() -> None:
     tune, chain = (each.engine for each in scene.parts)
     assert isinstance(tune, ThemeEngine) and isinstance(chain, Markov)
     assert tune.themes == chain.themes == scene.themes(scene.seed)[1:]
-    assert "no theme is called 'fre'; there are: window, free" in wrong(
+    assert "no theme is called 'fre'; did you mean 'free'? There are window, free" in wrong(
         SCENE + part.replace("free", "fre")
     )
 
