@@ -57,7 +57,10 @@ BELOW: dict[str, set[str]] = {
         *("server.concert", "server.sync", "server.band", "server.takes", "server.desk"),
         "server.wire.protocol",
     },
-    "server.completion": {"server.score", "server.concert", "server.desk"},
+    "server.completion": {
+        *("engines", "server.ensemble", "server.score", "server.concert", "server.backstage"),
+        *("server.takes", "server.desk"),
+    },
     "server.stage": {
         *("engines", "server.ensemble", "server.score", "server.concert", "server.backstage"),
         *("server.band", "server.takes", "server.desk", "server.replay", "server.wire"),

@@ -31,6 +31,15 @@ def survey() -> Iterator[str]:
                 yield f"{'':<10} {way:<3} {name}"
 
 
+def ports(incoming: bool) -> list[str]:
+    """The names of the MIDI ports that can be sent to, or heard, in every system."""
+    return [
+        name
+        for system in SYSTEMS.get(sys.platform, ("alsa", "jack"))
+        for name in _ask(system)[incoming]
+    ]
+
+
 def _ask(system: str) -> tuple[list[str], list[str], str]:
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

@@ -44,6 +44,21 @@ def offer(what: str) -> Callable[[str], list[str]]:
     return offered
 
 
+def offer_behind(what: str) -> Callable[[typer.Context, str], list[str]]:
+    """What a shell offers behind the arguments that stand there already."""
+
+    def offered(ctx: typer.Context, incomplete: str) -> list[str]:
+        from .. import completion
+
+        # Where the option itself waits for its value, nothing has been read yet.
+        stand = {key: value for key, value in ctx.params.items() if value is not None}
+        scene = next((word for word in ctx.args if not word.startswith("-")), "")
+        found: list[str] = getattr(completion, what)(incomplete, {"scene": scene} | stand)
+        return found
+
+    return offered
+
+
 SceneArgument = Annotated[
     str,
     typer.Argument(

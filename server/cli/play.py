@@ -68,6 +68,7 @@ def play(
         typer.Option(
             metavar="PORT|virtual|none",
             help="Part of a MIDI port's name, new virtual ports, or no MIDI.",
+            autocompletion=offer("outputs"),
         ),
     ] = "",
     midi_in: Annotated[
@@ -76,6 +77,7 @@ def play(
             "--midi-in",
             metavar="PORT|virtual|none",
             help="Hear this instead of the scene's own MIDI input; repeatable.",
+            autocompletion=offer("inputs"),
         ),
     ] = None,
     sync: Annotated[
@@ -84,6 +86,7 @@ def play(
             metavar="internal|midi[:PORT]|link",
             help="Who leads the tempo; midi:PORT is part of a MIDI input's name.",
             show_default="as the scene says",
+            autocompletion=offer("sources"),
         ),
     ] = "",
     mappings: Annotated[
@@ -169,12 +172,13 @@ def play(
         ),
     ] = None,
     mqtt: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="HOST[:PORT][/ID]",
             help="Tell an MQTT broker, and obey it; mqtt:// before it does without TLS.",
+            show_default="as the settings say",
         ),
-    ] = "",
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option("--watch/--no-watch", help="Read the scene again when its file is saved."),
@@ -237,12 +241,15 @@ def play(
     raise typer.Exit(perform(chosen, wish, record, form, diary))
 
 
-def _broker(where: str, settings: Mapping[str, Any]) -> Broker | None:
+def _broker(where: str | None, settings: Mapping[str, Any]) -> Broker | None:
     """The MQTT broker that option and settings mean; None for none. Errors: Mistake."""
     from ..desk.broker import read_broker, secret_in
 
-    where = where or settings.get("broker", "")
-    if where in ("", "none"):
+    if where is None:
+        where = settings.get("broker", "none")
+    if not where.strip():  # as of a variable of the shell that is not set
+        raise Mistake("--mqtt", "expected a broker such as localhost or HOST:PORT/ID, or none")
+    if where == "none":
         return None
     import socket
 

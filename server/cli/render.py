@@ -12,7 +12,17 @@ import typer
 
 from engines.base import Mistake, unknown
 
-from .manners import SceneArgument, SeedOption, choose, complain, ends, version, write
+from .manners import (
+    SceneArgument,
+    SeedOption,
+    choose,
+    complain,
+    ends,
+    offer,
+    offer_behind,
+    version,
+    write,
+)
 
 if TYPE_CHECKING:
     from ..concert.journal import Entry
@@ -23,7 +33,12 @@ commands = typer.Typer()
 
 PartOption = Annotated[
     list[str] | None,
-    typer.Option("--part", metavar="NAME", help="This part alone, or these; repeatable."),
+    typer.Option(
+        "--part",
+        metavar="NAME",
+        help="This part alone, or these; repeatable.",
+        autocompletion=offer_behind("parts"),
+    ),
 ]
 FontOption = Annotated[
     Path | None,
@@ -92,7 +107,12 @@ def render(
 def replay(
     log: Annotated[
         Path | None,
-        typer.Argument(metavar="LOG", help="A control log.", show_default="of the last play"),
+        typer.Argument(
+            metavar="LOG",
+            help="A control log.",
+            show_default="of the last play",
+            autocompletion=offer("logs"),
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -110,6 +130,7 @@ def replay(
         typer.Option(
             metavar="PORT|virtual|none",
             help="Part of a MIDI port's name, new virtual ports, or no MIDI.",
+            autocompletion=offer("outputs"),
             show_default="as it was played",
         ),
     ] = None,

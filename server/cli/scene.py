@@ -117,7 +117,11 @@ def layout(
     ],
     target: Annotated[
         str,
-        typer.Option(metavar="HOST:PORT", help="Where an Open Stage Control session sends to."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where an Open Stage Control session sends to.",
+            autocompletion=offer("targets"),
+        ),
     ] = "127.0.0.1:1821",
 ) -> None:
     """Make a control surface for a scene: transport, mood, launchers, and a strip for each part."""

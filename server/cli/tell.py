@@ -9,7 +9,7 @@ import typer
 
 from engines.base import Mistake
 
-from .manners import ends, offer
+from .manners import ends, offer, offer_behind
 
 commands = typer.Typer()
 
@@ -29,7 +29,10 @@ def tell(
         ),
     ],
     values: Annotated[
-        list[str] | None, typer.Argument(metavar="VALUES…", help="Such as tense 4 bar.")
+        list[str] | None,
+        typer.Argument(
+            metavar="VALUES…", help="Such as tense 4 bar.", autocompletion=offer_behind("values")
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option(metavar="PORT", min=1, max=65535, help="As it was given to --control.")

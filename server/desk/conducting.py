@@ -8,7 +8,7 @@ from engines.base import Mistake
 from server.band.baton import TENSION, Baton
 from server.concert.player import Player
 from server.conductor.conductor import Conductor, ConductorSpec
-from server.conductor.mood import NEUTRAL, Mood
+from server.conductor.mood import NEUTRAL, WORDS, Mood
 from server.music.scale import parse_key
 
 from .tree import LONGEST, Argument, Node, Value
@@ -77,8 +77,11 @@ def conducting_nodes(
     def ready() -> object:
         return baton.conductor
 
-    def choices(of: Callable[[Conductor], Iterable[str]]) -> Callable[[], Iterable[str]]:
-        return lambda: of(baton.conductor) if player.setting is not None else ()
+    def choices(
+        of: Callable[[Conductor], Iterable[str]], always: Iterable[str] = ()
+    ) -> Callable[[], Iterable[str]]:
+        """always: what there is without a scene."""
+        return lambda: of(baton.conductor) if player.setting is not None else always
 
     yield Node(
         f"{PREFIX}/mood",
@@ -113,7 +116,7 @@ def conducting_nodes(
         "The same by a word: happy, excited, angry, tense, neutral, sad, tired, calm, tender, or "
         "one of the scene's own.",
         lambda told, name, over, when: baton.emotion(name, over, when, told),
-        (Argument("word", "s", choices=choices(lambda c: c.words)), bars, moment("beat")),
+        (Argument("word", "s", choices=choices(lambda c: c.words, WORDS)), bars, moment("beat")),
         word,
         of_scene(lambda spec: (baton.conductor.word(first(spec)),)),
         concerns=("mood",),

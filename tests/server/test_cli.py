@@ -414,6 +414,7 @@ def test_where_nobody_plays_nothing_is_told(componium: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
+        (["play", "--mqtt", ""], "--mqtt: expected a broker such as localhost"),
         (["play", "nonesuch"], "no scene is called"),
         (["play", "nonesuch.toml"], "no such file"),
         (["play", "--osc", "nowhere"], "HOST:PORT"),
