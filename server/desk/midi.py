@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.base import Mistake, unknown
+from engines.base import Mistake, listed, meant, unknown
 from server.band.keyboard import Keyboard
 from server.concert.changes import Receipt
 from server.ensemble.encode import whole
@@ -239,7 +239,8 @@ class MidiControl:
             else:
                 raise Mistake(
                     "learn",
-                    f"{address} has no argument {word!r}; expected one of {listed(names)}, "
+                    f"{address} has no argument {word!r}; {meant(word, [*names, *MODES])}expected "
+                    f"one of {listed(names)}, "
                     f"a mode ({', '.join(MODES)}) or a range such as 90..140",
                 )
         self._learning = spec, self._now() + LEARNING, told
