@@ -716,7 +716,7 @@ class Desk:
         known = dict.fromkeys(each[0] for each in concerns)
         if what and topic not in {*known, *map("/".join, concerns)}:
             near = meant(what, [*known, *map("/".join, concerns)])
-            there = f"{'T' if near else 't'}here are {', '.join(known)}"
+            there = f"{'T' if near else 't'}here are {', '.join(known)}; without a word it is all"
             raise Mistake("what", f"{shown(what)} is nothing that can be armed; {near}{there}")
         # What is said of a whole kind means all of it; what was sent to an address, that alone.
         all_of_it = not what or what in known

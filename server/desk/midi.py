@@ -418,4 +418,5 @@ def midi_nodes(control: MidiControl, keyboard: Keyboard) -> Iterator[Node]:
             Argument("bars", "i", "", 1, 64, "bars", 4),
             Argument("input", "s", "the first one", default=""),
         ),
+        later=True,
     )

@@ -161,15 +161,18 @@ class Copyist:
                 self._section = entry.name
 
     def manuscript(self, title: str, about: str, parts: Iterable[PartSpec]) -> Manuscript:
-        """What was played, as it is written; of the parts those that were wanted and sounded."""
-        bars = tuple(self.bars)
+        """What was played, as it is written; of the parts those that sounded.
+
+        One that is wanted by its name is there, with its rests, even where it never sounds.
+        """
+        bars, wanted = tuple(self.bars), self._only or ()
         staves = [
             Staff(
                 *(spec.name, spec.channel, spec.program, spec.channel == DRUMS),
-                _staff(self.notes[spec.name], bars),
+                _staff(self.notes.get(spec.name, []), bars),
             )
             for spec in parts
-            if spec.name in self.notes and bars
+            if bars and (spec.name in self.notes or spec.name in wanted)
         ]
         return Manuscript(title, about, bars, tuple(self.chords), tuple(staves))
 

@@ -383,6 +383,17 @@ def test_a_file_begins_as_its_kind_does_and_has_the_wanted_parts_alone(kind: str
     assert b"guitar" not in alone.file()
 
 
+@pytest.mark.parametrize("kind", [".musicxml", ".abc"])
+def test_a_part_that_is_wanted_and_rests_has_its_rests(kind: str) -> None:
+    scene = load_scene(find_scene("level"))
+    keep = keeper(Path(f"a{kind}"), "1", ["violins"])
+    keep.begin(scene)
+    hear(scene, 4, keep)
+    rests = {".abc": b"z8", ".musicxml": b"<rest"}
+    assert keep.file().count(rests[kind]) == 4
+    assert b"violins" in keep.file()
+
+
 def test_what_is_missing_is_named_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Mistake, match=r"\.musicxml"):
         keeper(Path("a.pdf"), "1")
