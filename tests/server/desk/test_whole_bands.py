@@ -155,7 +155,8 @@ class House:
         end = self.clock.now() + ns
         while self.clock.now() < end:
             due = min(self.bands.look(), self.player.expected, end, *self.alarms.values())
-            self.clock.jump(max(due - self.clock.now() + self.look, MS))
+            left = end - self.clock.now()
+            self.clock.jump(min(max(due - self.clock.now() + self.look, MS), left))
             self.wire.run()
             for key, at in list(self.alarms.items()):
                 if at <= self.clock.now():
@@ -284,10 +285,12 @@ def test_what_neighbours_do_changes_no_note(folder: Path, doings: list[Any]) -> 
     beside = asyncio.run(performed(folder, timed))
     alone = asyncio.run(performed(folder, timed, only="ann"))
     # What counts is what both have seen to its end.
-    pitches = [[each[:4] for each in notes(house.heard["ann"])] for house in (beside, alone)]
-    few = min(map(len, pitches))  # a band among many is looked at less often: the last may lack
-    assert pitches[0][:few] == pitches[1][:few]
-    assert max(map(len, pitches)) - few <= 2
+    fewer, more = sorted(
+        ([each[:4] for each in notes(house.heard["ann"])] for house in (beside, alone)), key=len
+    )
+    assert more[: len(fewer)] == fewer
+    # A band among many is looked at less often: of the last moment something may lack.
+    assert all(more[-1][0] - beat <= Fraction(1, 2) for beat, *_ in more[len(fewer) :])
 
 
 def test_when_a_band_is_closed_every_note_of_it_ends(folder: Path) -> None:
