@@ -172,14 +172,6 @@ async def test_learning_is_refused_where_it_makes_no_sense_and_ends_by_itself() 
     assert not rig.turn("b04a10")
 
 
-async def test_a_recording_has_one_end() -> None:
-    rig = Rig(text=SCENE + "\n[inputs.keys]\nmidi = 'virtual'\n")
-    rig.send("/play")
-    assert [each[1] for each in rig.send("/theme/record", "mine", 1)] == ["armed"]
-    again = rig.send("/theme/record", "mine", 1)
-    assert [each[1] for each in again] == ["superseded", "armed"]
-
-
 def test_a_file_that_cannot_be_understood_is_a_mistake(tmp_path: Path) -> None:
     file = tmp_path / "maps.json"
     for text in ("", "[]", "{", '{"format": "componium mappings 1", "maps": [3]}', "[" * 100_000):

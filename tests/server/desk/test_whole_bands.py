@@ -293,6 +293,16 @@ def test_what_neighbours_do_changes_no_note(folder: Path, doings: list[Any]) -> 
     assert all(more[-1][0] - beat <= Fraction(1, 2) for beat, *_ in more[len(fewer) :])
 
 
+def test_a_recorded_theme_is_answered_when_it_is_there_or_cannot_be(folder: Path) -> None:
+    house = House(folder)
+    house.open("ann")
+    house.go(SECOND)
+    house.ask(f"{SESSION}/ann/theme/record", "mine", 1)
+    assert [each[1] for each in house.answers] == ["armed"]
+    house.go(6 * SECOND)
+    assert [each[1] for each in house.answers] == ["armed", "refused"], "nobody played"
+
+
 def test_when_a_band_is_closed_every_note_of_it_ends(folder: Path) -> None:
     house = House(folder)
     ann, bob = house.open("ann"), house.open("bob")
