@@ -40,7 +40,7 @@ ALIKE = 0.06  # of dissonance, between chords that are as consonant as each othe
 APPLIED = 0.6  # tension from which a chord that leads on may be a dominant foreign to the key
 _TICK = Fraction(1, 2**20)
 _PLACES = 0x5BD1E995  # so that chances of chords and of their dress are strangers
-_FEELS, _KEPT = 4096, 128  # feels, and bars, remembered at least
+_FEELS, _KEPT = 256, 64  # feels that are remembered at most, and bars at least
 
 
 @dataclass(frozen=True)
