@@ -191,8 +191,26 @@ class MidiClient:
                 f"no MIDI port has “{self.name}” in its name (there: {there}); "
                 "it will be opened as soon as it appears"
             )
-        self._out.open_port(index, self.title)
+        if self._jack is not None:
+            self._lead_to(names[index])
+        else:
+            self._out.open_port(index, self.title)
+            if self._out.get_ports()[index : index + 1] != names[index : index + 1]:
+                self._out.close_port()
+                raise Absent(f"MIDI ports come and go; {names[index]} will be opened when they stay")
         self._full = names[index]
+
+    def _lead_to(self, other: str) -> None:
+        """Open a port and connect it with another of the JACK server. Errors: Absent.
+
+        By its name: a port that goes, or comes, while we look gives its number to another, which
+        may be an input of our own.
+        """
+        self._out.open_virtual_port(self.title)
+        own = f"{self._jack_name}:{self.title}"
+        if not self._jack.connect(*((other, own) if self.incoming else (own, other))):
+            self._out.close_port()
+            raise Absent(f"MIDI port {other} has gone; waiting for it to come back")
 
     def _expect_other_end(self, now: int, calm: bool) -> None:
         """Close where an existing port is no longer there. Errors: Absent."""

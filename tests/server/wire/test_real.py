@@ -6,6 +6,7 @@ themselves are judged by `scripts/bench faults`.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -233,6 +234,13 @@ def test_an_existing_port_comes_and_goes(jack: JackServer) -> None:
     time.sleep(SETTLED)
     assert synth.report().sounding == []
     synth.kill()
+
+
+@pytest.mark.parametrize("way", ["out", "in"])
+def test_no_other_port_is_opened_where_one_goes_meanwhile(jack: JackServer, way: str) -> None:
+    opener = jack.python("tests.rigs.opener", way)
+    said, _ = opener.communicate(timeout=20)
+    assert json.loads(said) == ["second:port"]
 
 
 # Long periods: what is sent last is read up to two of them later -----------------------------
