@@ -17,7 +17,7 @@ from engines.base import Mistake
 
 from .scene import Scene, load_scene
 from .style import shipped
-from .table import parse
+from .table import Mistakes, parse
 
 KINDS = ("styles", "harmony", "moods")
 MOST = 1000  # files of one scene
@@ -130,7 +130,7 @@ class Shelf:
                 self._wrong[key] = wrong
                 if known is not None:
                     self._there[key] = known
-            raise wrong[0].with_traceback(None)
+            raise _bare(wrong[0])
         if known is None or (now - known[2] > JUST_NOW and digest(sources(known[0])) != known[1]):
             files = frozenset([path]) | (sources(known[0]) if known is not None else frozenset())
             before = digest(files)
@@ -140,7 +140,7 @@ class Shelf:
                 with self._lock:
                     if len(self._wrong) >= self._room:
                         self._wrong.clear()
-                    self._wrong[key] = mistake, files, before, now
+                    self._wrong[key] = _bare(mistake), files, before, now
                 raise
             known = scene, digest(sources(scene)), now
         elif now - known[2] > JUST_NOW:
@@ -150,6 +150,13 @@ class Shelf:
             if len(self._there) > self._room:
                 self._there.popitem(last=False)
         return known[0]
+
+
+def _bare(mistake: Mistake) -> Mistake:
+    """The same without the frames that it came through, which hold whatever was read there."""
+    if isinstance(mistake, Mistakes):
+        return Mistakes([_bare(each) for each in mistake.each])
+    return Mistake(mistake.place, mistake.problem, mistake.line, mistake.column)
 
 
 def digest(paths: Iterable[Path]) -> bytes:
