@@ -78,11 +78,11 @@ class Show:
         """Resident bytes of the planner and its wires."""
         return sum(_resident(pid) for pid in (self.pid, *self.wires().values()))
 
-    def sizes(self) -> dict[str, int]:
-        """Resident bytes of each process. Errors: OSError where one has just gone."""
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Number and resident bytes of each process. Errors: OSError where one has just gone."""
         wires = {f"its {kind} wire": pid for kind, pid in self.wires().items()}
         pids = {"planner": self.pid, **wires, "its ear": self.ear()}
-        return {name: _resident(pid) for name, pid in pids.items()}
+        return {name: (pid, _resident(pid)) for name, pid in pids.items()}
 
     def wait(self, patience: float = 10.0) -> tuple[int, float]:
         """Wait for its end: its status (negative: killed by that signal) and the seconds."""

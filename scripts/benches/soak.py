@@ -15,6 +15,10 @@ eighteenth again).
 * memory, of each process, in the last half of the run: flat where the slope (Theil and Sen's) is at
   most 2 MiB an hour and the medians of its two halves are at most 0.5 MiB apart. By how much the
   take itself grew is told and not counted: it is kept until the end.
+  Of a process that was started anew meanwhile a slope says nothing, as each takes 0.3 MiB in its
+  first minutes. The planner's size follows the most that it ever needed at once, as Python gives
+  back whole MiB only: it climbs by steps, and one of an unlucky hurry in the last half is called
+  growth as a leak is. Only other runs, or what is alive, can tell the two.
   Before the clock runs, scenes are changed in a hurry eight times: what reading one takes for a
   moment is used again by the next, but how much that is at most shows only after some of them.
 * JACK: a server that waits for its clients (`tests/rigs/jack.py` says why) can be stuck for good
@@ -42,6 +46,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -157,6 +162,11 @@ class Stage:
             jack=jack,
         )
         self.guests = Guests(self.page, token, broker.port, BASE, "/part/p1/level")
+
+    def strangers(self) -> list[str]:
+        """Whoever leads into our input and is not the keyboard: our own output, where it is bad."""
+        lines = self.jack.run("jack_lsp", "-c", KEYBOARD).splitlines()
+        return [line.strip() for line in lines if line[:1].isspace() and self.keys.port not in line]
 
     def plug(self) -> None:
         """Connect the keyboard. Errors: TimeoutError."""
@@ -618,6 +628,7 @@ class Soak:
     bad: int = 0
     still: int = 0  # of the bad ones, where the machine left us alone
     memory: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    lives: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     beside: list[float] = field(default_factory=list)  # ms from the session's sixteenths
     wedged: int = 0  # times that the JACK server itself was stuck
     alone: int = 0  # faults after which the session's other member saw nobody, or another tempo
@@ -680,10 +691,11 @@ def suffer(stage: Stage, soak: Soak, kind: str, number: int, began: float, timer
     _ways_in(stage, soak, over, label)
     with suppress(OSError, ValueError):
         now = time.monotonic() - began
-        sizes = stage.show.sizes()
-        sizes["its take"] = int(stage.jack.run("stat", "-c%s", str(stage.disk / "take.mid")))
-        for process, bytes_of_it in sizes.items():
+        take = int(stage.jack.run("stat", "-c%s", str(stage.disk / "take.mid")))
+        for process, (pid, bytes_of_it) in stage.show.sizes().items():
             soak.memory[process].append((now, bytes_of_it))
+            soak.lives[process].append(pid)
+        soak.memory["its take"].append((now, take))
     late = max(late, timer.lately())  # the ways in have been tried meanwhile
     soak.wrong[known:] = [
         f"{line} (a bare timer {late:.0f} ms late)" for line in soak.wrong[known:]
@@ -772,6 +784,8 @@ def _ways_in(stage: Stage, soak: Soak, over: int, label: str) -> None:
         soak.ways["OSC: a command"].append(stage.door.ask("/componium/part/p1/level", 1.0))
     except (TimeoutError, ValueError, OSError) as error:
         soak.wrong.append(f"{label}: {error}")
+    if strangers := stage.strangers():
+        soak.wrong.append(f"{label}: {', '.join(strangers)} leads into the keyboard's input")
     stage.forget()
     took = _a_key(stage)
     if took is None:
@@ -920,8 +934,10 @@ def _memory(soak: Soak) -> list[list[str]]:
         if name == "planner" and take is not None:
             told += f"; the take of that {take.grown:+.2f} MiB, {take.slope:+.1f} MiB/h"
             seen = seen._replace(last=seen.last - take.grown, slope=seen.slope - take.slope)
-        bar = f"≤ {FLAT[0]:g} MiB/h, ≤ +{FLAT[1]:g} MiB: {'flat' if seen.flat(*FLAT) else 'grows'}"
-        rows.append([what, told, bar])
+        slope, bar = FLAT[0], f"≤ {FLAT[0]:g} MiB/h, ≤ +{FLAT[1]:g} MiB"
+        if (lives := len(set(soak.lives[name][len(sizes) // 2 :]))) > 1:
+            told, slope, bar = f"{told}; {lives} one after another", inf, f"≤ +{FLAT[1]:g} MiB"
+        rows.append([what, told, f"{bar}: {'flat' if seen.flat(slope, FLAT[1]) else 'grows'}"])
     return rows
 
 

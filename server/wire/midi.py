@@ -197,7 +197,9 @@ class MidiClient:
             self._out.open_port(index, self.title)
             if self._out.get_ports()[index : index + 1] != names[index : index + 1]:
                 self._out.close_port()
-                raise Absent(f"MIDI ports come and go; {names[index]} will be opened when they stay")
+                raise Absent(
+                    f"MIDI ports come and go; {names[index]} will be opened when they stay"
+                )
         self._full = names[index]
 
     def _lead_to(self, other: str) -> None:

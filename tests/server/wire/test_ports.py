@@ -58,6 +58,37 @@ def test_an_unknown_midi_system_is_told() -> None:
         MidiPort({"api": "midi2"}).open()
 
 
+class Numbers:
+    """A MIDI system that knows ports by numbers, and a port of which leaves once it was seen."""
+
+    def __init__(self, system: object, client: str) -> None:
+        self.names, self.leaving, self.led_to = NAMES.copy(), 1, ""
+
+    def get_ports(self) -> list[str]:
+        return self.names.copy()
+
+    def open_port(self, number: int, title: str) -> None:
+        if self.leaving:
+            del self.names[0]
+            self.leaving -= 1
+        self.led_to = self.names[number]
+
+    def close_port(self) -> None:
+        self.led_to = ""
+
+    def send_message(self, data: bytes) -> None: ...
+
+
+def test_a_number_that_has_become_anothers_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.wire.midi.binding", lambda incoming: (Numbers, {"alsa": 1}))
+    port = MidiPort({"name": "synth 1", "api": "alsa"})
+    with pytest.raises(Absent, match="come and go"):
+        port.open()
+    assert port._out.led_to == ""
+    port.open()
+    assert port._out.led_to == NAMES[1]
+
+
 @pytest.mark.parametrize(
     ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]
 )
