@@ -20,6 +20,7 @@ import pytest
 from scripts.benches.ear import Ear, balance
 from scripts.benches.show import Show
 from server.ensemble.encode import osc_message
+from server.takes.files import loudest
 from tests.rigs.jack import ROOT, JackServer
 from tests.rigs.need import need
 
@@ -104,6 +105,16 @@ def test_a_rendered_scene_sounds_where_its_beats_are(tmp_path: Path) -> None:
     lead = sorted(at - float(beat) * BEAT for at, beat in zip(heard, beats, strict=True))
     assert lead[-1] - lead[0] < 0.015
     assert -0.005 < lead[0] < 0.06
+
+
+def test_a_sound_file_is_as_loud_as_it_can_be(tmp_path: Path) -> None:
+    need("fluidsynth", "fluidsynth")
+    for velocity in (0.1, 1.0):
+        scene, sound = tmp_path / "a.toml", tmp_path / "a.wav"
+        scene.write_text(RHYTHM + f"velocity = {velocity}\n")
+        command = [sys.executable, "-m", "server.cli", "render", str(scene), "-o", str(sound)]
+        subprocess.run([*command, "--bars", "2"], cwd=ROOT, check=True, capture_output=True)
+        assert 0.8 < loudest(sound.read_bytes()) < 0.95
 
 
 # scsynth --------------------------------------------------------------------------------------

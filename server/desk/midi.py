@@ -28,7 +28,7 @@ from server.score.mapping import (
 )
 from server.score.scene import Scene
 
-from .tree import Argument, Node, Told, Value, listed
+from .tree import Argument, Node, Told, Value
 
 if TYPE_CHECKING:
     from .desk import Desk, Source

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
+import sys
 import tempfile
+import wave
+from array import array
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +36,8 @@ FONTS = (
 )
 USUAL = ("default-GM.sf2", "FluidR3_GM.sf2", "TimGM6mb.sf2")  # best first
 RATE = 48_000  # Hz of a sound file
+GAIN, LOUDEST_GAIN = 0.1, 10.0  # of fluidsynth: one that never clips, and the most there is
+PEAK = 0.89  # of full scale, a decibel below it
 LONGEST = 3600.0  # s that another program may take
 
 
@@ -115,14 +121,45 @@ class _Sounding(_Midi):
         self._font = font
 
     def file(self) -> bytes:
+        """The sound file; its loudest sample is at PEAK.
+
+        Law: fluidsynth's output goes with its gain, so the second time is as loud as it can be.
+        """
         data = super().file()
 
-        def sound(folder: Path) -> list[str]:
+        def sound(folder: Path, gain: float) -> list[str]:
             (folder / "take.mid").write_bytes(data)
-            out = ("-F", str(folder / "out"), "-r", str(RATE), "-T", "wav", "-q")
+            out = (
+                "-F",
+                str(folder / "out"),
+                "-r",
+                str(RATE),
+                "-T",
+                "wav",
+                "-q",
+                "-g",
+                f"{gain:.4f}",
+            )
             return ["fluidsynth", "-ni", *out, str(self._font), str(folder / "take.mid")]
 
-        return made(sound)
+        quiet = made(lambda folder: sound(folder, GAIN))
+        peak = loudest(quiet)
+        if not peak:
+            return quiet
+        gain = min(GAIN * PEAK / peak, LOUDEST_GAIN)
+        return made(lambda folder: sound(folder, gain))
+
+
+def loudest(wav: bytes) -> float:
+    """The largest sample of a sound file of 16 bits, 0 to 1."""
+    with wave.open(io.BytesIO(wav)) as file:
+        peak = 0
+        while frames := file.readframes(1 << 16):
+            samples = array("h", frames)
+            if sys.byteorder == "big":
+                samples.byteswap()
+            peak = max(peak, max(samples), -min(samples))
+    return peak / 32768
 
 
 def made(command: Callable[[Path], list[str]]) -> bytes:
