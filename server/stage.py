@@ -41,8 +41,10 @@ from .desk.folio import Folio
 from .desk.memory import (
     Memory,
     State,
+    begin_afresh,
     claim,
     dressed,
+    go_on,
     learn,
     read_state,
     restore,
@@ -284,11 +286,13 @@ class Stage:
             memory = self._open_memory(state)
             if governed():
                 loop.add_signal_handler(signal.SIGHUP, self.reload)
-            if goes_on:
+            if goes_on and state is not None:
                 self.player.end_after(self.wish.bars)
-                self._desk.receive("/componium/continue", (), Source("state"))
+                go_on(self._desk, state)
             else:
                 self.sync.open(self.wish.bars)
+                if state is not None:
+                    begin_afresh(self._desk, state)
             if self.wish.resume:
                 closing.callback(loop.create_task(self._sessions.bring_back()).cancel)
             notify("READY=1")

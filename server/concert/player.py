@@ -121,11 +121,11 @@ class Player(Moments):
             raise Mistake(f"part {name}", "no scene is loaded; load one first")
         return self.cast.find(name)
 
-    def strips(self) -> dict[str, Strip]:
-        """Every part's controls as they were last asked for."""
+    def strips(self, beat: Fraction | None = None) -> dict[str, Strip]:
+        """Every part's controls as they were last asked for, or as they are at a beat."""
         cast = self.cast
         parts = cast.everyone if cast is not None else []
-        return {each.spec.name: each.cast.mixer.asked(each.spec.name) for each in parts}
+        return {each.spec.name: each.cast.mixer.asked(each.spec.name, beat) for each in parts}
 
     def control(
         self,

@@ -20,7 +20,7 @@ from engines.base import Mistake, meant, unknown
 from engines.performer import Playable
 from server.band.keyboard import Keyboard
 from server.concert.cast import setting_of
-from server.concert.changes import SCENE, SEED, Receipt
+from server.concert.changes import SCENE, SEED, Change, Receipt
 from server.concert.journal import Troubled
 from server.concert.player import Player
 from server.ensemble.agenda import Agenda
@@ -244,6 +244,7 @@ class Desk:
         self._last: dict[str, tuple[list[tuple[str, tuple[Value, ...]]], int]] = {}
         self._wishes: dict[str, _Wish] = {}  # by what was asked for them, in turn
         self._loader: asyncio.Task[None] | None = None
+        self._armed: list[tuple[_Order, Receipt]] = []
 
     # The tree ---------------------------------------------------------------------------
 
@@ -650,10 +651,21 @@ class Desk:
 
     def _told(self, order: _Order) -> Told:
         def told(receipt: Receipt) -> None:
+            self._armed = [each for each in self._armed if each[1] is not receipt]
+            if receipt.state == "armed":
+                self._armed.append((order, receipt))
             reason = receipt.reason or order.note
             self.answer(order.source, order.node.address, receipt.state, receipt.bar, reason)
 
         return told
+
+    def armed(self) -> Iterator[tuple[Change, Node, tuple[Value, ...]]]:
+        """What waits for its moment, with the node and the arguments by which it was asked for."""
+        orders = {id(receipt): order for order, receipt in self._armed}
+        for change in self.player.changes:
+            order = orders.get(id(change.receipt))
+            if order is not None:
+                yield change, order.node, order.values
 
     def answer(
         self, source: Source, address: str, state: str, bar: float = 0.0, reason: str = ""

@@ -43,6 +43,8 @@ EVERY = 4  # bars
 FARTHEST = 1024
 #: The furthest bar ahead for which a key, theme or section may have been asked.
 AHEAD = 256
+#: The furthest for which anything else may be armed.
+MOST_BARS = 1 << 20
 _NOWHERE = object()
 SCENES = 64  # of which the states are kept that nobody has asked for
 _OF_SCENE = re.compile(r".*-[0-9a-f]{8}\.json")
@@ -56,6 +58,7 @@ class State:
     began: the scene that was started, which this state belongs to; scene, style, seed: the one
     that played.  bar, section: where it was; 0 and "" where it had not begun.
     commands: addresses with their arguments.  asked: of the conductor, from which bar on.
+    armed: what waits for its moment: an address, its arguments but that, and in how many bars.
     rules: what parts were given in the place of the scene's, by their names.  themes: those that
     were played, as text.  learnt: what players have played to parts, by scene and part.
     taste, maps: as `Hands` and `Mappings` save them.  ended: whether it came to an orderly end.
@@ -72,6 +75,7 @@ class State:
     taste: Mapping[str, Any] = field(default_factory=dict)
     maps: tuple[Mapping[str, Any], ...] = ()
     asked: tuple[Asked, ...] = ()
+    armed: tuple[tuple[str, tuple[Value, ...], int], ...] = ()
     rules: Mapping[str, str] = field(default_factory=dict)
     themes: str = ""
     learnt: Mapping[str, Mapping[str, Past]] = field(default_factory=dict)
@@ -87,6 +91,7 @@ class State:
             "taste": dict(self.taste),
             "maps": [dict(each) for each in self.maps],
             "asked": [list(each) for each in self.asked],
+            "armed": [[address, list(values), bars] for address, values, bars in self.armed],
             "rules": dict(self.rules),
             "themes": self.themes,
             "learnt": {
@@ -134,6 +139,7 @@ class State:
             of("taste", dict, {}),
             tuple(maps),
             tuple(map(_asked, of("asked", list, []))),
+            tuple(map(_armed_again, of("armed", list, []))),
             rules,
             of("themes", str, ""),
             {scene: _learnt(parts) for scene, parts in of("learnt", dict, {}).items()},
@@ -148,6 +154,15 @@ def _asked(data: Any) -> Asked:
     if not whole or not isinstance(what, str) or not isinstance(name, str):
         raise Mistake("asked", f"expected a bar, what and which, got {data!r:.60}")
     return Asked(bar, what, name)
+
+
+def _armed_again(data: Any) -> tuple[str, tuple[Value, ...], int]:
+    right = isinstance(data, list) and len(data) == 3 and isinstance(data[1], list)
+    address, values, bars = data if right else ("", [""], 0)
+    whole = isinstance(bars, int) and not isinstance(bars, bool) and bars >= 1
+    if not whole or not isinstance(address, str) or not all(map(_plain, values)):
+        raise Mistake("armed", f"expected an address, its arguments and bars, got {data!r:.60}")
+    return address, tuple(values), min(bars, MOST_BARS)
 
 
 def _learnt(data: Any) -> dict[str, Past]:
@@ -291,6 +306,7 @@ def state_of(desk: Desk, began: str) -> State | None:
         hands.tastes(),
         tuple(board.data()) if board.file is None else (),
         tuple(each for each in setting.conductor.asked if each.bar <= bar.number + AHEAD),
+        tuple(_armed(desk)),
         scene.given,
         songbook(scene.taught),
         hands.repertoires(),
@@ -301,16 +317,20 @@ def _commands(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...]]]:
     """What would set all that is set otherwise than the scene has it."""
     player, setting = desk.player, desk.player.setting
     assert setting is not None
+    strips = player.strips(player.now_beat)  # what is armed for later is no part of it
     for node in desk.tree.nodes.values():
         if node.continuous and node.concerns[:1] and node.concerns[0] in _KEPT:
             value = value_of(node)
+            if value and node.concerns[0] == "part" and node.concerns[1] in strips:
+                value = (getattr(strips[node.concerns[1]], node.concerns[2]),)
             if value and value != default_of(node):
                 yield node.address, (*value, "now")
     here, moods = player.now_beat, setting.conductor.moods
     mood, target = moods.at(here), moods.target
     if mood != (setting.conductor.spec.mood or NEUTRAL):
         yield f"{PREFIX}/mood", (mood.valence, mood.arousal, 0.0, "now")
-    if target.mood != mood and target.beat > here:
+    armed = any(each.topic == ("mood",) and each.beat > here for each in player.changes)
+    if target.mood != mood and target.beat > here and not armed:
         there, now = setting.place(target.beat), setting.place(here)
         bars = float(max(there.bar - now.bar, 0))
         yield f"{PREFIX}/mood", (target.mood.valence, target.mood.arousal, bars, "now")
@@ -322,6 +342,25 @@ def _commands(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...]]]:
         line = player.timeline
         bpm = float(line.tempo_at(line.beat_at(player.clock.now())))
         yield f"{PREFIX}/tempo", (bpm, 0.0, "now")
+
+
+def _armed(desk: Desk) -> Iterator[tuple[str, tuple[Value, ...], int]]:
+    """What waits for its moment, if it is not said otherwise already."""
+    player, setting = desk.player, desk.player.setting
+    assert setting is not None
+    bar = setting.bar(player.now_beat).number
+    for change, node, values in desk.armed():
+        # Keys, sections and themes that the plan has taken in are `asked`.
+        if change.taken and change.topic[0] not in ("part", "mood"):
+            continue
+        if change.beat <= player.now_beat or change.topic[2:] == ("hit",):
+            continue
+        place = setting.place(change.beat)
+        bars = place.bar + (place.position > 0) - bar
+        address, values = node.address, values[:-1]
+        if node.loads == "text":  # it is a scene by now
+            address, values = f"{PREFIX}/scene", values[:1]
+        yield address, values, max(bars, 1)
 
 
 # A band from data -------------------------------------------------------------------------------
@@ -403,6 +442,34 @@ def restore(desk: Desk, state: State, lost: Iterable[str] = ()) -> None:
     if troubles:
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
         desk.player.journal.enter(Troubled("state", f"not as it was: {troubles[0]}{more}"))
+
+
+def go_on(desk: Desk, state: State) -> None:
+    """Have the transport go on from where it stands, and what was armed wait again.
+
+    As far from that bar as it was; what cannot is told.
+    """
+    player = desk.player
+    here = player.setting.bar(player.now_beat).number if player.setting is not None else 1
+
+    def heard(_: str, values: tuple[Value, ...]) -> None:
+        if values[1] == "refused":
+            _drop(desk, f"{values[0]}: {values[3]}")
+
+    source = Source("state", "edit", heard)
+    desk.receive(f"{PREFIX}/continue", (), source)
+    for address, values, bars in state.armed:
+        desk.receive(address, (*values, f"bar {here + bars}"), source)
+
+
+def begin_afresh(desk: Desk, state: State) -> None:
+    """Nothing goes on from there: what was armed is not, and that is told."""
+    if state.armed:
+        _drop(desk, ", ".join(address for address, *_ in state.armed))
+
+
+def _drop(desk: Desk, what: str) -> None:
+    desk.player.journal.enter(Troubled("state", f"armed no more: {what}"))
 
 
 def bar_of(state: State, section_at: Callable[[int], tuple[str, int]]) -> int:

@@ -15,7 +15,7 @@ from server.score.scene import Scene
 
 from .desk import Desk, Source, in_turn, plain, rehearse
 from .feed import Feed
-from .memory import dressed, learn, restore, stand, state_of
+from .memory import begin_afresh, dressed, go_on, learn, restore, stand, state_of
 from .query import Query
 from .roster import LONGEST_IDLE, Kept, Roster
 from .sent import is_sent
@@ -301,9 +301,10 @@ class Sessions:
         session.patience = round(kept.patience * 1e9)
         restore(session.desk, state, lost)
         if moved:
-            session.desk.receive(f"{PREFIX}/continue", (), Source("state", "edit"))
+            go_on(session.desk, state)
         else:
             session.band.sync.open()
+            begin_afresh(session.desk, state)
         self.bands.hasten(session.band)
 
     def _keep(self, session: Session) -> None:

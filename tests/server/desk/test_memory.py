@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -23,9 +24,11 @@ from server.desk.memory import (
     Memory,
     State,
     bar_of,
+    begin_afresh,
     claim,
     dressed,
     forget_oldest,
+    go_on,
     learn,
     of_scene,
     read_state,
@@ -130,6 +133,70 @@ def test_a_mood_goes_on_to_where_it_was_heading(tmp_path: Path) -> None:
     assert moods.at(later.player.now_beat).valence == pytest.approx(here.valence, abs=0.05)
     assert moods.target.mood == Mood(-0.8, 0.4)
     assert moods.target.beat > later.player.now_beat
+
+
+def troubles(stage: Rig) -> list[str]:
+    return [each.text for each in stage.entries if isinstance(each, Troubled)]
+
+
+WAITING = [
+    ("/componium/tempo", (90.0, 0.0), 3),
+    ("/componium/part/tune/mute", (True,), 2),
+    ("/componium/control/wind", (0.75,), 4),
+    ("/componium/mood", (0.5, 0.5, 0.0), 2),
+    ("/componium/key", ("D dorian",), 5),
+    ("/componium/scene", ("house",), 9),
+]
+
+
+async def test_what_was_armed_is_armed_again_and_lands_where_it_would_have() -> None:
+    def music(stage: Rig) -> list[tuple[Any, ...]]:
+        played = [e for e in stage.played if 6 <= e.moment.bar <= 7]
+        return sorted((e.moment.bar, e.moment.beat, e.note.pitch) for e in played)
+
+    stage, desk = rig()
+    stage.player.play()
+    stage.go(8 * SECOND + SECOND // 8)  # just into bar 5
+    for address, values, bars in WAITING:
+        desk.receive(address, (*values, f"bar {5 + bars}"), Source("test"))
+    while desk.loading:
+        await asyncio.sleep(0)
+    state = state_of(desk, "piece")
+    assert state is not None and state.bar == 5
+    kept = {each[0] for each in state.armed} | {
+        *(f"/componium/{each.what}" for each in state.asked),
+        *(address for address, _ in state.commands),
+    }
+    assert {address for address, *_ in WAITING} <= kept
+    assert ("/componium/part/tune/mute", (True, "now")) not in state.commands, "not yet"
+    assert State.read(json.loads(json.dumps(state.data()))) == state
+
+    again, other = rig()
+    for _ in standing(again.player, state):
+        pass
+    restore(other, state)
+    go_on(other, state)
+    while other.loading:
+        await asyncio.sleep(0)
+    again.go(SECOND // 8)
+    after = state_of(other, "piece")
+    assert after is not None and (after.armed, after.asked) == (state.armed, state.asked)
+    for each in (stage, again):
+        each.go(8 * SECOND)
+    assert again.player.strips()["tune"].mute
+    assert {bar for bar, *_ in music(again)} == {6, 7}
+    assert music(again) == music(stage)
+    assert again.player.base_tempo == stage.player.base_tempo
+    assert not again.player.strips()["bass"].mute
+    assert not troubles(again)
+
+
+def test_where_nothing_goes_on_what_was_armed_is_told_as_dropped() -> None:
+    stage, desk = rig()
+    begin_afresh(desk, State("piece", "piece", "", 1, armed=(("/componium/tempo", (90.0,), 3),)))
+    assert troubles(stage) == ["armed no more: /componium/tempo"]
+    go_on(desk, State("piece", "piece", "", 1, armed=(("/componium/nothing", (), 3),)))
+    assert any("armed no more: /componium/nothing: " in each for each in troubles(stage))
 
 
 def test_what_is_as_the_scene_has_it_is_not_written_down(tmp_path: Path) -> None:
@@ -245,6 +312,7 @@ PASTS = st.lists(PHRASES, max_size=3).flatmap(
     lambda phrases: st.builds(Past, st.just(tuple(phrases)), st.integers(len(phrases), 2**53))
 )
 VALUES = st.one_of(st.booleans(), st.integers(-(2**40), 2**40), st.text(max_size=20))
+ARMED = st.tuples(TEXTS, st.lists(VALUES).map(tuple), st.integers(1, 999))
 
 
 @given(
@@ -257,6 +325,7 @@ VALUES = st.one_of(st.booleans(), st.integers(-(2**40), 2**40), st.text(max_size
         st.integers(1, 99),
         st.lists(st.tuples(st.text(max_size=9), st.lists(VALUES).map(tuple))).map(tuple),
         asked=st.lists(st.builds(Asked, st.integers(1, 9999), TEXTS, TEXTS)).map(tuple),
+        armed=st.lists(ARMED).map(tuple),
         rules=st.dictionaries(TEXTS, st.text()),
         themes=st.text(),
         learnt=st.dictionaries(TEXTS, st.dictionaries(TEXTS, PASTS, max_size=2), max_size=2),
@@ -273,7 +342,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KEYS = ["began", "scene", "style", "seed", "bar", "section", "section_bar", "commands", "maps"]
-KEYS += ["asked", "rules", "themes", "learnt", "ended"]
+KEYS += ["asked", "armed", "rules", "themes", "learnt", "ended"]
 
 
 @given(JSON | st.dictionaries(st.sampled_from([*KEYS, "taste"]), JSON))
