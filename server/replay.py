@@ -201,7 +201,7 @@ class Replay:
             case "entry":
                 pass  # the player has it already
             case "silenced":
-                player.wire_silenced("the log says so")
+                player.wire_silenced("a wire fell silent here when this was played")
             case "do":
                 orders = [(str(address), tuple(values)) for address, *values in data["orders"]]
                 self.desk.again(orders, self.scene(data.get("scene")), SOURCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from math import isfinite
@@ -222,7 +223,7 @@ def play(
         http=PAGE_PORT if http is None else http,
         http_insisted=bool(http) or lan or announce,
         lan=lan,
-        origins=tuple(origin or ()),
+        origins=tuple(_origin(each) for each in origin or ()),
         announce=announce,
         midi_in=tuple(midi_in or ()),
         mappings=_mappings_file(mappings),
@@ -300,6 +301,15 @@ def _mappings_file(asked: str) -> Path | None:
     from ..score.folders import folders
 
     return folders()["mappings"]
+
+
+def _origin(text: str) -> str:
+    """Where a web page comes from, as browsers say it. Errors: Mistake."""
+    if re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?", text) is None:
+        raise Mistake(
+            "--origin", f"expected such as http://localhost:8000, without a path, got {text!r}"
+        )
+    return text
 
 
 def _log_file(asked: str, scene: str) -> Path | None:

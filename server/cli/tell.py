@@ -47,7 +47,7 @@ def tell(
     if answer is None:
         raise Mistake("--port", f"nothing answers on port {port}; is Componium playing?")
     _, state, bar, reason = answer
-    text = state + (f" at bar {bar:g}" if bar else "") + (f": {reason}" if reason else "")
+    text = state + (f" at bar {round(bar, 2):g}" if bar else "") + (f": {reason}" if reason else "")
     if state == "refused":
         raise Mistake(whole(address), text)
     print(text)

@@ -18,7 +18,7 @@ from engines.base import Mistake
 
 from ..music.chord import Chord, chord_scale, darker, extended, roman, triad
 from ..music.meter import Meter
-from ..music.pitch import LETTERS, NATURALS, PitchClass, accidentals
+from ..music.pitch import LETTERS, accidentals
 from ..music.scale import Key
 from ..music.value import parse_value, value_name
 
@@ -70,40 +70,6 @@ def numeral(chord: Chord, key: Key) -> str:
 
 
 _NUMERALS = ("I", "II", "III", "IV", "V", "VI", "VII")
-
-
-def _spelled(key: Key) -> Key:
-    """The key or the one that sounds alike, whichever has fewer accidentals; of two, flats."""
-
-    def signs(each: Key) -> int:
-        notes = (each.heptatonic.degree(number) for number in range(1, 8))
-        return sum(abs(note.alteration) for note in notes)
-
-    steps = LETTERS.index(key.tonic.letter)
-    others = [key]
-    for step in (1, -1):
-        letter = LETTERS[(steps + step) % 7]
-        away = (key.tonic.semitone - NATURALS[LETTERS.index(letter)] + 6) % 12 - 6
-        if abs(away) <= 2:
-            others.append(Key(PitchClass(letter, away), key.mode))
-    return min(others, key=lambda each: (signs(each), each.tonic.alteration > 0))
-
-
-@lru_cache(maxsize=1024)
-def related(key: Key, amount: float = 0.2) -> tuple[Key, ...]:
-    """The keys in the same mode to modulate to, nearest on the circle of fifths first.
-
-    amount: how far, 0 (one fifth away) to 1 (the other side of the circle, six fifths).
-    The key itself is not among them; of two as near the sharper comes first; every key is
-    spelled with as few accidentals as can be.
-    """
-    reach = max(1, min(6, 1 + int(amount * 5 + 1e-9)))
-    keys = []
-    for distance in range(1, reach + 1):
-        for fifths in (distance, -distance) if distance < 6 else (distance,):
-            tonic = key.tonic.transpose(4 * fifths, 7 * fifths)
-            keys.append(_spelled(Key(tonic, key.mode)))
-    return tuple(keys)
 
 
 # Tension -------------------------------------------------------------------------------------

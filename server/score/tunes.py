@@ -164,7 +164,8 @@ def _matches(pattern: str, base: Path, place: str) -> list[Path]:
         inside = str(Path(pattern) / "*.mid")
         raise Mistake(place, f"{pattern!r} is a folder; name the files in it, such as {inside!r}")
     if not paths:
-        raise Mistake(place, f"no file matches {pattern!r} in {root.resolve()}")
+        where = "" if absolute else f" in {root.resolve()}"
+        raise Mistake(place, f"no file matches {pattern!r}{where}")
     if len(paths) > MOST_FILES:
         raise Mistake(place, f"more than {MOST_FILES} files match {pattern!r}; name fewer")
     if not absolute:

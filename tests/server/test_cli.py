@@ -415,6 +415,7 @@ def test_where_nobody_plays_nothing_is_told(componium: Command) -> None:
     ("args", "words"),
     [
         (["play", "--mqtt", ""], "--mqtt: expected a broker such as localhost"),
+        (["play", "--origin", "foo"], "--origin: expected such as http://localhost:8000"),
         (["play", "nonesuch"], "no scene is called"),
         (["play", "nonesuch.toml"], "no such file"),
         (["play", "--osc", "nowhere"], "HOST:PORT"),

@@ -31,7 +31,6 @@ from server.conductor.harmony import (
     numeral,
     parallel,
     pivots,
-    related,
     secondary,
     simplify,
     substitutes,
@@ -173,24 +172,7 @@ def test_substitutes_share_two_tones_a_tritone_or_a_degree(key: Key, word: str) 
 # Keys ------------------------------------------------------------------------------------------
 
 
-@given(ladder_keys, unit)
-def test_related_keys_lie_on_the_circle_nearest_first(key: Key, amount: float) -> None:
-    found = related(key, amount)
-    assert 2 <= len(found) <= 11
-    away = [(each.tonic.semitone - key.tonic.semitone) * 7 % 12 for each in found]
-    fifths = [min(each, 12 - each) for each in away]
-    assert fifths == sorted(fifths)
-    assert 0 not in fifths
-    assert len(set(away)) == len(away)
-    assert all(each.mode == key.mode and abs(each.tonic.alteration) < 2 for each in found)
-    assert found == related(key, 1)[: len(found)]
-
-
-def test_related_and_parallel_keys_by_name() -> None:
-    assert [key.name for key in related(C, 0)] == ["G major", "F major"]
-    assert [key.name for key in related(parse_key("F# minor"), 0.2)[:3]] == [
-        *("C# minor", "B minor", "G# minor")
-    ]
+def test_parallel_keys_by_name() -> None:
     assert parallel(C, "dorian").name == "C dorian"
     with pytest.raises(Mistake):
         parallel(C, "purple")
