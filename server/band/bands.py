@@ -46,6 +46,8 @@ IDLE = 500_000_000  # ns between two looks at a band that has halted and whose c
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
 #: Where looks come so late, there is no room for another band; the average of so many counts.
 LATE, LOOKS = 30_000_000, 128
+#: Where they come so late all are planned as far ahead as may be, until for so long they do not, ns.
+PRESSED, CALMED = 5_000_000, 20 * 10**9
 #: ns between two bands that make another scene ready; by how much more it is put off where looks
 #: come too late, at most.
 APART, PUT_OFF = 40_000_000, 500_000_000
@@ -137,6 +139,8 @@ class Band:
         self.due = 0  # the nanosecond of the next look
         self.long = 0  # looks in a row that have taken too long
         self.made = 0  # casts of the player, as far as the collector is to pass over them
+        #: What a wire has told that is to be heard of at the next look.
+        self.owed: list[Callable[[], object]] = []
 
     @property
     def base(self) -> str:
@@ -226,6 +230,7 @@ class Bands:
         self._factor = 1.0
         self._tended = self._given = self._gone = 0
         self._late = 0.0  # ns that looks come too late, on the average of the last ones
+        self._pressed = -CALMED  # when they last came so late that all were planned far ahead
         self._fresh, self._made = False, 0
         self._waiting: deque[asyncio.Future[None]] = deque()  # to make a scene ready
         self._granted = -PUT_OFF  # when somebody was last let
@@ -295,9 +300,11 @@ class Bands:
     def _reach(self) -> None:
         """Plan further ahead, and look less often, the more there are: that halves what they cost.
 
-        What is heard is the same, and the loop may be kept for longer by something else.
+        What is heard is the same, and the loop may be kept for longer by something else; where it
+        is, as looks that come late tell, all are planned as far ahead as may be.
         """
-        factor = min(max(len(self._there) / FEW, 1), FAR)
+        pressed = self._clock.now() - self._pressed < CALMED
+        factor = FAR if pressed else min(max(len(self._there) / FEW, 1), FAR)
         if factor == self._factor:
             return
         self._factor = factor
@@ -352,6 +359,9 @@ class Bands:
                 self._set(band)
         if after - self._tended >= TEND:
             self._tended = after
+            if self._late > PRESSED:
+                self._pressed = after
+            self._reach()
             self.tend()
             self._tidy()
         if after - self._given >= GIVE:
@@ -425,6 +435,8 @@ class Bands:
 
     def _when(self, band: Band) -> int:
         player = band.player
+        if band.owed:
+            return self._clock.now()
         if player.playing or player.rack.clocked or band.sync.source != "internal":
             return player.expected
         return self._clock.now() + IDLE
@@ -432,6 +444,8 @@ class Bands:
     def _look_at(self, band: Band) -> None:
         player = band.player
         try:
+            while band.owed:
+                band.owed.pop(0)()
             player.wake()
             if player.playing and player.ended:
                 player.stop()
@@ -466,9 +480,14 @@ class Bands:
         return False
 
     def wire_silenced(self, why: str) -> None:
-        for band in self:
-            band.player.wire_silenced(why)
+        self._owe(lambda player: player.wire_silenced(why))
 
     def wire_restarted(self, why: str) -> None:
+        self._owe(lambda player: player.wire_restarted(why))
+
+    def _owe(self, tell: Callable[[Player], object]) -> None:
+        """Have each band told at its next look, which is now: of all at once it would take long."""
         for band in self:
-            band.player.wire_restarted(why)
+            band.owed.append(partial(tell, band.player))
+            self._set(band)
+        self._awake.set()

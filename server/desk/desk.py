@@ -61,6 +61,7 @@ RECEIPT = PREFIX + "/receipt"
 DOUBLE = 250_000_000  # ns within which a repeated command is the same press of a button
 SENDERS = 1024  # senders whose last command is remembered
 PATIENCE = 5.0  # s for another band's scene
+ROOM = 60_000_000  # ns that a boundary must be away for a scene to be planned in time for it
 _TURN = Lock()
 _RIGHT: deque[Scene] = deque(maxlen=8)  # that have just been rehearsed
 SILENCE = 5 * 10**9  # ns between two complaints of one kind
@@ -803,6 +804,8 @@ class Desk:
                     text = str(mistake)
                 except Exception as error:
                     text = f"went wrong: {error!r}"
+                if scene is not None:
+                    await self._make_room(wish)
                 if self._wishes.get(key) is not wish:
                     continue  # it has been told
                 del self._wishes[key]
@@ -823,6 +826,21 @@ class Desk:
                         self._carry_out(wish.orders, scene)
         finally:
             self._loader = None
+
+    async def _make_room(self, wish: _Wish) -> None:
+        """Wait until the moment that is meant is not so near that its first notes come late.
+
+        To plan a scene's beginning takes up to 30 ms, more where others want the machine.
+        """
+        player = self.player
+        when = next(order for order in wish.orders if order.node.loads).change[1]
+        try:
+            beat = player.boundary(when)
+        except Mistake:  # which is told where it is carried out
+            return
+        at = player.timeline.ns_at(beat)
+        if player.playing and beat > player.now_beat and at - player.clock.now() < ROOM:
+            await player.clock.sleep_until(at)
 
     def _never(self, wish: _Wish, state: str, reason: str) -> None:
         """Tell everybody whose order waits for a scene that it is not carried out."""

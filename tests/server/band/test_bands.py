@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from engines.base import Mistake
 from server.band.bands import (
     APART,
+    CALMED,
+    FAR,
     MOST,
     PUT_OFF,
     RESERVED,
@@ -380,3 +382,44 @@ def test_the_collector_passes_over_new_scenes_a_few_at_a_time(
     hall.go(4 * SECOND)
     assert made[-1] == made[0] + 40, "none is forgotten"
     assert max(b - a for a, b in pairwise(made)) <= 4
+
+
+def test_what_a_wire_has_lost_is_given_again_band_by_band() -> None:
+    hall = Hall()
+    bands = [hall.open(f"b{nth}", TUNES["one"]) for nth in range(5)]
+    hall.go(SECOND)
+    told: list[str] = []
+    for band in bands:
+        band.player.journal.add(
+            lambda entry, name=band.name: told.append(name) if isinstance(entry, Troubled) else None
+        )
+
+        def slow(wake: Callable[[], None] = band.player.wake) -> None:
+            wake()
+            hall.clock.jump(3 * MS)
+
+        band.player.wake = slow  # type: ignore[method-assign]
+    hall.wire.silence()
+    begun = {band.name: len(hall.played(band.name)) for band in bands}
+    hall.bands.wire_silenced("the osc wire fell silent")
+    assert not told, "nobody's plan waits for all of the others"
+    hall.bands.look()
+    assert 0 < len(told) < 5, "a turn of the loop is no longer than ever"
+    hall.go(SECOND)
+    assert sorted(told) == sorted(band.name for band in bands), "each once"
+    assert all(len(hall.played(name)) > before for name, before in begun.items())
+    assert all(hall.sent(band.number, hall.clock.now() - SECOND // 2)[-1][0] > 0 for band in bands)
+
+
+def test_where_looks_come_late_all_are_planned_further_ahead_until_they_do_not() -> None:
+    hall = Hall()
+    bands = [hall.open(f"b{nth}", TUNES["two"]) for nth in range(3)]
+    usual = bands[0].player.horizon
+    hall.go(SECOND)
+    assert {band.player.horizon for band in bands} == {usual}
+    for _ in range(40):
+        hall.go(50 * MS)
+        hall.clock.jump(150 * MS)  # something else has had the machine
+    assert {band.player.horizon for band in bands} == {FAR * usual}
+    hall.go(CALMED + 10 * SECOND)
+    assert {band.player.horizon for band in bands} == {usual}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,22 @@ async def test_another_scene_takes_over_at_the_bar(stage: Stage) -> None:
     assert stage.player.scene.name == "other"
     assert "/componium/part/solo/mute" in stage.desk.tree.nodes
     assert stage.send("/part/melody/mute", 1)[0][1] == "refused"
+
+
+@pytest.mark.parametrize(("away", "bar"), [(200, 2.0), (40, 3.0)])
+async def test_a_bar_that_is_too_near_to_be_planned_in_time_is_left_to_the_old_scene(
+    stage: Stage, away: int, bar: float
+) -> None:
+    stage.send("/play")
+    begins = stage.player.timeline.ns_at(Fraction(4))
+    await stage.pass_time(begins - away * MS - stage.clock.now())
+    stage.send("/scene", "other")
+    while stage.desk.loading:  # while a scene is read, time stands as long as nobody waits for it
+        await asyncio.sleep(0.001)
+        if away == 40:
+            await stage.clock.advance(MS)
+            stage.player.wake()
+    assert stage.receipts == [("/componium/scene", "armed", bar, "")]
 
 
 async def test_its_own_name_reads_a_scene_again(stage: Stage, tmp_path: Path) -> None:
