@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import select
 import selectors
@@ -12,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,17 +22,15 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from engines.base import Mistake
 from engines.repertoire import to_data
 
-from .backstage.aside import Aside, Crew
+from .backstage.aside import Crew
 from .backstage.health import Health
 from .backstage.heap import settle, spare
 from .backstage.metrics import FORMAT, Tally, metrics
 from .backstage.service import governed, keep_alive, notify
 from .band.bands import Band, Bands
-from .band.baton import Baton
 from .band.earshot import Earshot
 from .concert.clock import RealClock
 from .concert.journal import Entry, Journal, Marked, Troubled
-from .concert.player import Player
 from .concert.prompter import Prompter
 from .concert.transport import HORIZON
 from .desk.desk import Desk, Source
@@ -52,10 +49,11 @@ from .desk.memory import (
     stand,
 )
 from .desk.midi import Mappings
+from .desk.outfit import Outfit, Tastes
 from .desk.whereabouts import addresses
-from .ensemble.rack import Numbers, Rack, Share
+from .ensemble.rack import Numbers
 from .score.folders import adding
-from .score.scene import Scene, find_scene, load_scene, overheard, redirected, routed
+from .score.scene import Scene, find_scene, overheard, redirected, routed
 from .score.sources import Shelf
 from .score.sync import asked
 from .takes.log import LARGEST_BAND, BandLogs, LogWriter, Scribe
@@ -76,7 +74,6 @@ OPENING = 0.5
 CONTROL_PORT, PAGE_PORT = 1821, 1822
 SWITCH = 0.0005  # s for which one thread may keep the interpreter from another
 NICE = -10  # of the planner, as its systemd unit has it
-LARGEST_TASTE = 16 << 20  # bytes of a file with what was learnt
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -163,53 +160,40 @@ class Stage:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: set[tuple[str, int]] = set()
         self._answered = asyncio.Event()
-        self._saver: Aside[Callable[[], None]] | None = None
-        self.player = Player(
-            RealClock(),
-            lambda ids: Rack({}, ids, numbers=self._numbers),
-            journal,
-            wish.horizon,
-            boot=_boottime(),
-        )
         self._ears: Ears | None = None
         self._scribe: Scribe | None = None
         self._lookout: Lookout | None = None
         self._hearing: asyncio.Task[None] | None = None
-        earshot = self._earshot = Earshot(self._need_ears)
-        self._prompter = Prompter(self.player.clock.now, self._soon)
-        lead = asked(scene.sync, wish.sync)
-        self.band = Band("", 0, self.player, self._prompter, lead, earshot, self._alarm)
-        self.sync = self.band.sync
-        journal.add(partial(self._follow_inputs, self.band))
+        self._earshot = Earshot(self._need_ears)
         self._links = {kind: self._link(kind) for kind in self._kinds()}
-        self.player.rack.wires.update({k: Share(link, 0) for k, link in self._links.items()})
-        self.player.rack.together = self._together
         self._bands = Bands(
-            self.player.clock,
+            RealClock(),
             self._links,
-            self._numbers,
+            Numbers(),
             wish.horizon,
             self._soon if wish.http else None,
             self._together,
             _boottime(),
-            earshot,
+            self._earshot,
             self._alarm,
             lambda: self.sync.spec.input,
         )
-        if wish.http:
-            self.player.rack.wires["web"] = self._prompter
+        self.band = self._bands.first(asked(scene.sync, wish.sync), journal)
+        self.player, self.sync = self.band.player, self.band.sync
+        tastes = Tastes(wish.taste, self.trouble, self._from_thread) if wish.taste else None
+        folio = Folio(wish.folio) if wish.folio is not None else None
+        self._outfit = Outfit(wish.folder, folio, tastes, wish.themes, wish.mappings)
 
     def load(self, name: str, style: str = "") -> Scene:
-        """A scene as this performance plays it. Errors: Mistake."""
-        wish = self.wish
-        scene = load_scene(find_scene(name), style)
-        scene = routed(scene, wish.midi, wish.osc, wish.why, wish.midi_in)
-        return overheard(scene) if wish.http else scene
+        """A scene as the band without a name plays it. Errors: Mistake."""
+        return self._load(name, style, self.wish.midi_in)
 
     def _load_for_band(self, name: str, style: str, target: str) -> Scene:
         """A scene as a band plays it that is to send to a target of its own. Errors: Mistake."""
+        return self._load(name, style, tuple(self._band_inputs()), target)
+
+    def _load(self, name: str, style: str, midi_in: tuple[str, ...], target: str = "") -> Scene:
         wish, scene = self.wish, self._shelf.scene(find_scene(name), style)
-        midi_in = tuple(self._band_inputs())
         if target:
             scene = redirected(scene, target, wish.why, midi_in)
         else:
@@ -226,9 +210,12 @@ class Stage:
 
     def trouble(self, trouble: Troubled) -> None:
         """Enter trouble in the journal, from any thread."""
+        self._from_thread(partial(self.journal.enter, trouble))
+
+    def _from_thread(self, do: Callable[[], object]) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just closed
-                self._loop.call_soon_threadsafe(self.journal.enter, trouble)
+                self._loop.call_soon_threadsafe(do)
 
     def leave(self, number: int) -> None:
         """End the performance because of a signal; the second time, at once."""
@@ -308,8 +295,8 @@ class Stage:
                 self._claim.close()
             self.band.halt()
             await self._sessions.end()
-            if self.wish.taste is not None:
-                self._keep_at_last()
+            if self._outfit.tastes is not None:
+                self._outfit.tastes.close(self.band)
         finally:
             self.sync.close()
             ends = [link.close() for link in self._links.values()]
@@ -446,11 +433,8 @@ class Stage:
             text = f"{mistake.problem}; it is left as it is, and what is learnt now is not kept"
             self.journal.enter(Troubled("mappings", text))
             mappings = Mappings()
-        if state is not None and mappings.file is None:
-            try:
-                mappings.load(state.maps)
-            except Mistake as mistake:
-                self._lost.append(str(mistake))
+        if state is not None:
+            self._lost += mappings.go_on(state.maps)
         return mappings
 
     def _open_memory(self, state: State | None) -> Memory | None:
@@ -472,52 +456,8 @@ class Stage:
 
     def _recall_taste(self) -> None:
         """Begin with what was learnt before. Errors: Mistake."""
-        path = self.wish.taste
-        if path is None or not path.exists():
-            return
-        try:
-            if path.stat().st_size > LARGEST_TASTE:
-                raise Mistake("--taste", f"{path} is larger than {LARGEST_TASTE >> 20} MiB")
-            data = json.loads(path.read_text(encoding="utf-8"))
-            self.band.hands.load_tastes(data)
-        except (OSError, ValueError, RecursionError) as error:
-            if isinstance(error, Mistake):
-                raise
-            raise Mistake("--taste", f"{path} cannot be read: {error}") from None
-
-    def _save_taste(self, become: Callable[[str, str], None]) -> None:
-        """Save what was learnt, on a thread of its own, and tell what became of it."""
-        data, loop = self.band.hands.tastes(), self._loop
-
-        def save() -> None:
-            try:
-                state, reason = "done", self._keep_taste(data)
-            except Mistake as mistake:
-                state, reason = "refused", str(mistake)
-            if loop is not None:
-                with contextlib.suppress(RuntimeError):  # the loop has just closed
-                    loop.call_soon_threadsafe(become, state, reason)
-
-        self._saver = self._saver or Aside(lambda work: work())
-        self._saver.put(save)
-
-    def _keep_taste(self, data: Mapping[str, Any]) -> str:
-        """Save what was learnt, whole or not at all; where. Errors: Mistake."""
-        path = self.wish.taste
-        assert path is not None
-        fresh = path.with_name(f"{path.name}.new")
-        try:
-            fresh.write_text(json.dumps(data, indent=1), encoding="utf-8")
-            fresh.replace(path)
-        except OSError as error:
-            self.trouble(Troubled("taste", f"{path} cannot be written: {error}"))
-            raise Mistake("taste", f"{path.name} cannot be written") from None
-        return f"to {path.name}"
-
-    def _keep_at_last(self) -> None:
-        if self._saver is not None:
-            self._saver.close()
-        self._keep_taste(self.band.hands.tastes())
+        if self._outfit.tastes is not None:
+            self._outfit.tastes.recall(self.band)
 
     def _until(self) -> float | None:
         """When so many seconds of music are over, by the loop's clock; None for never."""
@@ -533,27 +473,27 @@ class Stage:
         return sorted(used)
 
     def _link(self, kind: str) -> Link:
-        player, stats = self.player, self.health.stats
+        stats = self.health.stats
         self.health.restarts[kind] = 0
 
         def state(port: int, what: str, why: str) -> None:
             self._answers.add((kind, port))
             self._answered.set()
             if not self._bands.port_state(kind, port, what, why):
-                player.port_state(kind, port, what, why)
+                self.player.port_state(kind, port, what, why)
 
         def heard(news: dict[str, Any]) -> None:
             stats[kind] = news
-            self.health.heard[kind] = player.clock.now()
+            self.health.heard[kind] = self.player.clock.now()
 
         def restarted() -> None:
             self.health.restarts[kind] = self.health.restarts.get(kind, 0) + 1
             why = f"the {kind} wire died; another has taken its place"
-            player.wire_restarted(why)
+            self.player.wire_restarted(why)
             self._bands.wire_restarted(why)
 
         def silenced(why: str) -> None:
-            player.wire_silenced(f"the {kind} wire fell silent: {why}")
+            self.player.wire_silenced(f"the {kind} wire fell silent: {why}")
             self._bands.wire_silenced(f"the {kind} wire fell silent: {why}")
 
         return Link(
@@ -574,23 +514,19 @@ class Stage:
         self, closing: contextlib.AsyncExitStack, loaded: Awaitable[None], mappings: Mappings
     ) -> None:
         """Listen to who wants to control us, until closed."""
+        from .desk.sessions import Session
+
         wish = self.wish
-        keep = self._save_taste if wish.taste is not None else None
-        baton = Baton(self.player)
-        keep_theme = partial(baton.keep_themes, wish.themes) if wish.themes is not None else None
-        folio = Folio(wish.folio) if wish.folio is not None else None
-        ways = (keep, keep_theme, self.band.keyboard, mappings, self.sync)
-        desk = Desk(self.player, self.load, wish.folder, *ways, folio=folio)
-        self._desk = desk
-        self._play_by_hand(self.band, desk)
+        desk = self._desk = self._outfit.desk(self.band, self.load, mappings)
+        feed = self._feed_of(self.band, desk) if wish.http or wish.mqtt or wish.surfaces else None
+        main = Session(self.band, desk, feed, self.player.clock.now())
         closing.callback(desk.close)
-        if wish.watch:
-            closing.callback(self._watch(desk))
+        self._furnish(main)
+        for close in main.closing:
+            closing.callback(close)
         token = self._token() if wish.control or wish.http else ""
         if wish.control:
             await self._open_osc(desk, token, closing)
-        heard = wish.http or wish.mqtt or wish.surfaces
-        feed = self._feed(self.player, desk, self._prompter) if heard else None
         self._open_bands(desk, feed, closing)
         if feed is None:
             return
@@ -626,11 +562,13 @@ class Stage:
         return Watch(desk, told, self._lookout).close
 
     def _furnish(self, session: Session) -> None:
-        """Give a band that is opened what the one without a name has."""
+        """Give a band that is opened ears, knobs and a look at its files."""
         band, desk = session.band, session.desk
-        self.joined(band)
+        if band.name:
+            self.joined(band)
         band.player.journal.add(partial(self._follow_inputs, band))
-        self._play_by_hand(band, desk)
+        desk.midi.later = asyncio.get_running_loop().call_soon
+        band.keyboard.claims.append(desk.midi.claim)
         if self.wish.watch:
             session.closing.append(self._watch(desk))
 
@@ -698,18 +636,14 @@ class Stage:
         """Have other bands beside the one of the scene, for whoever asks for them."""
         from .desk.sessions import Sessions
 
-        def feed_of(band: Band, desk: Desk) -> Feed:
-            prompter = band.prompter or Prompter(self.player.clock.now, self._soon)
-            return self._feed(band.player, desk, prompter, band.name)
-
-        heard = feed_of if self.wish.http or self.wish.mqtt else None
+        heard = self._feed_of if self.wish.http or self.wish.mqtt else None
         logs = BandLogs(self.wish.log) if self.wish.log is not None and self._scribe else None
 
         def begin(band: Band, target: str) -> Callable[[], object]:
             return self._note_down(band, target, logs) if logs is not None else lambda: None
 
-        load, roster = self._load_for_band, self._open_roster()
-        sessions = Sessions(desk, self._bands, load, heard, begin, self._furnish, roster)
+        load, kept = self._load_for_band, (self._open_roster(), self._outfit)
+        sessions = Sessions(desk, self._bands, load, heard, begin, self._furnish, *kept)
         self._sessions = sessions
         if feed is not None:
             feed.beside = sessions.feeds
@@ -718,17 +652,19 @@ class Stage:
         closing.callback(task.cancel)
         closing.push_async_callback(sessions.end)
 
-    def _feed(self, player: Player, desk: Desk, prompter: Prompter, name: str = "") -> Feed:
-        """What pages, OSCQuery clients and a broker hear."""
+    def _feed_of(self, band: Band, desk: Desk) -> Feed:
+        """What pages, OSCQuery clients and a broker hear of a band."""
         from .desk.feed import Feed
 
+        prompter = band.prompter or Prompter(self.player.clock.now, self._soon)
         wish = self.wish
         host: dict[str, object] = {"NAME": "Componium", "OSC_TRANSPORT": "UDP"}
         if self.health.control:
             host["OSC_PORT"] = int(self.health.control.rpartition(":")[2])
         if not wish.lan:
             host["OSC_IP"] = "127.0.0.1"
-        return Feed(player, desk, prompter, host, self._later, self.health.told, name)
+        told = self.health.told
+        return Feed(band.player, desk, prompter, host, self._later, told, band.name)
 
     def _open_mqtt(self, feed: Feed, broker: Broker, closing: contextlib.AsyncExitStack) -> None:
         """Begin to talk to a broker. Errors: Mistake where that can never be."""
@@ -797,11 +733,6 @@ class Stage:
             self._loop.call_at(ns / 1e9, do)
 
     # MIDI inputs ------------------------------------------------------------------------
-
-    def _play_by_hand(self, band: Band, desk: Desk) -> None:
-        """Have a band's mapped knobs and pads move its desk."""
-        desk.midi.later = asyncio.get_running_loop().call_soon
-        band.keyboard.claims.append(desk.midi.claim)
 
     def _need_ears(self) -> None:
         """Start the process that hears, when the first input is wanted."""

@@ -46,7 +46,7 @@ IDLE = 500_000_000  # ns between two looks at a band that has halted and whose c
 LONG, PATIENCE = 100_000_000, 3  # ns of a look too long, and how many in a row end the music
 #: Where looks come so late, there is no room for another band; the average of so many counts.
 LATE, LOOKS = 30_000_000, 128
-#: Where they come so late all are planned as far ahead as may be, until for so long they do not, ns.
+#: Where they come so late all are planned as far ahead as may be, until they have not for so long.
 PRESSED, CALMED = 5_000_000, 20 * 10**9
 #: ns between two bands that make another scene ready; by how much more it is put off where looks
 #: come too late, at most.
@@ -218,8 +218,8 @@ class Bands:
         usual: Callable[[], str] = lambda: "virtual",
         join: Join = Peer,
     ) -> None:
-        self._shared = earshot or Earshot(), alarm, usual, self._joined
-        self._join = join
+        self._earshot, self._alarm = earshot or Earshot(), alarm
+        self._usual, self._join = usual, join
         self._clock, self._wires, self._numbers, self._horizon = clock, wires, numbers, horizon
         self._soon, self._together, self._boot = soon, together, boot
         self._there: dict[str, Band] = {}
@@ -264,6 +264,37 @@ class Bands:
         """A band that is ready to play a scene. furnish: called before it is. Errors: Mistake."""
         self.check(name)
         number = next(n for n in range(1, self.most + 2) if n not in self._used)
+        factor = self._factor
+        reach = round(self._horizon * factor), round(LOOK * factor)
+        band = self._band(name, number, scene.sync, Journal(), reach, self._usual, self._joined)
+        band.hasten = partial(self.hasten, band)
+        furnish(band)
+        band.cue(band.dressed(scene))
+        band.listen()
+        self._used.add(number)
+        self._there[name] = band
+        band.made = band.player.made
+        self._set(band)
+        self._awake.set()
+        self._fresh = True
+        self._reach()
+        return band
+
+    def first(self, spec: SyncSpec, journal: Journal) -> Band:
+        """The one without a name, which is looked at by its own loop. There is one at most."""
+        return self._band("", 0, spec, journal, (self._horizon, LOOK))
+
+    def _band(
+        self,
+        name: str,
+        number: int,
+        spec: SyncSpec,
+        journal: Journal,
+        reach: tuple[int, int],
+        usual: Callable[[], str] = lambda: "virtual",
+        join: Join = Peer,
+    ) -> Band:
+        """A band on the wires that all share. reach: as of `Transport`."""
         prompter = Prompter(self._clock.now, self._soon) if self._soon is not None else None
         wires: dict[str, Wire] = {kind: Share(wire, number) for kind, wire in self._wires.items()}
         if prompter is not None:
@@ -274,22 +305,10 @@ class Bands:
             made.together = self._together
             return made
 
-        factor = self._factor
-        horizon, look = round(self._horizon * factor), round(LOOK * factor)
-        player = Player(self._clock, rack, Journal(), horizon, look, boot=self._boot)
-        band = Band(name, number, player, prompter, scene.sync, *self._shared)
-        band.hasten = partial(self.hasten, band)
-        furnish(band)
-        band.cue(band.dressed(scene))
-        band.listen()
-        self._used.add(number)
-        self._there[name] = band
-        band.made = player.made
-        self._set(band)
-        self._awake.set()
-        self._fresh = True
-        self._reach()
-        return band
+        player = Player(self._clock, rack, journal, *reach, boot=self._boot)
+        return Band(
+            *(name, number, player, prompter, spec, self._earshot, self._alarm, usual, join)
+        )
 
     def _joined(self, bpm: float, quantum: Fraction, transport: bool) -> Linked:
         """A band's place in the Link session: each has one of its own, which costs a thread."""

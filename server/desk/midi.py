@@ -79,6 +79,15 @@ class Mappings:
             raise Mistake("maps", f"expected a list of at most {MOST_MAPS}")
         self.board = Board(specs)
 
+    def go_on(self, maps: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Have what a state has, where no file keeps it; what of it is no good."""
+        if self.file is None:
+            try:
+                self.load(maps)
+            except Mistake as mistake:
+                return [str(mistake)]
+        return []
+
     def keep(self) -> str:
         """Save, whole or not at all; where. Errors: Mistake."""
         if self.file is None:

@@ -20,6 +20,11 @@ from .memory import LARGEST, State, write_data
 LONGEST_IDLE = 86_400.0  # s
 
 
+def file_name(name: str) -> str:
+    """What a band's file is called: some systems take `Ann` for `ann`, and none has a `con`."""
+    return f"{sha256(name.encode()).hexdigest()[:8]} {name}"
+
+
 class Kept(NamedTuple):
     """A band as it was. target: where it sends to.  patience: seconds, as of `alive`."""
 
@@ -66,8 +71,8 @@ class Roster:
         self._aside: Aside[Callable[[], None]] = Aside(lambda work: work(), room=4 * MOST)
 
     def place(self, name: str) -> Path:
-        """The file of a band: some systems take `Ann` for `ann`, and none a file called `con`."""
-        return self.folder / f"{sha256(name.encode()).hexdigest()[:8]} {name}.json"
+        """The file of a band."""
+        return self.folder / f"{file_name(name)}.json"
 
     def read(self) -> list[Kept]:
         """The bands that there were, by their names; what is no good is told and left. Slow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 
 from engines.base import Mistake, unknown
@@ -16,6 +17,8 @@ from server.score.scene import Scene
 from .desk import Desk, Source, in_turn, plain, rehearse
 from .feed import Feed
 from .memory import begin_afresh, dressed, go_on, learn, restore, stand, state_of
+from .midi import Mappings
+from .outfit import Learnt, Outfit
 from .query import Query
 from .roster import LONGEST_IDLE, Kept, Roster
 from .sent import is_sent
@@ -52,7 +55,7 @@ class Sessions:
     main: the desk of the band without a name.  load: called off the loop.  feed: makes what a
     band's listeners hear.  begin: told of a band, and where it sends to, before its scene is there;
     what it hands back is called at the end.  opened: told of each before it plays.  roster: where
-    they are written down, None for nowhere.
+    they are written down, None for nowhere.  outfit: makes their desks.
     Laws: what is asked of one band reaches no other; a receipt names the address as it was sent.
     """
 
@@ -65,7 +68,9 @@ class Sessions:
         begin: Callable[[Band, str], Callable[[], object]] = lambda band, target: lambda: None,
         opened: Callable[[Session], object] = lambda session: None,
         roster: Roster | None = None,
+        outfit: Outfit | None = None,
     ) -> None:
+        self._outfit = outfit or Outfit(main.folder)
         self._roster, self._begun = roster, main.player.clock.now()
         self._main, self.bands, self._load = main, bands, load
         self._feed, self._begin, self._opened = feed, begin, opened
@@ -184,8 +189,9 @@ class Sessions:
                 name, (scene, target, receipt) = next(iter(self._asked.items()))
                 try:
                     loaded = await asyncio.to_thread(self._fetch, scene, target)
+                    learnt = await asyncio.to_thread(self._outfit.read, name)
                     if name in self._asked:
-                        self.open(name, loaded, target)
+                        self.open(name, loaded, target, learnt)
                     state, reason = ("done", "") if name in self._asked else ("cancelled", "closed")
                 except Mistake as mistake:
                     state, reason = "refused", str(mistake)
@@ -208,9 +214,11 @@ class Sessions:
             rehearse(scene)
         return scene
 
-    def open(self, name: str, scene: Scene, target: str = "") -> Session:
-        """A band that plays from now on. Errors: Mistake."""
-        session = self._made(name, scene, target)
+    def open(
+        self, name: str, scene: Scene, target: str = "", learnt: Learnt | None = None
+    ) -> Session:
+        """A band that plays from now on. learnt: what was kept for it. Errors: Mistake."""
+        session = self._made(name, scene, target, learnt or Learnt(None, Mappings()))
         self._enlist(session)
         try:
             session.band.sync.open()
@@ -225,14 +233,16 @@ class Sessions:
         name: str,
         scene: Scene,
         target: str,
+        learnt: Learnt,
         first: Callable[[Band], object] = lambda band: None,
     ) -> Session:
-        """A band that is ready to play. first: what it is to learn before. Errors: Mistake."""
+        """A band that is ready to play. first: what else it learns before. Errors: Mistake."""
         closing: list[Callable[[], object]] = []
         now = self._main.player.clock.now()
 
         def begin(band: Band) -> None:
             first(band)
+            learnt.begin(band)
             closing.append(self._begin(band, target))
 
         try:
@@ -245,18 +255,14 @@ class Sessions:
         def load(file: str, style: str) -> Scene:
             return band.dressed(self._load(file, style, target))
 
-        desk = Desk(
-            band.player,
-            load,
-            self._main.folder,
-            keyboard=band.keyboard,
-            sync=band.sync,
-            taping=Taping(band.player, TAKE, LINES, f"/session/{name}", self._may_keep),
-        )
+        taping = Taping(band.player, TAKE, LINES, f"/session/{name}", self._may_keep)
+        desk = self._outfit.desk(band, load, learnt.mappings, taping)
         desk.calm = self.bands.calm
         feed = self._feed(band, desk) if self._feed is not None else None
         session = Session(band, desk, feed, now, target)
         session.closing += closing
+        if self._outfit.tastes is not None:
+            session.closing.append(partial(self._outfit.tastes.keep, band))
         return session
 
     def _enlist(self, session: Session) -> None:
@@ -283,14 +289,14 @@ class Sessions:
     async def _bring_back(self, kept: Kept) -> None:
         name, target, state = kept.name, check_near(kept.target), kept.state
         scene = await asyncio.to_thread(self._fetch, state.scene, target, state.style)
+        learnt = await asyncio.to_thread(self._outfit.read, name)
         scene, lost = dressed(state, scene)
-        session = self._made(
-            name, scene, target, lambda band: lost.extend(learn(band.player, state))
-        )
-        try:
-            session.desk.midi.mappings.load(state.maps)
-        except Mistake as mistake:
-            lost.append(str(mistake))
+        lost += learnt.mappings.go_on(state.maps)
+
+        def first(band: Band) -> None:
+            lost.extend(learn(band.player, state, self._outfit.tastes is None))
+
+        session = self._made(name, scene, target, learnt, first)
         try:
             led = scene.sync.source != "internal"
             moved = not led and await stand(session.band.player, state)

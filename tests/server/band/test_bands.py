@@ -390,9 +390,12 @@ def test_what_a_wire_has_lost_is_given_again_band_by_band() -> None:
     hall.go(SECOND)
     told: list[str] = []
     for band in bands:
-        band.player.journal.add(
-            lambda entry, name=band.name: told.append(name) if isinstance(entry, Troubled) else None
-        )
+
+        def hear(entry: Entry, name: str = band.name) -> None:
+            if isinstance(entry, Troubled):
+                told.append(name)
+
+        band.player.journal.add(hear)
 
         def slow(wake: Callable[[], None] = band.player.wake) -> None:
             wake()

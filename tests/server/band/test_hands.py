@@ -218,17 +218,17 @@ def test_a_performance_begins_with_its_file_and_keeps_it(tmp_path: Path) -> None
     piece: Scene = parse_scene(CHOICE)
     stage = RealStage(piece, Wish(taste=path), Journal(), Health())
     stage.player.taste("scene", "tune").add(Lesson("S", "C"), 1.0)
-    assert stage._keep_taste(stage.band.hands.tastes()) == "to scene.taste.json"
 
-    async def saved() -> tuple[str, str]:
+    async def saved(stage: RealStage) -> tuple[str, str]:
         stage._loop, told = asyncio.get_running_loop(), asyncio.Queue[tuple[str, str]]()
-        stage._save_taste(lambda state, reason: told.put_nowait((state, reason)))
+        tastes = stage._outfit.tastes
+        assert tastes is not None
+        tastes.keep(stage.band, lambda state, reason: told.put_nowait((state, reason)))
         return await asyncio.wait_for(told.get(), 10)
 
-    path.unlink()
-    assert asyncio.run(saved()) == ("done", "to scene.taste.json")
-    stage.wish = Wish(taste=tmp_path / "nowhere" / "x.json")
-    assert asyncio.run(saved()) == ("refused", "taste: x.json cannot be written")
+    assert asyncio.run(saved(stage)) == ("done", "to scene.taste.json")
+    nowhere = RealStage(piece, Wish(taste=tmp_path / "nowhere" / "x.json"), Journal(), Health())
+    assert asyncio.run(saved(nowhere)) == ("refused", "taste: x.json cannot be written")
     again = RealStage(piece, Wish(taste=path), Journal(), Health())
     again._recall_taste()
     assert again.player.taste("scene", "tune").to_data() == {"S": {"C": 1.0}}

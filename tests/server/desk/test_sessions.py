@@ -163,7 +163,7 @@ def test_what_is_not_there_is_refused_by_its_own_name(house: House) -> None:
     assert (address, state) == (f"{SESSION}/ann/part/lute/mute", "refused")
     assert f"{SESSION}/ann/part" in reason
     [(_, state, _, reason)] = house.ask(f"{SESSION}/eve/stop")
-    assert state == "refused" and "no band 'eve'" in reason
+    assert state == "refused" and "no band is called 'eve'" in reason
     house.answers.clear()
     both = [(f"{SESSION}/ann/stop", ()), (f"{SESSION}/bob/stop", ())]
     house.desk.receive_all(both, house.source)
