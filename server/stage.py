@@ -182,7 +182,8 @@ class Stage:
         self.player, self.sync = self.band.player, self.band.sync
         tastes = Tastes(wish.taste, self.trouble, self._from_thread) if wish.taste else None
         folio = Folio(wish.folio) if wish.folio is not None else None
-        self._outfit = Outfit(wish.folder, folio, tastes, wish.themes, wish.mappings)
+        files = wish.themes, wish.mappings, self.trouble
+        self._outfit = Outfit(wish.folder, folio, tastes, *files)
 
     def load(self, name: str, style: str = "") -> Scene:
         """A scene as the band without a name plays it. Errors: Mistake."""

@@ -87,6 +87,11 @@ class Tastes:
         self._aside = self._aside or Aside(lambda work: work())
         self._aside.put(save)
 
+    def leave(self, band: Band) -> None:
+        """A band is closed: save what it has learnt, if that is anything."""
+        if any(taste.to_data() for taste in band.player.tastes.values()):
+            self.keep(band)
+
     def close(self, band: Band) -> None:
         """Save for a band, and all that waits, at last. Errors: Mistake."""
         if self._aside is not None:
@@ -126,7 +131,8 @@ class Outfit:
 
     folder, folio: as of `Desk`.  tastes: where what feedback teaches is kept.  themes, mappings:
     the files of the band without a name that themes are added to, and that keep what MIDI learn
-    has learnt; others have theirs beside them.  None: it is not kept.
+    has learnt; others have theirs beside them.  None: it is not kept.  trouble: told, from any
+    thread, of mappings that are no good: they are left as they are.
     """
 
     folder: Path | None = None
@@ -134,6 +140,7 @@ class Outfit:
     tastes: Tastes | None = None
     themes: Path | None = None
     mappings: Path | None = None
+    trouble: Callable[[Troubled], object] = lambda trouble: None
 
     def desk(
         self,
@@ -157,10 +164,15 @@ class Outfit:
         )
 
     def read(self, name: str) -> Learnt:
-        """What was kept for a band; slow. Errors: Mistake where it cannot be read."""
+        """What was kept for a band with a name; slow. Errors: Mistake where a taste is no good."""
         taste = self.tastes.read(name) if self.tastes is not None else None
-        file = place(self.mappings, name) if self.mappings is not None else None
-        return Learnt(taste, Mappings(file))
+        try:
+            file = place(self.mappings, name) if self.mappings is not None else None
+            return Learnt(taste, Mappings(file))
+        except Mistake as mistake:
+            text = f"{name}: {mistake.problem}; it is left as it is, and what is learnt is not kept"
+            self.trouble(Troubled("mappings", text))
+            return Learnt(taste, Mappings())
 
     def _keep_themes(self, band: Band, theme: str) -> str:
         assert self.themes is not None

@@ -262,7 +262,7 @@ class Sessions:
         session = Session(band, desk, feed, now, target)
         session.closing += closing
         if self._outfit.tastes is not None:
-            session.closing.append(partial(self._outfit.tastes.keep, band))
+            session.closing.append(partial(self._outfit.tastes.leave, band))
         return session
 
     def _enlist(self, session: Session) -> None:

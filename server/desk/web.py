@@ -533,7 +533,8 @@ class Web:
 
     async def _show(self, request: web.BaseRequest, role: Role) -> web.Response:
         path, asks = request.path, request.query_string
-        page = path == "/" and not asks and "text/html" in request.headers.get("Accept", "")
+        plain = not asks or asks.startswith("session=")  # which the page itself reads
+        page = path == "/" and plain and "text/html" in request.headers.get("Accept", "")
         strange = role == "view" and not Manners.at_home(request.remote or "")
         if strange and not (page or path in OPEN or path.startswith("/page/")):
             return _text(401, STRANGE)

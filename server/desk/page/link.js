@@ -1,17 +1,47 @@
 // The connection to the server: commands out, what is heard in, and the server's clock.
+//
+// The page plays one band: the one without a name, or that of `?session=NAME`. It speaks of it in the
+// addresses of the one without a name; here they become those that the server has, and back.
 
 const PINGS = 8;
 const SLEW = 0.25; // of what the clock is found to be off, a ping
 const JUMP = 0.05; // s off beyond which it is no drift
+const AGAIN = 2000; // ms until a band that is not there is asked for again
 const LAST = new Set(["done", "refused", "superseded", "cancelled", "lost"]);
 
 /** Trade the token of the link for a cookie, and wipe it from the address. */
 export async function unlock() {
   const token = location.hash.slice(1);
   if (!token) return;
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
   const headers = { Authorization: `Bearer ${token}` };
   await fetch("/session", { method: "POST", headers }).catch(() => {});
+}
+
+const ROOT = "/componium";
+const SESSION = `${ROOT}/session/`;
+
+/** The name of the band that this page plays; "" for the one without a name. */
+export const band = new URLSearchParams(location.search).get("session") ?? "";
+
+/** An address of this band as the server has it. */
+export const full = (address) =>
+  band && !address.startsWith(SESSION) ? address.replace(ROOT, SESSION + band) : address;
+
+/** What the server says, with the addresses of this band as the page has them. */
+const OWN = new RegExp(`${SESSION}${band.replaceAll(".", "[.]")}(?=[/"?])`, "g");
+const plain = (text) => (band ? text.replaceAll(OWN, ROOT) : text);
+
+/** The names of the bands there are besides the one without a name. */
+export async function bands() {
+  const response = await fetch(`${SESSION}close?RANGE`).catch(() => null);
+  return response?.status === 200 ? ((await response.json()).RANGE?.[0]?.VALS ?? []) : [];
+}
+
+/** What the server answers to a question about this band, such as "/componium?VALUE". */
+export async function ask(address) {
+  const response = await fetch(full(address), { headers: { Accept: "application/json" } });
+  return response.ok ? JSON.parse(plain(await response.text())) : null;
 }
 
 export class Link {
@@ -33,13 +63,18 @@ export class Link {
       this.wait = 250;
       this.ways = [];
       this.offset = null;
-      this.send({ hear: this.hear });
+      this.listen();
       this.ping();
     };
     this.socket.onmessage = ({ data }) => {
-      if (typeof data === "string") this.take(JSON.parse(data));
+      if (typeof data === "string") this.take(JSON.parse(plain(data)));
     };
     this.socket.onclose = () => this.lose();
+  }
+
+  /** Ask to hear this band. */
+  listen() {
+    this.send(band ? { hear: this.hear, session: band } : { hear: this.hear });
   }
 
   lose() {
@@ -61,7 +96,7 @@ export class Link {
   set(address, args = [], told = () => {}) {
     const id = ++this.number;
     this.waiting.set(id, told);
-    if (this.send({ set: address, args, id })) return;
+    if (this.send({ set: full(address), args, id })) return;
     this.waiting.delete(id);
     told({ state: "lost", bar: 0, reason: "not connected" });
   }
@@ -73,6 +108,12 @@ export class Link {
   }
 
   take(what) {
+    if (what.closed || what.error?.startsWith("session: ")) {
+      // It may be there again, as after a restart of the server.
+      setTimeout(() => this.listen(), AGAIN);
+      this.heard({ gone: true });
+      return;
+    }
     if ("receipt" in what) {
       const told = this.waiting.get(what.id);
       if (LAST.has(what.state)) this.waiting.delete(what.id);

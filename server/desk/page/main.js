@@ -1,7 +1,7 @@
 // The page: what is heard from the server goes to the panels, what is pressed goes to the server.
 
 import { Launch } from "./launch.js";
-import { Link, unlock } from "./link.js";
+import { band, bands, Link, unlock } from "./link.js";
 import { MoodPanel } from "./mood.js";
 import { engraved, hueOf } from "./names.js";
 import { Parts } from "./parts.js";
@@ -105,10 +105,14 @@ function edit(part) {
 
 function heard(what) {
   if (what.lost) return lose();
+  if (what.gone) return away();
   if (what.snapshot) arrive(what);
   if (what.state) store.take(what.state);
   if (what.scene && !what.snapshot) cast(what.scene);
-  if (what.COMMAND) survey();
+  if (what.COMMAND) {
+    survey();
+    choices();
+  }
   if (what.forget) {
     roll.forget(what.forget, link.now());
     pulse.unsay(what.forget);
@@ -131,6 +135,7 @@ async function arrive(snapshot) {
     role === "view" ? "You can see and listen. To play, open the link that play prints (or scripts/componium token)." : again ? "Connected again." : "",
     role === "view" ? 0 : 2500,
   );
+  choices();
   roll.clear();
   pulse.forget();
   pulse.last = null;
@@ -155,6 +160,26 @@ function lose() {
   lost ??= setTimeout(() => notice("The connection is lost. Trying again; what plays elsewhere plays on."), FORGIVEN);
 }
 
+/** The band of this page has been closed, or is not there yet. */
+function away() {
+  transport(false);
+  sound.silence();
+  notice(`There is no band called ${band} now. As soon as there is, it is here.`);
+  choices();
+}
+
+/** Which bands this page may play; nothing to choose where there is one. */
+async function choices() {
+  const there = [...new Set(["", ...(await bands()), band])];
+  const select = $("band");
+  select.replaceChildren(...there.map((name) => h("option", { value: name, text: name || "main band", selected: name === band })));
+  select.closest("label").hidden = there.length < 2;
+}
+
+$("band").onchange = ({ target }) => {
+  location.assign(target.value ? `/?session=${encodeURIComponent(target.value)}` : "/");
+};
+
 let casting = null;
 
 async function cast(scene) {
@@ -162,7 +187,7 @@ async function cast(scene) {
   store.scene = scene;
   casting = scene;
   write($("title"), scene.title || "Componium");
-  document.title = `${scene.title} · Componium`;
+  document.title = `${scene.title} · ${band || "Componium"}`;
   const named = new Map(scene.parts.map((part, nth) => [part.name, hueOf(nth)]));
   roll.cast(named);
   sound.cast(scene.parts.map((part) => ({ ...part })));

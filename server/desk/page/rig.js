@@ -1,5 +1,6 @@
 // The rig: tempo, live controls, ports, health, MIDI learn, takes, and what went wrong.
 
+import { band } from "./link.js";
 import { $, choice, h, throttled, write } from "./ui.js";
 
 const AGAIN = 4; // lines of the log back in which what is said again is not written again
@@ -142,10 +143,11 @@ export class Rig {
   }
 
   take() {
+    const takes = band ? `/session/${band}/take` : "/take";
     const press = h("button", { type: "button", class: "record", "aria-pressed": "false", text: "record" });
     const files = h("span", { class: "files", hidden: true },
-      h("a", { href: "/take.mid", download: "take.mid", text: "MIDI file" }), " ",
-      h("a", { href: "/take.jsonl", download: "take.jsonl", text: "log" })); // prettier-ignore
+      h("a", { href: `${takes}.mid`, download: "take.mid", text: "MIDI file" }), " ",
+      h("a", { href: `${takes}.jsonl`, download: "take.jsonl", text: "log" })); // prettier-ignore
     press.addEventListener("click", () =>
       this.order(press, "/componium/record", [press.getAttribute("aria-pressed") !== "true"], ({ state }) => {
         if (state === "done") files.hidden = false;

@@ -1,6 +1,7 @@
 // Rules: the text in which a part's music is written, or a whole scene, to be written otherwise
 // while it plays.
 
+import { full } from "./link.js";
 import { $, h, write } from "./ui.js";
 
 const WHOLE = "(whole scene)"; // no part can be called so
@@ -91,7 +92,7 @@ export class Rules {
   /** The value of a part's rules, of the whole scene's its name and text; null where they cannot be had. */
   async fetched(part) {
     try {
-      const response = await fetch(`${this.addresses.get(part)}?VALUE`);
+      const response = await fetch(`${full(this.addresses.get(part))}?VALUE`);
       return response.ok ? ((await response.json()).VALUE ?? []) : null;
     } catch {
       return null;

@@ -1,5 +1,7 @@
 // What the server has told: values by address, the tree behind them, and who wants to know.
 
+import { ask } from "./link.js";
+
 export class Store {
   constructor() {
     this.values = new Map();
@@ -31,14 +33,14 @@ export class Store {
 
   /** Read the tree anew: what there is, and what may be asked for by name. */
   async survey() {
-    const response = await fetch("/componium", { headers: { Accept: "application/json" } });
-    if (!response.ok) return;
+    const tree = await ask("/componium");
+    if (!tree) return;
     const nodes = new Map();
     const walk = (node) => {
       nodes.set(node.FULL_PATH, node);
       for (const inner of Object.values(node.CONTENTS ?? {})) walk(inner);
     };
-    walk(await response.json());
+    walk(tree);
     this.nodes = nodes;
   }
 

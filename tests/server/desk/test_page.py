@@ -650,3 +650,66 @@ async def test_a_bend_is_heard_and_so_is_pressure(page: Browser) -> None:
     assert plain == pytest.approx(440, rel=0.02)
     assert bent / plain == pytest.approx(2 ** (2 / 12), rel=0.02), "two semitones up"
     assert page.errors == []
+
+
+async def test_a_phone_plays_a_band_of_its_own(page: Browser, play: Play, tmp_path: Path) -> None:
+    chooser = "document.querySelector('.band')"
+    assert await page.ask(f"{chooser}.hidden"), "nothing to choose where there is one band"
+    play.tell("/session/open", "ann", "page", "none")
+    await page.until(f"!{chooser}.hidden")
+    offered = "[...document.querySelectorAll('#band option')].map(o => o.textContent)"
+    assert await page.ask(offered) == ["main band", "ann"]
+    await page.ask(
+        "document.getElementById('band').value = 'ann',"
+        "document.getElementById('band').dispatchEvent(new Event('change'))"
+    )
+    ready = "window.componium?.rules.addresses?.size && componium.pulse.last && 1"
+    await page.until(f"location.search === '?session=ann' && {ready}")
+    await page.size(390, 844, mobile=True)
+    for tab in ("mood", "launch", "parts", "rules", "rig"):
+        await page.ask(f"document.querySelector('[data-to={tab}]').click()")
+        assert await page.ask("document.documentElement.scrollWidth") <= 390, tab
+    assert await page.ask("document.querySelectorAll('.strip').length") == 2
+    await page.until("componium.roll.notes.size > 2")
+    tempo = "componium.store.get('/componium/tempo')"
+    await page.ask("componium.link.set('/componium/tempo', [97])")
+    await page.until(f"{tempo} === 97")
+    async with ClientSession() as session:
+
+        async def value(address: str) -> list[object]:
+            async with session.get(f"{play.url}/componium/{address}?VALUE") as answer:
+                found: list[object] = (await answer.json())["VALUE"]
+                return found
+
+        assert await value("tempo") == [240.0], "the other band goes on as it was"
+        assert await value("session/ann/tempo") == [97.0]
+        await page.ask("document.querySelector('[data-to=rules]').click()")
+        await page.ask("componium.rules.open('(whole scene)')")
+        await page.until("componium.rules.text.value.includes('title = \"Page\"')")
+        await page.ask(
+            "componium.rules.name.value = 'anns', componium.rules.text.value ="
+            " componium.rules.text.value.replace('title = \"Page\"', 'title = \"Hers\"'),"
+            "componium.rules.text.dispatchEvent(new Event('input')),"
+            "componium.rules.swap.click()"
+        )
+        await page.until(f"{text('#title')} === 'Hers'")
+        assert await value("session/ann/scene") == ["anns"]
+        assert await value("scene") == ["page"]
+    assert page.errors == []
+    play.tell("/session/close", "ann")
+    await page.until(f"{text('#notice')}.includes('no band called ann')")
+    play.tell("/session/open", "ann", "page", "none")
+    await page.until(f"document.getElementById('notice').hidden && {text('#title')} === 'Page'")
+    # A band that goes may just have been asked for something.
+    assert [each for each in page.errors if "404" not in each] == []
+
+
+async def test_whoever_only_looks_may_choose_a_band_and_not_play_it(
+    page: Browser, play: Play
+) -> None:
+    play.tell("/session/open", "bob", "page", "none")
+    await page.open(f"{play.url.replace('127.0.0.1', 'localhost')}/?session=bob")
+    await page.until("window.componium?.store.get('/componium/tempo') === 240")
+    assert await page.ask("document.body.classList.contains('view')")
+    await page.ask("componium.link.set('/componium/tempo', [99], r => (window.told = r))")
+    assert "needs the role" in await page.until("window.told?.reason")

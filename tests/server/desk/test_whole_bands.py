@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.base import Mistake
+from engines.taste import Lesson
 from server.band.bands import LINKED, SESSION, Band, Bands
 from server.band.earshot import Earshot
 from server.concert.clock import VirtualClock
@@ -21,7 +22,9 @@ from server.concert.journal import Entry, Marked, Played, Troubled
 from server.concert.player import Player
 from server.desk import desk
 from server.desk.desk import Desk, Source
+from server.desk.folio import Folio
 from server.desk.memory import State, state_of
+from server.desk.outfit import Outfit, Tastes, place
 from server.desk.roster import Kept, Roster
 from server.desk.sessions import Session, Sessions
 from server.desk.watch import Lookout, Watch
@@ -624,3 +627,73 @@ def test_no_name_leads_out_of_the_folder_or_to_another_s_file(
     if other != kept.name:
         assert str(place).lower() != str(roster.place(other)).lower()
     roster.close()
+
+
+# What each keeps -----------------------------------------------------------------------------
+
+
+async def test_each_band_keeps_in_files_of_its_own_what_it_was_taught(
+    tmp_path: Path, folder: Path
+) -> None:
+    def house() -> House:
+        made = House(folder)
+        tastes = Tastes(tmp_path / "taste.json", made.troubles.append, lambda do: do())
+        made.sessions = Sessions(
+            *(made.desk, made.bands, made.load_for),
+            outfit=Outfit(
+                folder, Folio(tmp_path), tastes, tmp_path / "tunes.toml", tmp_path / "maps.json"
+            ),
+        )
+        return made
+
+    async def until(true: Callable[[], object]) -> None:
+        while not true():
+            await asyncio.sleep(0.001)
+
+    async def opened(house: House, name: str) -> Session:
+        house.ask(f"{SESSION}/open", name, "first", TARGET)
+        await until(lambda: house.answers)
+        assert house.answers[0][1] == "done", house.answers
+        return house.sessions.find(name)
+
+    async def asked(house: House, address: str, *args: object) -> str:
+        house.ask(f"{SESSION}/{address}", *args)
+        await until(lambda: house.answers)
+        assert house.answers[-1][1] == "done", house.answers
+        return str(house.answers[-1][3])
+
+    one = house()
+    ann, bob = await opened(one, "ann"), await opened(one, "bob")
+    one.go(2 * SECOND)
+    ann.band.player.taste("first", "lead").add(Lesson("S", "C"), 1.0)
+    ann.desk.midi.mappings.load([{"kind": "cc", "number": 7, "to": "/componium/tempo"}])
+    assert ann.desk.midi.mappings.keep().startswith("kept in ")
+    assert (await asked(one, "ann/feedback/save")).startswith("to ")
+    text = (folder / "first.toml").read_text()
+    one.ask(f"{SESSION}/ann/scene/write", "anns", text.replace("132", "77"))
+    await one.loaded()
+    assert one.answers[-1][1] == "armed", one.answers
+    assert "anns" in bob.desk.scenes(), "what one has written all may play"
+    one.sessions.close("ann")
+    one.sessions.close("bob")
+    two = house()
+    ann, bob = await opened(two, "ann"), await opened(two, "bob")
+    [(symbol, weights)] = ann.band.player.taste("first", "lead").to_data().items()
+    assert symbol == "S" and 0.9 < weights["C"] <= 1, "it fades with each beginning"
+    assert bob.band.player.taste("first", "lead").to_data() == {}
+    assert [each["to"] for each in ann.desk.midi.mappings.data()] == ["/componium/tempo"]
+    assert bob.desk.midi.mappings.data() == []
+    assert not place(tmp_path / "taste.json", "bob").exists(), "nobody has taught it anything"
+    assert not (tmp_path / "taste.json").exists(), "that is of the band without a name"
+    place(tmp_path / "taste.json", "eve").write_text("nonsense")
+    two.ask(f"{SESSION}/open", "eve", "first", TARGET)
+    await until(lambda: two.answers)
+    assert two.answers[0][1] == "refused" and "cannot be read" in two.answers[0][3]
+
+
+@given(st.sampled_from(["", "ann", "Ann", "con", "a.b-c", "x" * 64]))
+def test_the_files_of_a_band_lie_beside_that_of_the_one_without_a_name(name: str) -> None:
+    file = Path("/music/taste.json")
+    found = place(file, name)
+    assert found.parent in (file.parent, file.with_name("taste.json.bands"))
+    assert found.suffix == ".json" and (found == file) == (name == "")
