@@ -227,14 +227,13 @@ class Stage:
 
     def reload(self) -> None:
         """Read scenes and mappings again, because a service was told to; the music goes on."""
-        desk = self._desk
-        try:
-            desk.midi.mappings.reread()
-        except Mistake as mistake:
-            self.journal.enter(Troubled("mappings", f"{mistake.problem}; the old ones stay"))
         self._reloads += 1  # a second one is no bounced button
         source = Source(f"the service, reading {self._reloads}", "edit")
-        for each in (desk, *(session.desk for session in desk.sessions or ())):
+        for each in (self._desk, *(session.desk for session in self._sessions)):
+            try:
+                each.midi.mappings.reread()
+            except Mistake as mistake:
+                self.journal.enter(Troubled("mappings", f"{mistake.problem}; the old ones stay"))
             each.reread(source)
 
     async def play(self) -> int:
