@@ -57,6 +57,13 @@ export class Link {
     this.connect();
   }
 
+  /** Hear these words and no others from now on; a snapshot comes, of all that was missed. */
+  attend(hear) {
+    if (hear.join() === this.hear.join()) return;
+    this.hear = hear;
+    this.send({ hear });
+  }
+
   connect() {
     this.socket = new WebSocket(`${location.origin.replace("http", "ws")}/`);
     this.socket.onopen = () => {

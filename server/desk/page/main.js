@@ -14,6 +14,7 @@ import { Store } from "./store.js";
 import { $, amiss, h, kept, write } from "./ui.js";
 
 const HEAR = ["state", "beats", "marks", "plan", "why", "log", "health"];
+const HIDDEN = ["log"]; // of a page that is neither seen nor heard
 const TABS = ["mood", "launch", "parts", "rules", "rig"];
 const SILENT = 3000; // ms in which sound should have begun
 const FRAME = 30; // ms between two pictures at least: every other one of most screens
@@ -136,6 +137,7 @@ async function arrive(snapshot) {
     role === "view" ? 0 : 2500,
   );
   choices();
+  if (!snapshot.hear.includes("state")) return; // it is hidden
   roll.clear();
   pulse.forget();
   pulse.last = null;
@@ -349,6 +351,7 @@ sound.changed = () => {
   $("mute").hidden = !on;
   $("mute").setAttribute("aria-pressed", sound.muted);
   $("volume").value = sound.volume;
+  attend();
 };
 
 async function listen() {
@@ -377,9 +380,17 @@ if (kept.get("listen", "no") === "yes") {
   addEventListener("pointerdown", wake, true);
   addEventListener("keydown", wake, true);
 }
+
+/** Whoever neither sees nor hears anything of it need not be told of every note. */
+function attend() {
+  link.attend(document.hidden && !sound.on ? HIDDEN : HEAR);
+}
+
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && sound.context && kept.get("listen", "no") === "yes") sound.context.resume();
+  attend();
 });
+attend(); // it may be opened behind another
 
 // Looks, tabs and keys -----------------------------------------------------------------------
 

@@ -550,6 +550,40 @@ async def test_a_hidden_page_keeps_little_and_catches_up(page: Browser) -> None:
     assert await page.ask(flood) <= 2501
 
 
+async def test_a_page_that_is_neither_seen_nor_heard_is_told_little_until_it_is_shown(
+    page: Browser, play: Play
+) -> None:
+    def hidden(is_so: bool) -> str:
+        so = str(is_so).lower()
+        return (
+            f"Object.defineProperty(document, 'hidden', {{value: {so}, configurable: true}});"
+            " document.dispatchEvent(new Event('visibilitychange'))"
+        )
+
+    await page.until("componium.roll.notes.size > 4")
+    await page.ask(
+        "window.told = []; componium.link.socket.addEventListener('message',"
+        " ({data}) => told.push(...Object.keys(JSON.parse(data))))"
+    )
+    await page.ask(hidden(True))
+    await page.until("told.includes('snapshot')")
+    await page.ask("told.length = 0; window.since = componium.link.now()")
+    play.tell("/part/tune/level", 0.25)
+    await page.until("componium.link.now() > since + 1")  # four beats
+    heard = set(await page.ask("told"))
+    assert not heard & {"plan", "event", "state", "health", "snapshot"}, heard
+    await page.ask(hidden(False))
+    await page.until("componium.store.values.get('/componium/part/tune/level')?.[0] === 0.25")
+    await page.until("[...componium.roll.notes.values()].some((n) => n.at > componium.link.now())")
+    assert await page.ask("componium.pulse.playing")
+    await page.click("#listen")
+    await page.until("componium.sound.on")
+    await page.ask(hidden(True))
+    await page.ask("told.length = 0")
+    await page.until("told.includes('plan') && told.includes('event')")
+    assert not page.errors
+
+
 async def test_every_sound_and_drum_is_heard_and_none_is_too_loud(page: Browser) -> None:
     render = """(async () => {
         const { Voice } = await import("/page/voices.js");
