@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -75,6 +75,9 @@ CONTROL_PORT, PAGE_PORT = 1821, 1822
 SWITCH = 0.0005  # s for which one thread may keep the interpreter from another
 NICE = -10  # of the planner, as its systemd unit has it
 
+#: Settings that can change while it plays: where it sends to, what it hears, who leads.
+LIVE = frozenset({"midi", "osc", "why", "midi_in", "sync"})
+
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
@@ -99,6 +102,7 @@ class Wish:
     state: the file that keeps what outlives the program; None for none.  resume: whether to go on
     from there.
     version: of Componium, for the log and for metrics.
+    settings: reads the user's settings again, those that the command line has not gone before.
     sync: as in `asked`.  midi_in: as in `routed`.  mappings: the file that keeps what MIDI learn
     has learnt; None for none.  mappings_insisted: whether it was asked for.
     """
@@ -132,6 +136,7 @@ class Wish:
     resume: bool = False
     sync: str = ""
     folio: Path | None = None
+    settings: Callable[[], Mapping[str, Any]] | None = None
 
 
 class Stage:
@@ -153,6 +158,7 @@ class Stage:
         self._state_file, self._afresh = wish.state, False
         self._claim: IO[bytes] | None = None
         self._reloads = 0
+        self._settings = dict(wish.settings()) if wish.settings is not None else {}
         self._lost: list[str] = []  # what of a state does not fit any more
         #: Told of each band that is opened beside the one of the scene.
         self.joined: Callable[[Band], object] = lambda band: None
@@ -226,7 +232,8 @@ class Stage:
         self._left = number
 
     def reload(self) -> None:
-        """Read scenes and mappings again, because a service was told to; the music goes on."""
+        """Read settings, scenes and mappings again, because a service was told to; it plays on."""
+        self._take_settings()
         self._reloads += 1  # a second one is no bounced button
         source = Source(f"the service, reading {self._reloads}", "edit")
         for each in (self._desk, *(session.desk for session in self._sessions)):
@@ -235,6 +242,44 @@ class Stage:
             except Mistake as mistake:
                 self.journal.enter(Troubled("mappings", f"{mistake.problem}; the old ones stay"))
             each.reread(source)
+
+    def _take_settings(self) -> None:
+        """Read the settings again; what of them can change while it plays does, and all is told."""
+        if self.wish.settings is None:
+            return
+        before = self._settings
+        try:
+            now = dict(self.wish.settings())
+            changed = {name for name in before | now if before.get(name) != now.get(name)}
+            live = changed & LIVE
+            values: dict[str, Any] = {
+                "midi": str(now.get("midi", "")),
+                "osc": tuple(map(str, now.get("osc", ()))),
+                "why": bool(now.get("why", False)),
+                "midi_in": tuple(map(str, now.get("midi_in", ()))),
+                "sync": str(now.get("sync", "")),
+            }
+            for kind in live & {"midi", "osc"} - self._links.keys():  # no wire is there to send it
+                if values[kind] not in ("none", ()):
+                    live.discard(kind)
+            wish = replace(self.wish, **{name: values[name] for name in live})
+            scene = self.player.scene or self._scene
+            routed(scene, wish.midi, wish.osc, wish.why, wish.midi_in)
+            lead = asked(scene.sync, wish.sync)
+        except Mistake as mistake:
+            self.journal.enter(Troubled("settings", f"{mistake}; the old ones stay"))
+            return
+        self.wish, self._settings = wish, now
+        if "sync" in live:
+            source = f"midi:{lead.input}" if lead.source == "midi" else lead.source
+            self._desk.receive("/componium/sync", [source], Source("settings", "edit"))
+        words = [
+            f"{', '.join(sorted(names))} {when}"
+            for names, when in ((live, "from now on"), (changed - live, "from the next start on"))
+            if names
+        ]
+        if words:
+            self.journal.enter(Troubled("settings", f"read again: {'; '.join(words)}"))
 
     async def play(self) -> int:
         """Play until the end, a signal, or for ever; the exit status."""

@@ -234,6 +234,7 @@ def play(
         log_insisted=bool(log),
         version=version(),
         sync=sync,
+        settings=_read_again(context),
     )
     chosen = choose(scene, seed, tempo, wish.midi, wish.osc, why, wish.midi_in)
     if why and not any(spec.why for spec in chosen.outputs.values()):
@@ -247,7 +248,7 @@ def _broker(where: str | None, settings: Mapping[str, Any]) -> Broker | None:
     from ..desk.broker import read_broker, secret_in
 
     if where is None:
-        where = settings.get("broker", "none")
+        where = settings.get("broker") or "none"
     if not where.strip():  # as of a variable of the shell that is not set
         raise Mistake("--mqtt", "expected a broker such as localhost or HOST:PORT/ID, or none")
     if where == "none":
@@ -339,6 +340,26 @@ def settings(context: typer.Context, config: Path | None) -> Settings:
 
     asked = config is not None or bool(os.environ.get(CONFIG))
     return read_settings(config or config_file(), options(context), asked)
+
+
+def _read_again(context: typer.Context) -> Callable[[], Mapping[str, Any]]:
+    """What reads the settings again, those of `play` that the command line has not gone before."""
+    root = cast("typer.Context | None", context.parent)
+
+    def is_typed(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    typed = set(filter(is_typed, context.params))
+
+    def read() -> Mapping[str, Any]:
+        if root is None:
+            return {}
+        found = settings(root, root.params.get("config"))
+        of_play = {name: value for name, value in found.play.items() if name not in typed}
+        return of_play | ({"[mqtt]": found.mqtt} if found.mqtt and "mqtt" not in typed else {})
+
+    return read
 
 
 def options(context: typer.Context) -> dict[str, Callable[[Any], Any]]:

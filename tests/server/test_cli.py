@@ -703,6 +703,47 @@ def test_a_service_that_is_told_to_reads_its_scene_again_and_plays_on(
 
 
 @pytest.mark.real
+def test_a_service_that_is_told_to_reads_its_settings_again(tune: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[play]\nquiet = true\nhttp = 0\n")
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as game,
+    ):
+        manager.bind(str(tmp_path / "notify"))
+        game.bind(("127.0.0.1", 0))
+        for each in (manager, game):
+            each.settimeout(20)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            control = str(free.getsockname()[1])
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        plain = ("--config", config, "play", tune, "--midi", "none", "--control", control)
+        process = started(*plain, "--no-watch", env=environment)
+        try:
+            assert manager.recv(100) == b"READY=1"
+            assert process.stderr is not None
+            for text, said in (
+                ("osc = ['nowhere']", "the old ones stay"),
+                ("oscc = 7", "play.oscc, line 4: nothing has this name here; did you mean 'osc'?"),
+                (
+                    f"osc = ['127.0.0.1:{game.getsockname()[1]}']\nlan = true\nmidi = 'IAC'",
+                    "settings: read again: osc from now on; lan from the next start on",
+                ),
+            ):
+                config.write_text(f"[play]\nquiet = true\nhttp = 0\n{text}\n")
+                process.send_signal(signal.SIGHUP)
+                assert said in process.stderr.readline()
+            assert game.recv(1000).startswith(b"/componium/"), (
+                "it is sent there from the next bar on"
+            )
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=10)
+        finally:
+            process.kill()
+
+
+@pytest.mark.real
 def test_a_take_that_could_not_be_written_is_said_at_the_end(tune: Path, tmp_path: Path) -> None:
     take = tmp_path / "take.mid"
     process = started(

@@ -61,7 +61,7 @@ export class Link {
   attend(hear) {
     if (hear.join() === this.hear.join()) return;
     this.hear = hear;
-    this.send({ hear });
+    this.listen();
   }
 
   connect() {
