@@ -14,7 +14,8 @@ eighteenth again).
 * in time: OSC notes in the calm against the session's sixteenths, as its other member has them.
 * memory, of each process, in the last half of the run: flat where the slope (Theil and Sen's) is at
   most 2 MiB an hour and the medians of its two halves are at most 0.5 MiB apart. By how much the
-  take itself grew is told and not counted: it is kept until the end.
+  take itself grew is told and not counted: it is kept until the end. The disk is large enough for
+  log and take, but while it is made full: what a disk does not take waits in memory, up to 4 MiB.
   Of a process that was started anew meanwhile a slope says nothing, as each takes 0.3 MiB in its
   first minutes. The planner's size follows the most that it ever needed at once, as Python gives
   back whole MiB only: it climbs by steps, and one of an unlucky hurry in the last half is called
@@ -86,7 +87,7 @@ STILL = 50.0  # ms that a bare timer is late, at most, on a machine that leaves 
 SESSION = 5.0  # ms from the session's sixteenths, at most, of one who is in it
 WEDGED = 10  # periods in a second on which a JACK server gives up that is stuck
 WARM = 8  # changes of scene in a hurry beforehand
-DISK = 4 << 20  # bytes of the disk that gets full
+DISK = 96 << 20  # bytes of the disk that gets full: more than a log and a take of hours
 RULES = {"desk": "1 2 3 5 6", "other": "4 7"}  # which degrees tell which scene is playing
 PITCHES = [pitch for pitch in range(128) if pitch % 12 in (0, 2, 4, 7, 9)]
 
