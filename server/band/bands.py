@@ -429,7 +429,8 @@ class Bands:
     def _has_room(self, now: int) -> bool:
         since = now - self._granted
         slack = self._horizon * self._factor / 5
-        return since >= PUT_OFF or (since >= APART and now - self._earliest(now) <= slack)
+        in_time = self._late <= PRESSED and now - self._earliest(now) <= slack
+        return since >= PUT_OFF or (since >= APART and in_time)
 
     def _earliest(self, now: int) -> int:
         return self._due[0][0] if self._due else now
