@@ -23,6 +23,10 @@ REMEMBERED = 2048  # steps that have begun
 _Item = tuple[int, int, Pending]
 
 
+def _due(pending: Pending) -> int:
+    return pending.due
+
+
 class Begun(NamedTuple):
     """A step that has sounded. due: when, in nanoseconds.  origin: of its symbol."""
 
@@ -74,28 +78,38 @@ class Ahead:
             else:
                 heappush(self._coming, (pending.due, pending.order, pending))
 
-    def again(self, line: Timeline, playing: Playing | None = None) -> None:
-        """Perform again what is still to begin, of one part or of all, and send it again."""
+    def again(self, line: Timeline, parts: Iterable[Playing] | None = None, soon: int = 0) -> None:
+        """Perform again what is still to begin, of some parts or of all, and send it again.
+
+        What comes first is sent first, for it may be due before the wire has heard all of it.
+        soon: of what begins up to this nanosecond, what was thinned out stays so: it would be late.
+        """
         chosen, kept = list[Pending](), list[_Item]()
+        among = None if parts is None else tuple(parts)
         for item in self._coming:
-            if playing is None or item[2].concerns(playing):
-                chosen.append(item[2])
-            else:
+            due, _, pending = item
+            meant = among is None or any(map(pending.concerns, among))
+            if not meant or (due <= soon and pending.thinned):
                 kept.append(item)
+            else:
+                chosen.append(pending)
         self._coming = kept
         heapify(kept)
         self.perform(chosen, line)
-        self.send(chosen)
+        self.send(sorted(chosen, key=_due))
 
-    def retime(self, line: Timeline) -> None:
-        """The timeline has changed: so does all that begins or ends from now on."""
+    def retime(self, line: Timeline, soon: int = 0) -> None:
+        """The timeline has changed: so does all that begins or ends from now on.
+
+        soon: as of `again`.
+        """
         sounding = [pending for *_, pending in self._sounding]
         for pending in sounding:
             pending.move_end(line)
         self._sounding = [(pending.over, pending.order, pending) for pending in sounding]
         heapify(self._sounding)
         self.send(sounding)
-        self.again(line)
+        self.again(line, None, soon)
 
     def commit(self, now: int, began: int) -> None:
         """Tell the journal what has begun, in order; forget what is over.

@@ -556,6 +556,11 @@ class Pending:
         """Whether it goes when what is queued of a part is called back."""
         return False
 
+    @property
+    def thinned(self) -> bool:
+        """Whether it is a step that is played, but under the controls of the moment has no note."""
+        return False
+
     def _moment(self, began: int) -> Moment:
         return self.cast.moment(self.beat, (self.due - began) / 1e9)
 
@@ -907,6 +912,10 @@ class PendingStep(Pending):
 
     def concerns(self, playing: Playing) -> bool:
         return self.playing is playing
+
+    @property
+    def thinned(self) -> bool:
+        return not (self.notes or self.muted) and bool(self.step.tones)
 
     def move_end(self, line: Timeline) -> None:
         self.notes = [

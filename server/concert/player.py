@@ -88,18 +88,24 @@ class Player(Moments):
         held: list[Cast] = []
 
         def apply(beat: Fraction) -> None:
-            now, here, cast = self.clock.now(), beat <= self.now_beat, self.cast_at(beat)
+            here, cast = beat <= self.now_beat, self.cast_at(beat)
             cast.find(name)
             held[:] = [cast]
             if here:  # so that what swings or strays past this moment changes too
                 beat = min([beat, *(p.beat for p in self.ahead if p.cast is cast)])
-            parts = [p for each in self._casts if each.mixer is cast.mixer for p in each.everyone]
+            parts = [
+                playing
+                for each in self._casts
+                if each.mixer is cast.mixer
+                for playing in each.everyone
+                if field == "solo" or playing.spec.name == name
+            ]
             before = [playing.strip_at(beat) for playing in parts]
             cast.mixer.set(name, beat, field, value)
             for playing, old in zip(parts, before, strict=True):
                 new = playing.strip_at(beat)
                 if self.playing and new != old:
-                    self._restrip(playing, here and new.mute and not old.mute, now)
+                    self._restrip(playing, here and new.mute and not old.mute)
 
         def undo(beat: Fraction) -> None:
             held[0].mixer.take_back(name, field, beat)
@@ -107,13 +113,11 @@ class Player(Moments):
 
         return self.at(when, ("part", name, field), apply, told, early=True, undo=undo)
 
-    def _restrip(self, playing: Playing, cut: bool, now: int) -> None:
+    def _restrip(self, playing: Playing, cut: bool) -> None:
         if cut:
             self.rack.cut(playing.number)
             self.ahead.end(playing)
-        else:
-            self.rack.recall(playing.number)
-        self.ahead.again(self.timeline, playing)
+        self._alter(playing)
 
     def part(self, name: str) -> Playing:
         """A part or stinger of the scene that plays, by name. Errors: Mistake."""
@@ -188,7 +192,7 @@ class Player(Moments):
     def _duck_anew(self, sting: Sting) -> None:
         if sting.spec.duck < 1 and sting.begin < self._frontier:
             self._recall_all()
-            self.ahead.again(self.timeline)
+            self._alter()
 
     # Scenes -----------------------------------------------------------------------------
 

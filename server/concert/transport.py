@@ -29,6 +29,7 @@ from .cast import (
     PendingCue,
     PendingStep,
     PendingSting,
+    Playing,
     of_key,
 )
 from .changes import Changes
@@ -39,6 +40,7 @@ from .pulses import STOP, Pulses, next_sixteenth
 HORIZON = 100_000_000  # ns that the plan runs ahead of the clock
 LOOK = 50_000_000  # ns between two looks at the plan, at most
 LEAD_IN = 60_000_000  # ns from play to the first beat
+SOON = 3_000_000  # ns before its moment at which a note that was thinned out stays so
 MARGIN = 5_000_000  # ns that a boundary must be away to be caught
 STALLED = 200_000_000  # ns past a planned look after which the wires may have fallen silent
 ASLEEP = 60 * 10**9  # ns of absence after which we go on where we were, not where we would be
@@ -110,9 +112,12 @@ class Transport:
             Ported(output, state, why, part)
         )
         self._pulses = Pulses(self.rack)
+        self._recalled: dict[Playing, None] = {}  # what is to come of them has changed
+        self._turned = False  # so has the timeline
         now = clock.now()
         self.playing = False
         self.timeline = Timeline.starting(120.0, ns=now)
+        self._here = now, self.timeline, Fraction(0)  # what `now_beat` was last
         self._halted = self.timeline  # the line that `resume` goes on with
         self._tempo = 120.0  # that `play` begins with
         self._bases: Line[Base] = Line()
@@ -225,7 +230,8 @@ class Transport:
     def still(self, doing: str) -> Iterator[None]:
         """What is done within is done at one moment: no time passes.
 
-        Wires hear of it in one piece.  doing: what that is, for the log.
+        What it changes of what is to come is performed at its end, once, and wires hear of it in
+        one piece.  doing: what that is, for the log.
         """
         if self._mark is not None:
             yield
@@ -235,7 +241,10 @@ class Transport:
         self._mark, self._noted = self.mark, False
         try:
             with self.rack.together():
-                yield
+                try:
+                    yield
+                finally:
+                    self._perform_anew()
         finally:
             if self.noting is not None and self.playing and not self._noted:
                 self._looks.append(now if doing == "look" else -now)
@@ -380,7 +389,8 @@ class Transport:
         if turned:
             self._retime(self.clock.now())
         self.ahead.perform(fresh, self.timeline)
-        self.ahead.send(fresh)
+        if not self._turned:  # else it is performed anew in a moment
+            self.ahead.send(fresh)
 
     def _pace(self, cast: Cast, beat: Fraction) -> bool:
         """Have the tempo follow mood and section from this beat to the next; whether it turns."""
@@ -410,9 +420,8 @@ class Transport:
         self._retime(now)
 
     def _recall_all(self) -> None:
-        for cast in self._casts:
-            for playing in cast.everyone:
-                self.rack.recall(playing.number)
+        """All that is to come may come otherwise, or not at all."""
+        self._recalled.update((playing, None) for cast in self._casts for playing in cast.everyone)
 
     # Praise -----------------------------------------------------------------------------
 
@@ -464,8 +473,29 @@ class Transport:
 
     def _retime(self, now: int) -> None:
         """The timeline has changed from now on: so does all that begins or ends later."""
-        self.ahead.retime(self.timeline)
+        self._turned = True
+        self._alter()
         self._pulses.again(self.timeline, now)
+
+    def _alter(self, *parts: Playing) -> None:
+        """Have what is to come of these parts performed again at the end of this moment."""
+        self._recalled.update(dict.fromkeys(parts))
+        if self._mark is None:
+            self._perform_anew()
+
+    def _perform_anew(self) -> None:
+        """Perform what this moment has changed of what is to come."""
+        recalled, self._recalled = self._recalled, {}
+        turned, self._turned = self._turned, False
+        if not self.playing:  # `resume` does it
+            return
+        for playing in recalled:
+            self.rack.recall(playing.number)
+        soon = self.clock.now() + SOON
+        if turned:
+            self.ahead.retime(self.timeline, soon)
+        elif recalled:
+            self.ahead.again(self.timeline, recalled, soon)
 
     def _enter(self, entry: Entry) -> None:
         self.journal.enter(entry)
@@ -518,7 +548,10 @@ class Transport:
         """The beat at this moment, or where the transport stands; 0 before the first."""
         if not self.playing:
             return self._stopped_at
-        return max(self.timeline.beat_at(self.clock.now()), Fraction(0))
+        now, line = self.clock.now(), self.timeline
+        if self._here[:2] != (now, line):
+            self._here = now, line, max(line.beat_at(now), Fraction(0))
+        return self._here[2]
 
     def moment(self, beat: Fraction, ns: int | None = None) -> Moment:
         """What people call this beat."""

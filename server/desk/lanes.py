@@ -52,6 +52,11 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._urgent) + self._size
 
+    @property
+    def urgent(self) -> bool:
+        """Whether a stop or panic waits."""
+        return bool(self._urgent)
+
     def put(self, messages: Iterable[Message], source: Source) -> bool:
         """Let a datagram's messages wait for `work`; False where there is no room for them."""
         rest: list[tuple[Message, Node | None]] = []

@@ -34,6 +34,7 @@ AUTH = "/auth"
 TRUSTED, IDLE = 12 * 3600 * 10**9, 1800 * 10**9  # ns that a token holds, at most and unused
 DATAGRAMS = 256  # taken in one turn of the loop
 TAKING, DOING = 4_000_000, 2_000_000  # ns of processor time in one turn of the loop
+RESTS, REST = 3, 40_000_000  # what has been done is rested from so many times as long; ns at most
 BUFFER = 1 << 20  # bytes the kernel keeps for us during a stall
 
 Peer = tuple[str, int]
@@ -196,13 +197,19 @@ def _answering(reply: Reply, peer: Peer) -> Callable[[str, tuple[Value, ...]], N
 
 
 class OscIn:
-    """Listens on UDP sockets for a desk; a turn of the loop takes some milliseconds at most."""
+    """Listens on UDP sockets for a desk; a turn of the loop takes some milliseconds at most.
+
+    Between what it does it rests: three times as long as that took, 40 ms at most, or until a stop
+    comes. One message is done at once and the next as good as at once, while of a flood only the
+    newest values are done.
+    """
 
     def __init__(self, desk: Desk, sockets: list[socket.socket], keys: Keys | None = None) -> None:
         self._desk, self._sockets = desk, sockets
         self._gate = Gate(desk, time.monotonic_ns, keys)
         self._loop = asyncio.get_running_loop()
         self._later: asyncio.Handle | None = None
+        self._spent = 0  # ns of processor time since the last rest
         self._report: asyncio.Handle | None = None
         for each in sockets:
             self._loop.add_reader(each, self._turn, each)
@@ -239,16 +246,28 @@ class OscIn:
             self._gate.admit(data, peer, reply)
             if time.thread_time_ns() > until:
                 break
-        if self._later is None:
+        if self._later is None or self._gate.lanes.urgent:
             self._work()
         if self._report is None:
             self._flush()
 
     def _work(self) -> None:
-        """Do what waits; what does not fit into this turn is done in the next."""
-        until = time.thread_time_ns() + DOING
-        left = self._gate.lanes.work(lambda: time.thread_time_ns() > until)
-        self._later = self._loop.call_soon(self._work) if left else None
+        """Do what waits; what does not fit into this turn is done in the next; then rest."""
+        if self._later is not None:
+            self._later.cancel()
+        began = time.thread_time_ns()
+        left = self._gate.lanes.work(lambda: time.thread_time_ns() > began + DOING)
+        self._spent += time.thread_time_ns() - began
+        if left:
+            self._later = self._loop.call_soon(self._work)
+        else:
+            rest, self._spent = min(RESTS * self._spent, REST), 0
+            self._later = self._loop.call_later(rest / 1e9, self._rested)
+
+    def _rested(self) -> None:
+        self._later = None
+        if self._gate.lanes:
+            self._work()
 
     def _flush(self) -> None:
         again = self._desk.complaints.flush()

@@ -478,12 +478,13 @@ class Link:
     def _unqueue(self, part: int, cut: bool = False) -> None:
         """Of what was sent, forget what has not begun; what is cut ends now."""
         now = self._clock()
-        for key, event in list(self._sent.items()):
-            if concerned(event.part, part):
-                if event.due > now + UNSURE:
-                    del self._sent[key]
-                elif cut and event.end > now:
-                    self._sent[key] = event._replace(end=now)
+        parts = {event.part for event in self._sent.values()}
+        meant = {each for each in parts if concerned(each, part)}
+        for key, event in [item for item in self._sent.items() if item[1].part in meant]:
+            if event.due > now + UNSURE:
+                del self._sent[key]
+            elif cut and event.end > now:
+                self._sent[key] = event._replace(end=now)
 
     def _prune(self, now: int) -> None:
         self._played.forget(now)

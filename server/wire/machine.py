@@ -29,6 +29,9 @@ MS = 1_000_000
 
 #: An event that may be dropped is, when it comes to be sent so much too late.
 TOO_LATE = 100 * MS
+#: What is due so soon is not called back: what is to take its place, if it is the same again, might
+#: come too late.
+SPARED = 1 * MS
 #: A planner that says nothing for so long is silenced.
 PATIENCE = 250 * MS
 #: Between two looks at ports and planner, and between two STATS.
@@ -104,7 +107,7 @@ class Wire:
             for event in protocol.unpack_events(body):
                 self._accept(*event)
         elif kind == protocol.RECALL:
-            self._recall(int.from_bytes(body, "little"))
+            self._recall(int.from_bytes(body, "little"), self._clock() + SPARED)
         elif kind == protocol.CUT:
             self._cut(int.from_bytes(body, "little"))
         elif kind == protocol.SILENCE:
@@ -154,11 +157,13 @@ class Wire:
         self._seq = thing.seq = seq = self._seq + 1
         heappush(self._heap, (due, rank << 32 | thing.part, seq, thing))
 
-    def _recall(self, part: int) -> None:
-        if part == protocol.ALL:
-            gone = list(self.queued.values())
-        else:
-            gone = [each for each in self.queued.values() if concerned(each.part, part)]
+    def _recall(self, part: int, spared: int = 0) -> None:
+        """Drop what is queued of a part, but for what is due up to this nanosecond."""
+        gone = [
+            each
+            for each in self.queued.values()
+            if each.due > spared and concerned(each.part, part)
+        ]
         for entry in gone:
             entry.seq = -1
             del self.queued[entry.id]

@@ -563,6 +563,21 @@ def test_start_comes_before_the_pulse_of_beat_0() -> None:
     assert min(b - a for a, b in pairwise(pulses)) > 500 * MS / 48 - 1
 
 
+def test_what_was_thinned_out_does_not_come_back_too_late() -> None:
+    for early, heard in ((2 * MS, False), (10 * MS, True)):
+        stage = Stage(scene(row("tick", "C", grid=F(1)), output=MIDI))
+        stage.player.play()
+        stage.go_to(1)
+        stage.player.strip("tick", "density", 0.0)
+        stage.go_to(3)
+        stage.go(SECOND // 2 - early)
+        stage.player.strip("tick", "density", 1.0)
+        stage.go(2 * SECOND)
+        beats = [entry.note.beat for entry in stage.played]
+        assert (4 in beats) == heard
+        assert 3 not in beats and 5 in beats
+
+
 def test_a_tempo_knob_that_is_turned_for_hours_leaves_nothing_behind() -> None:
     stage = Stage(scene(*CALM, output=MIDI))
     stage.player.play()

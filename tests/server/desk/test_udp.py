@@ -93,6 +93,21 @@ async def test_a_turn_of_the_loop_takes_so_many_datagrams_and_no_more(
     assert len(taken) == DATAGRAMS + 1
 
 
+async def test_panic_does_not_wait_for_the_end_of_a_rest(
+    player: Player, door: OscIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.desk.osc.REST", 60 * 10**9)
+    monkeypatch.setattr("server.desk.osc.RESTS", 10**9)
+    player.play()
+    client = SimpleUDPClient("127.0.0.1", door.port)
+    client.send_message("/componium/tempo", 90.0)
+    await until(lambda: tempo(player) == 90)
+    client.send_message("/componium/tempo", 60.0)
+    await until(lambda: len(door._gate.lanes) == 1)
+    client.send_message("/componium/panic", [])
+    await until(lambda: not player.playing)
+
+
 async def test_a_bundle_is_answered_message_by_message(player: Player, door: OscIn) -> None:
     bundle = OscBundleBuilder(IMMEDIATELY)
     for address, value in (("/componium/tempo", 100.0), ("/componium/part/melody/level", "loud")):

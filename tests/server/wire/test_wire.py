@@ -171,6 +171,15 @@ class TestRecall:
         stage.run(100)
         assert port.bytes == [on(60), on(62), off(60), off(62)]
 
+    def test_what_is_due_within_a_millisecond_is_cut_but_not_recalled(self, stage: Stage) -> None:
+        for action, heard in ((protocol.RECALL, [on(60), off(60)]), (protocol.CUT, [])):
+            port = stage.open()
+            now = stage.now // MS
+            stage.play([note(now, now + 1, now + 10), note(now + 1, now + 2, now + 10, 61)])
+            stage.tell(protocol.part_frame(action, 0))
+            stage.run(50)
+            assert port.bytes == heard
+
     def test_cut_also_ends_what_sounds_of_it(self, stage: Stage) -> None:
         port = stage.open()
         stage.play([note(1, 1010, 1090, part=1), note(2, 1010, 1090, 62, part=2)])
@@ -525,8 +534,9 @@ class WireStates(RuleBasedStateMachine):
 
     @rule(part=st.sampled_from([0, 1, 2, ALL]), cut=st.booleans())
     def recall(self, part: int, cut: bool) -> None:
+        spared = 0 if cut else self.stage.now + machine.SPARED
         for entry in self.stage.wire.queued.values():
-            if part in (ALL, entry.part) and not entry.output.midi:
+            if part in (ALL, entry.part) and not entry.output.midi and entry.due > spared:
                 self.recalled.add(entry.on)
         before = len(self.osc.sent)
         self.stage.tell(protocol.part_frame(protocol.CUT if cut else protocol.RECALL, part))
