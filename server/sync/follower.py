@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from enum import StrEnum
 from fractions import Fraction
+from itertools import pairwise
 from math import inf, sqrt
 from statistics import fmean, median
 
@@ -186,7 +187,8 @@ class Follower:
         """What those that do not fit were, once the last of them tell the same.
 
         They were late, which shows when the next one is not; or some were lost or came twice: then
-        they fit the line with another count. Else it is another tempo, and every pulse counts.
+        there is a gap, or there are two at once, and they fit the line with another count. Else it
+        is another tempo, and every pulse counts.
         """
         count, last = self._points[-1]
         seen, period = self._doubtful, self.period
@@ -201,7 +203,9 @@ class Follower:
         off = fmean(ns - self._ns_of(at) for at, ns in fresh) / period
         more = round(off)
         same = abs(slope / period - 1) < max(0.06, 0.75 * self.jitter / period)
-        if (more and same and abs(off - more) < 0.25) or seen[0] - last > 2 * MISSED * period:
+        missing = _missing([last, *seen], period)
+        silent = missing >= MISSED and seen[0] - last > 2 * MISSED * period
+        if silent or (more * missing > 0 and same and abs(off - more) < 0.25):
             fresh = [(at + more, ns) for at, ns in fresh]
         else:
             self.period = max(slope, 1.0)
@@ -255,6 +259,17 @@ class Follower:
         ]
         if len(bends) >= 6:
             self.jitter = 1.4826 * median(bends) / sqrt(6)
+
+
+def _missing(arrivals: list[int], period: float) -> int:
+    """How many pulses there is room for between these; below 0 where some are too many.
+
+    What comes late leaves a gap and then comes in a heap: nothing is missing.
+    """
+    gaps = [(after - before) / period for before, after in pairwise(arrivals)]
+    room = sum(round(gap) - 1 for gap in gaps if gap > 1.5)
+    heaped = sum(gap < 0.5 for gap in gaps)
+    return 0 if room and heaped else room - heaped
 
 
 def _fit(points: list[tuple[int, int]]) -> tuple[float, float]:
