@@ -260,16 +260,21 @@ def parse_words(value: object, words: Mapping[str, Mood] = WORDS) -> Mapping[str
 # Places --------------------------------------------------------------------------------------
 
 MOST_POINTS = 256
+LONGEST_NAME = 64  # characters of a point's
 
 
 class Point(NamedTuple):
-    """A place with a mood. x, y, reach: units of the game.  strength: 0 to 1."""
+    """A place with a mood. x, y, reach: units of the game.  strength: 0 to 1.
+
+    name: what people call it.
+    """
 
     x: float
     y: float
     mood: Mood
     strength: float = 1.0
     reach: float = 10.0
+    name: str = ""
 
 
 class Field:
@@ -321,7 +326,7 @@ class Field:
 
 
 def parse_field(value: object, words: Mapping[str, Mood] = WORDS, ground: Mood = NEUTRAL) -> Field:
-    """Read a list of tables `{ x, y, mood, strength, reach }`; the last two may be left out.
+    """Read tables `{ x, y, mood, strength, reach, name }`; the last three may be left out.
 
     Errors: Mistake with `point N` and the key as place.
     """
@@ -336,11 +341,15 @@ def parse_field(value: object, words: Mapping[str, Mood] = WORDS, ground: Mood =
         if missing:
             raise Mistake(f"{place}.{missing[0]}", "expected it; a point has x, y and mood")
         numbers = {}
+        title = each.get("name", "")
+        if not isinstance(title, str) or len(title) > LONGEST_NAME or not title.isprintable():
+            wanted = f"expected a name of at most {LONGEST_NAME} characters, got {title!r}"
+            raise Mistake(f"{place}.name", wanted)
         for key, item in each.items():
             if key not in Point._fields:
                 there = ", ".join(Point._fields)
                 raise Mistake(f"{place}.{key}", f"nothing has this name here; known: {there}")
-            if key == "mood":
+            if key in ("mood", "name"):
                 continue
             if not isinstance(item, (int, float)) or isinstance(item, bool):
                 raise Mistake(f"{place}.{key}", f"expected a number, got {item!r}")
@@ -349,7 +358,7 @@ def parse_field(value: object, words: Mapping[str, Mood] = WORDS, ground: Mood =
             mood = parse_mood(each["mood"], words)
         except Mistake as mistake:
             raise mistake.within(f"{place}.mood") from None
-        points.append(Point(mood=mood, **numbers))
+        points.append(Point(mood=mood, name=title, **numbers))
     return Field(points, ground)
 
 

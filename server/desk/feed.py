@@ -344,7 +344,7 @@ class Feed:
             },
             "points": [
                 {
-                    **{"x": point.x, "y": point.y, "reach": point.reach},
+                    **{"name": point.name, "x": point.x, "y": point.y, "reach": point.reach},
                     **{
                         "strength": point.strength,
                         "mood": [point.mood.valence, point.mood.arousal],

@@ -85,9 +85,16 @@ def is_style(path: Path) -> bool:
 def styled(scene: Mapping[str, Any], style: Mapping[str, Any]) -> dict[str, Any]:
     """A scene's tables over its style's: the scene's word counts, key by key.
 
-    A part of the style that the scene sets to false is left out.
+    A part of the style that the scene sets to false is left out. Where the scene orders its form
+    itself its own sections come first, the style's after them.
     """
     merged = _over(style, scene, 0)
+    form, own = merged.get("form"), scene.get("form")
+    if isinstance(form, dict) and isinstance(own, dict) and {"plan", "engine"} & set(own):
+        there, first = form.get("sections"), own.get("sections")
+        if isinstance(there, dict) and isinstance(first, dict):
+            sections = {name: there[name] for name in [*first, *there]}
+            merged["form"] = {**form, "sections": sections}
     parts = merged.get("parts")
     if isinstance(parts, dict):
         merged["parts"] = {name: part for name, part in parts.items() if part is not False}

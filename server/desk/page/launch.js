@@ -59,7 +59,7 @@ export class Launch {
     for (const [kind, { group, list, buttons }] of this.groups) {
       const names = this.store.names(`/componium/${kind}`);
       group.hidden = !names.length;
-      if (names.length === buttons.size && names.every((name) => buttons.has(name))) continue;
+      if (names.join("\n") === [...buttons.keys()].join("\n")) continue;
       for (const button of buttons.values()) this.waiting.delete(button);
       buttons.clear();
       names.forEach((name, nth) => {

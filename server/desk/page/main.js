@@ -39,7 +39,7 @@ const parts = new Parts(tools);
 const rules = new Rules(tools);
 const rig = new Rig(tools);
 rig.amiss = () => document.body.dataset.tab === "rig" || $("rig-tab").classList.add("news");
-window.componium = { store, link, pulse, sound, roll, rules };
+window.componium = { store, link, pulse, sound, roll, rules, rig };
 
 // Commands -----------------------------------------------------------------------------------
 
@@ -414,6 +414,7 @@ $("theme").onclick = () => {
 
 function show(tab) {
   if (!TABS.includes(tab)) return;
+  if (document.body.dataset.tab !== tab) $("desk").scrollTop = 0; // where it is what scrolls
   document.body.dataset.tab = tab;
   if (tab === "rig") $("rig-tab").classList.remove("news");
   kept.set("tab", tab);

@@ -1,5 +1,6 @@
 // Mood: a place between unpleasant and pleasant, asleep and awake; and the scene's own places.
 
+import { placed } from "./labels.js";
 import { $, amiss, choice, h, kept, throttled, write } from "./ui.js";
 
 const TRAIL = 240; // places remembered
@@ -33,8 +34,12 @@ export class MoodPanel {
     const feel = throttled(120, () => this.order(this.tension, "/componium/tension", [Number(this.tension.value), this.bars]));
     this.tension.addEventListener("input", feel);
     const bars = [[0, "now"], [1, "1"], [2, "2"], [4, "4"], [8, "8"], [16, "16"]]; // prettier-ignore
-    this.field = h("canvas", { class: "field", tabindex: "0", role: "application", "aria-label": "Listener's place among the scene's points" });
-    this.fieldBox = h("div", { class: "fieldbox", hidden: true }, h("h3", { text: "Where the player stands" }), this.field);
+    this.field = h("canvas", { class: "field", tabindex: "0", role: "application" });
+    this.stood = h("p", { class: "said" });
+    this.nowhere = h("p", { class: "hint", text: "Nowhere yet: touch the map, or let the game send /componium/listener x y." });
+    this.fieldBox = h("div", { class: "fieldbox", hidden: true },
+      h("header", { class: "head" }, h("h3", { text: "Where the player stands" }), this.stood),
+      this.field, this.nowhere); // prettier-ignore
     $("mood").append(
       h("div", { data: { place: "" } },
         h("header", { class: "head" }, h("h2", { text: "Mood" }), this.said),
@@ -89,23 +94,44 @@ export class MoodPanel {
       ),
     );
     this.part();
-    this.points = scene.points ?? [];
+    this.points = (scene.points ?? []).map((point) => ({ ...point, name: point.name || this.wordOf(point, scene.words) }));
+    const rooms = this.points.map(({ name }) => name).filter(Boolean);
+    this.field.setAttribute("aria-label", `Listener's place among ${rooms.join(", ") || "the scene's points"}; arrow keys move`);
     this.fieldBox.hidden = !this.points.length;
     this.stands = this.store.values.get("/componium/listener") ?? null;
     this.map();
   }
 
-  /** Words whose places are nearly the same make way, up or down. */
+  /** What a place's mood is called, where it has a name. */
+  wordOf({ mood: [v, a] }, words = {}) {
+    const near = ([, [wv, wa]]) => Math.hypot(wv - v, wa - a);
+    const [best] = Object.entries(words).sort((one, other) => near(one) - near(other));
+    return best && near(best) < 0.01 ? best[0] : "";
+  }
+
+  /** Set the words beside their places, where they can be read. */
   part() {
-    const set = [];
-    for (const word of this.words.children) {
-      const [x, y] = ["--x", "--y"].map((name) => word.style.getPropertyValue(name) * (this.size || 300));
-      const wide = 4 + word.textContent.length * 4;
-      const free = (aside) => set.every(([left, top, w]) => Math.abs(left - x) > wide + w || Math.abs(top - y - aside) > 19);
-      const aside = [0, 20, -20, 40, -40].find(free) ?? 0;
-      word.style.setProperty("--aside", aside);
-      set.push([x, y + aside, wide]);
-    }
+    const { size } = this;
+    const words = [...this.words.children];
+    if (!size || !words.length) return;
+    const pen = this.canvas.getContext("2d");
+    pen.font = getComputedStyle(words[0]).font;
+    const points = words.map((word) => {
+      const [x, y] = ["--x", "--y"].map((name) => word.style.getPropertyValue(name) * size);
+      return { x, y, wide: pen.measureText(word.textContent).width };
+    });
+    const line = { left: 0, right: size, top: 0, bottom: size, cost: 4 };
+    const taken = [
+      { ...line, left: size / 2 - 1, right: size / 2 + 1 }, { ...line, top: size / 2 - 1, bottom: size / 2 + 1 },
+      ...[...this.pad.querySelectorAll(".axis")].map(({ offsetLeft: left, offsetTop: top, offsetWidth: wide, offsetHeight: tall }) =>
+        ({ left, top, right: left + wide, bottom: top + tall })),
+    ]; // prettier-ignore
+    placed(points, size, size, taken).forEach(([x, y], nth) => {
+      words[nth].style.setProperty("--along", `${(x - points[nth].x).toFixed(1)}px`);
+      words[nth].style.setProperty("--aside", `${(y - points[nth].y).toFixed(1)}px`);
+    });
+    this.stars = points;
+    this.stale = true;
   }
 
   moved(v, a) {
@@ -221,8 +247,16 @@ export class MoodPanel {
     this.stale = false;
     const pen = this.canvas.getContext("2d");
     const { width } = this.canvas;
+    const style = getComputedStyle(this.pad);
     pen.clearRect(0, 0, width, width);
-    pen.strokeStyle = getComputedStyle(this.pad).getPropertyValue("--lamp");
+    pen.globalAlpha = 0.7;
+    pen.fillStyle = style.getPropertyValue("--soft");
+    for (const { x, y } of this.stars ?? []) {
+      pen.beginPath();
+      pen.arc((x / this.size) * width, (y / this.size) * width, (2 / this.size) * width, 0, Math.PI * 2);
+      pen.fill();
+    }
+    pen.strokeStyle = style.getPropertyValue("--lamp");
     pen.lineWidth = width / 160;
     pen.lineCap = "round";
     for (let n = 1; n < this.trail.length; n++) {
@@ -237,23 +271,32 @@ export class MoodPanel {
   bounds() {
     const lows = [0, 1].map((axis) => Math.min(...this.points.map((p) => [p.x, p.y][axis] - p.reach)));
     const highs = [0, 1].map((axis) => Math.max(...this.points.map((p) => [p.x, p.y][axis] + p.reach)));
-    this.span = Math.max(highs[0] - lows[0], highs[1] - lows[1]);
+    const [wide, high] = [highs[0] - lows[0], highs[1] - lows[1]];
+    this.shape = Math.min(Math.max(wide / high, 1), 2.2); // width to height
+    this.span = Math.max(wide, high * this.shape); // over the width
     this.centre = [(lows[0] + highs[0]) / 2, (lows[1] + highs[1]) / 2];
   }
 
   there(x, y) {
-    return [this.centre[0] + (x - 0.5) * this.span, this.centre[1] - (y - 0.5) * this.span];
+    return [this.centre[0] + (x - 0.5) * this.span, this.centre[1] - ((y - 0.5) * this.span) / this.shape];
   }
 
   map() {
+    write(this.stood, this.stands ? this.stands.map((each) => String(Math.round(each * 10) / 10).replace("-", "−")).join(", ") : "");
+    this.nowhere.hidden = Boolean(this.stands);
     if (!this.points?.length || !this.field.clientWidth) return;
     this.bounds();
+    this.field.style.setProperty("--shape", this.shape.toFixed(3));
     const ratio = Math.min(devicePixelRatio || 1, 2);
-    const size = (this.field.width = this.field.height = this.field.clientWidth * ratio);
+    const size = this.field.clientWidth;
+    const tall = size / this.shape;
+    this.field.width = size * ratio;
+    this.field.height = tall * ratio;
     const pen = this.field.getContext("2d");
+    pen.scale(ratio, ratio);
     const style = getComputedStyle(this.field);
     const x = (p) => ((p - this.centre[0]) / this.span + 0.5) * size;
-    const y = (p) => (0.5 - (p - this.centre[1]) / this.span) * size;
+    const y = (p) => tall / 2 - ((p - this.centre[1]) / this.span) * size;
     for (const point of this.points) {
       const far = (point.reach / this.span) * size;
       const [v, a] = point.mood;
@@ -262,13 +305,37 @@ export class MoodPanel {
       glow.addColorStop(0, `oklch(0.7 0.12 ${hue} / ${0.15 + 0.5 * point.strength})`);
       glow.addColorStop(1, `oklch(0.7 0.12 ${hue} / 0)`);
       pen.fillStyle = glow;
-      pen.fillRect(0, 0, size, size);
+      pen.fillRect(0, 0, size, tall);
     }
-    if (this.stands) {
-      pen.fillStyle = style.getPropertyValue("--lamp");
+    const dot = (left, top, radius) => {
       pen.beginPath();
-      pen.arc(x(this.stands[0]), y(this.stands[1]), 6 * ratio, 0, Math.PI * 2);
+      pen.arc(left, top, radius, 0, Math.PI * 2);
       pen.fill();
+    };
+    pen.font = `15px ${style.getPropertyValue("--serif")}`;
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.fillStyle = style.getPropertyValue("--ink");
+    const rooms = this.points.map((point) => ({ x: x(point.x), y: y(point.y), wide: pen.measureText(point.name).width }));
+    for (const room of rooms) dot(room.x, room.y, 2);
+    if (this.stands) {
+      // Out of the picture he stands at its edge.
+      const [left, top] = [Math.min(Math.max(x(this.stands[0]), 4), size - 4), Math.min(Math.max(y(this.stands[1]), 4), tall - 4)];
+      pen.fillStyle = style.getPropertyValue("--lamp");
+      pen.shadowColor = style.getPropertyValue("--lamp");
+      pen.shadowBlur = 14 * ratio;
+      dot(left, top, 7);
+      pen.shadowBlur = 0;
     }
+    pen.fillStyle = style.getPropertyValue("--ink");
+    pen.strokeStyle = style.getPropertyValue("--sheet");
+    pen.lineWidth = 3;
+    pen.lineJoin = "round";
+    placed(rooms, size, tall).forEach(([left, top], nth) => {
+      pen.globalAlpha = 0.6;
+      pen.strokeText(this.points[nth].name, left, top); // the name can be read on the dot, too
+      pen.globalAlpha = 1;
+      pen.fillText(this.points[nth].name, left, top);
+    });
   }
 }

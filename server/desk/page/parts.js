@@ -1,4 +1,4 @@
-// Parts: a strip for each of them.
+// Parts: a strip for each of them, a row that opens to all that there is.
 
 import { hueOf, soundName } from "./names.js";
 import { $, h, throttled, write } from "./ui.js";
@@ -12,6 +12,7 @@ export class Parts {
     this.edit = edit;
     this.unwatch = [];
     this.strips = new Map();
+    this.open = new Set(); // names of parts whose strips are
     this.list = h("ul", { class: "strips" });
     this.visible = true;
     new IntersectionObserver((all) => (this.visible = all.at(-1).isIntersecting)).observe(this.list);
@@ -47,21 +48,41 @@ export class Parts {
 
   strip(part, nth) {
     const { address } = part;
+    const open = this.open.has(part.name);
     const lamp = h("i", { class: "swatch" });
+    const rest = h("div", { class: "rest", id: `rest-${nth}`, hidden: !open },
+      this.slider(address, "density", part, 1),
+      h("div", { class: "more" }, this.octave(address, part), this.praise(part.name, 1), this.praise(part.name, -1), this.pen(part)),
+    ); // prettier-ignore
+    const who = h("button", {
+      type: "button",
+      class: "who",
+      "aria-expanded": open,
+      "aria-controls": rest.id,
+      "aria-label": `${part.name}: density, octave, rules`,
+      onclick: () => this.unfold(part.name, strip, who, rest),
+    }, lamp, h("strong", { text: part.name })); // prettier-ignore
     const symbol = h("p", { class: "symbol", "aria-label": `Last symbols of ${part.name}` });
     const sound = h("span", { class: "what", text: this.described(part) });
     const strip = h(
       "li",
-      { class: "strip", data: { place: "", part: part.name }, style: { "--hue": hueOf(nth) } },
-      h("div", { class: "who" }, lamp, h("strong", { text: part.name }), sound),
-      symbol,
-      h("div", { class: "buttons" }, this.toggle(address, "mute", part), this.toggle(address, "solo", part)),
+      { class: `strip${open ? " open" : ""}`, data: { place: "", part: part.name }, style: { "--hue": hueOf(nth) } },
+      who, sound, symbol,
       this.slider(address, "level", part, 2),
-      this.slider(address, "density", part, 1),
-      h("div", { class: "more" }, this.octave(address, part), this.praise(part.name, 1), this.praise(part.name, -1), this.pen(part)),
+      h("div", { class: "buttons" }, this.toggle(address, "mute", part), this.toggle(address, "solo", part)),
+      rest,
     ); // prettier-ignore
     this.strips.set(part.name, { lamp, symbol, sound, part: { ...part }, coming: [], last: [], told: true, lit: false });
     return strip;
+  }
+
+  /** Open a strip, or close it. */
+  unfold(name, strip, who, rest) {
+    if (!this.open.delete(name)) this.open.add(name);
+    const open = this.open.has(name);
+    rest.hidden = !open;
+    strip.classList.toggle("open", open);
+    who.setAttribute("aria-expanded", open);
   }
 
   described(part) {

@@ -26,6 +26,7 @@ export class Rig {
     this.learn = learn;
     this.unwatch = [];
     this.ports = h("ul", { class: "ports" });
+    this.known = new Map(); // what was last told of each port
     this.health = h("ul", { class: "health" });
     this.controls = h("div", { class: "controls" });
     this.log = h("ol", { class: "log", "aria-label": "Log" });
@@ -176,21 +177,33 @@ export class Rig {
     this.order(control, "/componium/mapped", [], ({ reason }) => write(this.mapped, reason || "nothing is mapped"));
   }
 
-  port({ output, part, state, why }) {
-    const name = [output, part].filter(Boolean).join(" · ");
-    let row = [...this.ports.children].find((each) => each.dataset.name === name);
-    if (!row) {
-      row = h("li", { data: { name } }, h("i", { class: "lamp" }), h("span", { text: name }), h("small"));
-      this.ports.append(row);
-    }
-    row.dataset.state = state;
-    write(row.lastChild, state === "open" ? "open" : why || state);
+  port(port) {
+    this.known.set(`${port.output} ${port.part}`, port);
+    this.listPorts();
   }
 
   clearPorts(ports) {
-    this.ports.replaceChildren();
-    for (const each of ports) this.port(each);
-    if (!ports.length) this.ports.append(h("li", { class: "hint", text: "no ports" }));
+    this.known = new Map(ports.map((port) => [`${port.output} ${port.part}`, port]));
+    this.listPorts();
+  }
+
+  /** A line for all parts of an output that fare alike, for the same reason. */
+  listPorts() {
+    const alike = new Map();
+    for (const { output, part, state, why } of this.known.values()) {
+      const key = JSON.stringify([output, state, why]);
+      if (!alike.has(key)) alike.set(key, { output, state, why, parts: [] });
+      if (part) alike.get(key).parts.push(part);
+    }
+    const rows = [...alike.values()].map(({ output, state, why, parts }) =>
+      h("li", { data: { state } },
+        h("i", { class: "lamp" }),
+        h("p", {},
+          h("span", { text: output || parts.join(", ") }), " ",
+          h("small", { text: state === "open" ? "open" : why || state }),
+          output && parts.length ? h("small", { class: "whose", text: parts.join(", ") }) : null)),
+    ); // prettier-ignore
+    this.ports.replaceChildren(...(rows.length ? rows : [h("li", { class: "hint", text: "no ports" })]));
   }
 
   tellHealth(health, sound) {

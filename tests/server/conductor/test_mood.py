@@ -234,12 +234,13 @@ def test_two_strong_points_on_one_place_share_it() -> None:
 def test_a_field_is_read_and_its_mistakes_have_places() -> None:
     field = parse_field(
         [
-            {"x": 0, "y": 0, "mood": "calm", "reach": 20},
+            {"x": 0, "y": 0, "mood": "calm", "reach": 20, "name": "the house"},
             {"x": 30, "y": 5, "mood": {"word": "tense", "tension": 1}, "strength": 0.8},
         ],
         ground=WORDS["neutral"],
     )
     assert field.at(0, 0) == WORDS["calm"]
+    assert [each.name for each in field.points] == ["the house", ""]
     for value, problem in (
         ({"x": 0}, "expected a list of points"),
         ([3], "point 1: expected a table"),
@@ -249,6 +250,8 @@ def test_a_field_is_read_and_its_mistakes_have_places() -> None:
         ([{"x": 0, "y": 0, "z": 0, "mood": "calm"}], r"point 1\.z: nothing has this name"),
         ([{"x": 0, "y": 0, "mood": "calm", "reach": 0}], "point 1: expected a reach"),
         ([{"x": 0, "y": 0, "mood": "calm", "strength": 2}], "point 1: expected a strength"),
+        ([{"x": 0, "y": 0, "mood": "calm", "name": 3}], r"point 1\.name: expected a name of at"),
+        ([{"x": 0, "y": 0, "mood": "calm", "name": "a\nb"}], r"point 1\.name: expected a name of"),
         ([{"x": nan, "y": 0, "mood": "calm"}], "point 1: expected x and y"),
         ([{"x": 0, "y": 0, "mood": "calm"}] * 257, "at most 256 points"),
     ):

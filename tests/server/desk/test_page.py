@@ -40,6 +40,13 @@ y = 0
 mood = "sad"
 reach = 30
 
+[[mood.points]]
+name = "the cellar"
+x = 60
+y = 10
+mood = [-0.2, -0.6]
+reach = 30
+
 [parts.tune]
 engine = "grammar"
 rules = '''
@@ -157,11 +164,15 @@ async def test_it_opens_without_complaint_wipes_the_token_and_shows_the_music(
     assert page.errors == []
 
 
-@pytest.mark.parametrize("width", [320, 390, 800, 1280])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(320, 844), (390, 844), (667, 375), (800, 844), (844, 390), (1280, 844)],
+)
 async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
-    page: Browser, width: int
+    page: Browser, width: int, height: int
 ) -> None:
-    await page.size(width, 844, mobile=width < 800)
+    await page.size(width, height, mobile=width < 800 or height < 500)
+    await page.ask("document.querySelector('.who').click()")
     for tab in ("mood", "launch", "parts", "rules", "rig"):
         await page.ask(f"document.querySelector('[data-to={tab}]').click()")
         beyond = (
@@ -189,6 +200,102 @@ async def test_nothing_is_wider_than_the_screen_and_all_can_be_touched(
             " !(e.textContent.trim() || e.ariaLabel || e.labels?.length)).map(e => e.outerHTML)"
         )
         assert nameless == []
+
+
+async def test_on_a_phone_that_lies_on_its_side_the_panel_is_beside_the_music(
+    page: Browser,
+) -> None:
+    await page.size(844, 390, mobile=True)
+    assert await page.ask("document.documentElement.scrollHeight") == 390
+    head, stage = (f"document.querySelector('{each}').offsetHeight" for each in (".top", "#roll"))
+    assert await page.ask(head) <= 60
+    assert await page.ask(stage) > 150
+    for tab in ("mood", "launch", "parts", "rules", "rig"):
+        await page.ask(f"document.querySelector('[data-to={tab}]').click()")
+        seen = (
+            f"(() => {{ const b = document.querySelector('#{tab}').getBoundingClientRect();"
+            " return [b.left, b.top, b.width]; })()"
+        )
+        left, top, wide = await page.ask(seen)
+        assert left > 250 and top < 70 and wide > 400, tab
+    assert await page.ask("document.querySelector('main').clientHeight") > 300
+
+
+async def test_a_strip_is_a_row_that_opens_to_all_that_there_is(page: Browser) -> None:
+    for width in (390, 820, 1366):
+        await page.size(width, 844, mobile=width < 800)
+        await page.ask("document.querySelector('[data-to=parts]').click()")
+        for part in ("tune", "low drums"):
+            high = f'document.querySelector("{strip(part)}").offsetHeight'
+            assert await page.ask(high) <= 56, f"ten of them at {width}"
+            for what in (".mute", ".solo", ".level input", ".symbol"):
+                inner = f'document.querySelector("{strip(part, what)}").offsetWidth'
+                assert await page.ask(inner) > 40, what
+    density = f'document.querySelector("{strip("tune", ".density input")}").offsetWidth'
+    assert not await page.ask(density)
+    await page.ask(f'document.querySelector("{strip("tune", ".who")}").focus()')
+    await page.key("Enter", "\r")
+    await page.until(density)
+    assert await page.ask(f'document.querySelector("{strip("tune", ".who")}").ariaExpanded')
+    assert not await page.ask(
+        f'document.querySelector("{strip("low drums", ".rest")}").offsetWidth'
+    )
+
+
+LEGIBLE = """
+(() => {
+  const pad = document.querySelector(".pad").getBoundingClientRect();
+  const rect = (e) => {
+    const range = document.createRange();
+    range.selectNodeContents(e);
+    const { left, right, top, bottom } = range.getBoundingClientRect();
+    return { text: e.textContent, left, right, top: top + 2, bottom: bottom - 2 };
+  };
+  const [x, y] = [pad.left + pad.width / 2, pad.top + pad.height / 2];
+  const labels = [...document.querySelectorAll(".pad .words button, .pad .axis")].map(rect);
+  labels.push({ text: "upright", left: x, right: x + 1, top: pad.top, bottom: pad.bottom });
+  labels.push({ text: "level", left: pad.left, right: pad.right, top: y, bottom: y + 1 });
+  const beyond = (a) =>
+    a.left < pad.left || a.right > pad.right || a.top < pad.top || a.bottom > pad.bottom;
+  const meet = (a, b) =>
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const line = ({ text }) => ["upright", "level"].includes(text);
+  const met = labels.filter(beyond).map((a) => [a.text]);
+  labels.forEach((a, n) => {
+    for (const b of labels.slice(0, n)) {
+      if (meet(a, b) && !(line(a) && line(b))) met.push([a.text, b.text]);
+    }
+  });
+  return met;
+})()
+"""
+
+
+async def test_moods_can_be_read_and_none_strikes_another_through(page: Browser) -> None:
+    for width, height in ((390, 844), (820, 1180), (1366, 768)):
+        await page.size(width, height, mobile=width < 800)
+        await page.ask("document.querySelector('[data-to=mood]').click()")
+        await page.until(f"{LEGIBLE.strip()}.length === 0")
+
+
+async def test_places_have_names_and_the_player_is_shown_once_he_is_somewhere(
+    page: Browser, play: Play
+) -> None:
+    named = await page.ask("document.querySelector('.field').ariaLabel")
+    assert "sad, the cellar" in named
+    assert "touch the map" in await page.ask(text(".fieldbox .hint"))
+    play.tell("/listener", 59.96, 10.0)
+    await page.until("document.querySelector('.fieldbox .hint').hidden")
+    assert await page.ask(text(".fieldbox .said")) == "60, 10"
+
+
+async def test_ports_that_fare_alike_say_why_once(page: Browser) -> None:
+    await page.ask(
+        "for (const part of ['one', 'two', 'three']) componium.rig.port({ output: 'midi', part,"
+        " state: part === 'two' ? 'open' : 'lost', why: part === 'two' ? '' : 'no MIDI here' })"
+    )
+    rows = "[...document.querySelectorAll('.ports li')].map(e => e.textContent)"
+    assert await page.ask(rows) == ["midi no MIDI hereone, three", "midi opentwo"]
 
 
 CONTRAST = """

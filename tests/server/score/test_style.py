@@ -190,6 +190,15 @@ def test_the_scene_s_word_counts_and_what_it_does_not_say_is_the_style_s(
             assert value == scene[key]
 
 
+def test_who_orders_the_form_has_his_sections_first() -> None:
+    style = {"form": {"plan": "A B", "sections": {"A": {"bars": 8}, "B": {"bars": 4}}}}
+    own = {"C": {"bars": 2}, "B": {"bars": 6}}
+    merged = styled({"form": {"plan": "C", "sections": own}}, style)["form"]["sections"]
+    assert list(merged) == ["C", "B", "A"] and merged["B"] == {"bars": 6}
+    merged = styled({"form": {"sections": own}}, style)["form"]["sections"]
+    assert list(merged) == ["A", "B", "C"], "the style's plan, and its order"
+
+
 def test_addresses_of_parts_and_stingers_do_not_clash(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(f"[parts.'low drums']\n{PART}[parts.low_drums]\n{PART}")
