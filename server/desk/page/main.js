@@ -1,5 +1,6 @@
 // The page: what is heard from the server goes to the panels, what is pressed goes to the server.
 
+import { steady } from "./faders.js";
 import { Launch } from "./launch.js";
 import { band, bands, Link, unlock } from "./link.js";
 import { MoodPanel } from "./mood.js";
@@ -97,6 +98,8 @@ document.addEventListener(
 );
 document.addEventListener("keydown", (event) => (event.key === "Enter" || event.key === " ") && choose(event), true);
 
+steady(document); // after the above: what is learnt is not moved
+
 function edit(part) {
   show("rules");
   rules.open(part);
@@ -152,6 +155,7 @@ async function arrive(snapshot) {
   }
   chord(snapshot.chord?.name ?? "–");
   nextChord("");
+  rig.reach(true);
   rig.clearPorts(snapshot.ports);
   if (snapshot.scene) await cast(snapshot.scene);
 }
@@ -159,6 +163,7 @@ async function arrive(snapshot) {
 function lose() {
   transport(false);
   sound.silence();
+  rig.reach(false);
   lost ??= setTimeout(() => notice("The connection is lost. Trying again; what plays elsewhere plays on."), FORGIVEN);
 }
 

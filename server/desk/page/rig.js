@@ -25,6 +25,7 @@ export class Rig {
     this.link = link;
     this.learn = learn;
     this.unwatch = [];
+    this.lost = false; // the connection
     this.ports = h("ul", { class: "ports" });
     this.known = new Map(); // what was last told of each port
     this.health = h("ul", { class: "health" });
@@ -42,6 +43,14 @@ export class Rig {
       this.group("Health", this.health),
       this.group("Log", this.log),
     );
+  }
+
+  /** Whether the server can be reached: without it nothing here is known to be so. */
+  reach(there) {
+    this.lost = !there;
+    $("rig").classList.toggle("unknown", this.lost);
+    this.tellLeader();
+    if (this.lost) this.health.replaceChildren(h("li", { text: "nothing is known without the connection" }));
   }
 
   group(title, ...what) {
@@ -113,7 +122,12 @@ export class Rig {
     const state = h("strong", { role: "status" });
     const more = h("small");
     const pick = choice("Who leads the tempo", SOURCES, "internal", (source) => this.order(pick, "/componium/sync", [source], () => tell()));
-    const tell = () => {
+    const tell = (this.tellLeader = () => {
+      if (this.lost) {
+        lamp.dataset.state = "lost";
+        write(state, "not connected");
+        return write(more, "");
+      }
       const [source, how] = [store.get("/componium/sync", "internal"), store.get("/componium/sync/state", "")];
       const [tempo, error, jitter, peers] = ["tempo", "error", "jitter", "peers"].map((each) => store.get(`/componium/sync/${each}`, 0));
       const kind = source.split(":")[0];
@@ -127,7 +141,7 @@ export class Rig {
       if (kind !== "internal" && tempo) facts.push(`${tempo.toFixed(2)} bpm`, `${error.toFixed(2)} ms off`);
       if (kind === "midi" && tempo) facts.push(`its pulses stray by ${jitter.toFixed(2)} ms`);
       write(more, facts.join(", "));
-    };
+    });
     for (const each of ["", "/state", "/tempo", "/error", "/jitter", "/peers"]) store.watch(`/componium/sync${each}`, tell);
     const shift = h("output");
     const by = (ms, text, name) =>

@@ -242,6 +242,47 @@ async def test_a_strip_is_a_row_that_opens_to_all_that_there_is(page: Browser) -
     )
 
 
+async def test_a_swipe_over_a_fader_scrolls_and_a_drag_goes_on_from_where_it_stands(
+    page: Browser,
+) -> None:
+    await page.size(390, 500, mobile=True)
+    await page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    await page.ask("document.querySelector('[data-to=parts]').click()")
+    await page.ask(f'document.querySelector("{strip("tune", ".who")}").click()')
+    fader = f'document.querySelector("{strip("tune", ".level input")}")'
+    level = "componium.store.get('/componium/part/tune/level')"
+
+    async def swipe(to_x: int, to_y: int) -> None:
+        """From the fader's left end, in small steps."""
+        await page.ask(f"{fader}.scrollIntoView({{block: 'center'}})")
+        x, y = await page.ask(
+            f"(() => {{ const b = {fader}.getBoundingClientRect();"
+            " return [b.x + b.width * 0.2, b.y + b.height / 2]; })()"
+        )
+
+        async def touch(kind: str, *where: float) -> None:
+            points = [{"x": where[0], "y": where[1]}] if where else []
+            await page.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+        await touch("touchStart", x, y)
+        for n in range(1, 11):
+            await touch("touchMove", x + to_x * n / 10, y + to_y * n / 10)
+        await touch("touchEnd")
+
+    before = await page.ask("scrollY")
+    await swipe(0, -120)
+    await page.until(f"scrollY !== {before}")
+    await swipe(4, 120)
+    assert await page.ask(f"{fader}.value") == "1"
+    assert await page.ask(level) == 1
+    await swipe(40, 0)
+    moved = await page.ask(f"{fader}.valueAsNumber")
+    wide = await page.ask(f"{fader}.clientWidth")
+    assert moved == pytest.approx(1 + 2 * 30 / wide, abs=0.2), "from where it stood, no jump"
+    await page.until(f"{level} === {moved}")
+    assert page.errors == []
+
+
 LEGIBLE = """
 (() => {
   const pad = document.querySelector(".pad").getBoundingClientRect();
@@ -272,7 +313,7 @@ LEGIBLE = """
 
 
 async def test_moods_can_be_read_and_none_strikes_another_through(page: Browser) -> None:
-    for width, height in ((390, 844), (820, 1180), (1366, 768)):
+    for width, height in ((390, 844), (844, 390), (667, 375), (820, 1180), (1366, 768)):
         await page.size(width, height, mobile=width < 800)
         await page.ask("document.querySelector('[data-to=mood]').click()")
         await page.until(f"{LEGIBLE.strip()}.length === 0")
@@ -596,6 +637,7 @@ async def test_it_survives_the_server(page: Browser, play: Play) -> None:
     await play.end()
     await page.until("!document.querySelector('#notice').hidden")
     assert "connection is lost" in await page.ask(text("#notice"))
+    assert await page.ask(text(".leader strong")) == "not connected"
     await play.start()
     await page.until(
         "componium.pulse.playing && componium.pulse.last && componium.pulse.last.bar < 60"
