@@ -115,7 +115,7 @@ export class Link {
   }
 
   take(what) {
-    if (what.closed || what.error?.startsWith("session: ")) {
+    if (what.closed || String(what.error ?? "").startsWith("session: ")) {
       // It may be there again, as after a restart of the server.
       setTimeout(() => this.listen(), AGAIN);
       this.heard({ gone: true });

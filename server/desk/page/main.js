@@ -126,7 +126,7 @@ function heard(what) {
   if (what.receipt === "/componium/learn" && learnt) notice(`${learnt}: ${what.reason}`, 30_000); // twice: asked, learnt
   if (what.health) rig.tellHealth(what.health, sound);
   if (what.event) happen(what);
-  if (what.error) rig.tell(what.error, "bad");
+  if (typeof what.error === "string") rig.tell(what.error, "bad"); // an event may have one that is a number
 }
 
 async function arrive(snapshot) {
