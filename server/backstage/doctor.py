@@ -53,7 +53,8 @@ def examine(options: Mapping[str, Reads], control: int, http: int) -> Iterator[F
     yield _port("control", control, socket.SOCK_DGRAM, "--control PORT")
     yield _port("http", http, socket.SOCK_STREAM, "--http PORT")
     yield from _settings(options)
-    yield _disk(Path.cwd())
+    logs = folders()["logs"]
+    yield _disk(next(each for each in (logs, *logs.parents) if each.is_dir()))
 
 
 def _python() -> Iterator[Finding]:
@@ -75,8 +76,9 @@ def _midi() -> Iterator[Finding]:
         cure = "" if fine else CURES.get(name, "restart the computer")
         yield Finding(name.lower(), "ok" if fine else "warning", said.strip(), cure)
     number = len(lines) - len(systems)
-    yield Finding("ports", "ok" if number else "warning", f"{number} MIDI ports",
-                  "" if number else "connect a device, or play with --midi virtual")  # fmt: skip
+    cure = "connect a device, or play with --midi virtual" if answering else "mend the above first"
+    state: State = "ok" if number else "warning"
+    yield Finding("ports", state, f"{number} MIDI ports", "" if number else cure)
 
 
 def _timer() -> Iterator[Finding]:
