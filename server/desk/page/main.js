@@ -313,7 +313,8 @@ function about() {
 
 store.watch("/componium/section", (name) => write($("section"), name));
 store.watch("/componium/section/bar", (bar, left) => {
-  write($("section-left"), left === 0 ? `bar ${bar}` : `bar ${bar} of ${bar + left - 1}`);
+  const of = left === 0 ? "" : ` of ${bar + left - 1}`;
+  write($("section-left"), store.get("/componium/section", "") ? `bar ${bar}${of}` : ""); // without a form the head has it
 });
 store.watch("/componium/energy", (energy) => {
   $("energy").style.setProperty("--energy", energy);
