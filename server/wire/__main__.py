@@ -7,7 +7,9 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 from server.wire.loop import run
 
@@ -42,17 +44,20 @@ def hush_libraries() -> None:
     os.close(nowhere)
 
 
-def main(descriptor: int) -> int:
-    """Run until the planner has gone; the exit status, see `server.wire.machine`."""
+def serve(run: Callable[[socket.socket], int]) -> NoReturn:
+    """Be a process of the planner's until it has gone, on the socket that is named as argument.
+
+    The exit status is that of `run`.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)  # the planner decides; its end is our end of file
     hush_libraries()
     be_punctual()
-    return run(socket.socket(fileno=descriptor))
-
-
-if __name__ == "__main__":
-    status = main(int(sys.argv[1]))
+    status = run(socket.socket(fileno=int(sys.argv[1])))
     sys.stderr.flush()
     # Ports are closed by now; a library whose server has died must not get to clean up.
     os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(run)

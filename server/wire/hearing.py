@@ -5,18 +5,16 @@ The binding's threads put what comes in on a list and wake the loop; the loop al
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
 
 from server.wire import protocol
-from server.wire.__main__ import be_punctual, hush_libraries
+from server.wire.__main__ import serve
 from server.wire.ear import DONE, Ear, Input
 from server.wire.midi_in import MidiInput
 
@@ -100,16 +98,5 @@ def run(pipe: socket.socket) -> int:
     return ear.exit or DONE
 
 
-def main(descriptor: int) -> int:
-    """Run until the planner has gone; the exit status, see `server.wire.ear`."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)  # the planner decides; its end is our end of file
-    hush_libraries()
-    be_punctual()
-    return run(socket.socket(fileno=descriptor))
-
-
 if __name__ == "__main__":
-    status = main(int(sys.argv[1]))
-    sys.stderr.flush()
-    os._exit(status)
+    serve(run)

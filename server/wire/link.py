@@ -1,39 +1,21 @@
-"""The planner's end of the wire: starts it, feeds it, watches it, replaces it when it fails."""
+"""The planner's end of the wire: feeds it, and knows what it owes when it fails."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import os
 import socket
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from time import monotonic_ns
 from typing import Any, NamedTuple
 
 from server.wire import protocol
+from server.wire.child import MS, Child
 from server.wire.lately import Lately
-from server.wire.machine import AGAIN
-from server.wire.ports import LOST, OPEN, WAITING
+from server.wire.ports import OPEN, WAITING
 from server.wire.protocol import ALL, LATE_DROP, PORTS, Event, concerned
 
-MS = 1_000_000
-
-BEAT_EVERY = 0.1
-#: A wire that says nothing for so long is killed; while it starts or opens a port, later.
-MUTE, MUTE_OPENING, MUTE_STARTING = 500 * MS, 1_000 * MS, 3_000 * MS
-if sys.platform == "darwin":  # CoreMIDI's server may have to be started first
-    MUTE_OPENING = 5_000 * MS
-#: How often that is doubled for one that opens a port, where others have just died.
-DOUBLED = 2
-#: A heartbeat of our own so late means that it was us who stalled, not the wire.
-STALLED = 250 * MS
-#: Bytes that a wire which lives has not taken.
-MOST_OUTSTANDING = 4 << 20
 #: After so many nanoseconds a note's end has surely left, whatever held it up.
 SETTLED = 2_000 * MS
 #: What is recalled so shortly before its time may have begun all the same.
@@ -48,9 +30,6 @@ PAYING = 900 * MS
 MOST_PARTED = 256
 #: Events in one frame: what the wire works through without looking at its deadlines.
 BATCH = 32
-#: Waits before the wire is started again, by how often it has failed lately.
-BACK_OFF = (0.0, 0.05, 0.1, 0.2, 0.4)
-LATELY = 10_000 * MS
 LOOK_UP_AGAIN = 2.0
 
 
@@ -65,7 +44,7 @@ class _Parted(NamedTuple):
     until: int
 
 
-class Link:
+class Link(Child):
     """One wire process. All methods are to be called in one running asyncio loop.
 
     on_state(port, state, why): "open", "waiting", "lost" or "failed", whenever that changes.
@@ -79,6 +58,9 @@ class Link:
     played is not given to the new one.
     """
 
+    MODULE, DIED = "server.wire", "the wire process died; starting another"
+    EVERY, MUTE, STALLED = 0.1, 500 * MS, 250 * MS
+
     def __init__(
         self,
         on_state: Callable[[int, str, str], None] = lambda port, state, why: None,
@@ -87,43 +69,15 @@ class Link:
         on_restart: Callable[[], None] = lambda: None,
         clock: Callable[[], int] = monotonic_ns,
     ) -> None:
-        self._on_state, self._on_stats = on_state, on_stats
+        super().__init__(on_state, clock)
+        self._on_stats = on_stats
         self._on_silenced, self._on_restart = on_silenced, on_restart
-        self._clock = clock
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: socket.socket | None = None
-        self._out = bytearray()
-        self._choked = False
-        self._gathering = 0
-        self._frames = protocol.Frames()
-        self._settings: dict[int, dict[str, Any]] = {}
-        self._states: dict[int, tuple[str, str]] = {}
-        self._opening: set[int] = set()
         self._sent: dict[tuple[int, bytes], Event] = {}
         self._owed: dict[tuple[int, bytes], None] = {}
         self._parted: list[_Parted] = []
         self._paid_at = 0
         self._played = Lately(MOST_REMEMBERED)
-        self._heard_at = 0
-        self._runs = asyncio.Event()
         self._returning = False
-        self._failures: deque[int] = deque(maxlen=len(BACK_OFF))
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._again: asyncio.TimerHandle | None = None
-        self._closing = False
-
-    @property
-    def pid(self) -> int:
-        """Of the process that serves just now; 0 where there is none."""
-        return self._process.pid if self._process else 0
-
-    async def start(self) -> None:
-        """Start the process and wait until it runs. Errors: OSError where none can be made."""
-        self._loop = asyncio.get_running_loop()
-        self._spawn()
-        self._own(self._watch())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._runs.wait(), MUTE_STARTING / 1e9)
 
     def open(self, settings: Mapping[str, Any]) -> None:
         """Open a port, or open it anew with other settings; OSC hosts are looked up meanwhile.
@@ -223,11 +177,8 @@ class Link:
 
         Where it has died or hangs and may owe something, another pays: 0.9 s for both at most.
         """
-        self._closing, limit = True, self._clock() + PAYING
-        for task in self._tasks:
-            task.cancel()
-        if self._again is not None:
-            self._again.cancel()
+        limit = self._clock() + PAYING
+        self._cease()
         self._unqueue(ALL, cut=True)
         left = await self._end(LEAVING)
         if not left:
@@ -236,6 +187,8 @@ class Link:
             if self._owed or self._parted:
                 with contextlib.suppress(OSError):
                     self._spawn()
+                    for number in self._settings:
+                        self._open(number)
                     self._introduce()
                     left = await self._end(limit - self._clock())
         self._bury(kill=not left)  # one that still closes its ports ends by itself, in 2 s at most
@@ -267,86 +220,26 @@ class Link:
 
     # -- the process
 
-    def _spawn(self) -> None:
-        self._process, ours = started("server.wire")
-        self._pipe, self._frames, self._out = ours, protocol.Frames(), bytearray()
-        self._choked = False
-        self._heard_at = self._clock()
-        self._runs.clear()
-        self._opening.clear()
-        self._loop.add_reader(ours, self._read)
-
-    def _read(self) -> None:
-        assert self._pipe is not None
-        try:
-            data = self._pipe.recv(65_536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._fail()
-            return
-        self._heard_at = self._clock()
-        for kind, body in self._frames.feed(data):
-            self._hear(kind, body)
-
     def _hear(self, kind: int, body: bytes) -> None:
         if kind == protocol.STATS:
             self._settle()
             self._on_stats(json.loads(body))
-        elif kind == protocol.PORT:
-            news = json.loads(body)
-            number = news["port"]
-            self._opening.discard(number)
-            if number in self._settings:
-                if news["state"] == OPEN:
-                    self._settings[number]["connect"] = news["connect"]
-                    self._paid_at = self._clock()
-                self._tell(number, news["state"], news["why"])
-            self._return()
         elif kind == protocol.SILENCED:
             self._unqueue(ALL, cut=True)
             self._on_silenced(json.loads(body)["why"])
-        elif kind == protocol.READY:
-            self._runs.set()
-            self._return()
 
-    def _return(self) -> None:
+    def _opened(self) -> None:
+        self._paid_at = self._clock()
+
+    def _ready(self) -> None:
         """After a restart, say so as soon as the wire runs and has answered for its ports."""
         if self._returning and self._runs.is_set() and not self._opening:
             self._returning = False
             self._on_restart()
 
-    def _fail(self) -> None:
-        """The wire has died or must: note what it owes, and start another."""
-        if self._pipe is None:  # it has failed already; another is on its way
-            return
-        asked = self._bury() == AGAIN
+    def _lost(self) -> None:
         self._returning = True
-        if self._closing:
-            return
-        now = self._clock()
         self._owe()
-        for number in self._settings:
-            if self._states.get(number, (OPEN, ""))[0] == OPEN:
-                self._tell(number, LOST, "the wire process died; starting another")
-        if not asked:
-            self._failures.append(now)
-        recent = sum(now - failure < LATELY for failure in self._failures)
-        wait = BACK_OFF[min(max(recent - 1, 0), len(BACK_OFF) - 1)]
-        self._again = self._loop.call_later(wait, self._restart)
-
-    def _restart(self) -> None:
-        if self._pipe is not None:
-            return
-        try:
-            self._spawn()
-        except OSError:
-            self._again = self._loop.call_later(BACK_OFF[-1], self._restart)
-            return
-        self._introduce()
-        self._write(protocol.frame(protocol.BEAT))
 
     def _owe(self) -> None:
         """Note what the wire that is no more may have begun and not ended."""
@@ -364,9 +257,7 @@ class Link:
         self._played.add(event.id)
 
     def _introduce(self) -> None:
-        """Have a new wire open the ports, pay what the one before owed, and close the rest."""
-        for number in self._settings:
-            self._open(number)
+        """Have a new wire pay what the one before owed, and close what is not needed any more."""
         debts = list(self._owed)
         until = self._clock() + SETTLED
         self._parted = [parted._replace(until=until) for parted in self._parted]
@@ -383,81 +274,17 @@ class Link:
             self._write(protocol.pay_frame(port, data))
         for port in range(PORTS - 1, spare, -1):
             self._write(protocol.port_frame(protocol.CLOSE, port))
+        self._write(protocol.frame(protocol.BEAT))
 
-    def _bury(self, kill: bool = True) -> int | None:
-        """Make sure that the process ends; its status where it ended by itself."""
-        process, pipe = self._process, self._pipe
-        self._process = self._pipe = None
-        if pipe is not None:
-            self._loop.remove_reader(pipe)
-            self._loop.remove_writer(pipe)
-            pipe.close()
-        if process is None:
-            return None
-        for _ in range(2):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(0.01)
-            if kill:
-                process.kill()
-        self._own(reap(process))  # in the kernel's hands; it will go
-        return None
-
-    async def _watch(self) -> None:
-        """Beat the heart, and kill a wire that does not."""
-        last = self._clock()
-        while True:
-            await asyncio.sleep(BEAT_EVERY)
-            now = self._clock()
-            if now - last > BEAT_EVERY * 1e9 + STALLED:
-                self._heard_at = now
-            last = now
-            self._prune(now)
-            if self._pipe is None:
-                continue
-            patience = MUTE_STARTING
-            if self._runs.is_set():
-                patience = opening_patience(self._failures, now) if self._opening else MUTE
-            if now - self._heard_at > patience:
-                self._fail()
-            else:
-                self._write(protocol.frame(protocol.BEAT))
-
-    # -- writing
-
-    def _write(self, data: bytes) -> None:
-        if self._pipe is None or self._choked:
-            return
-        waiting = bool(self._out)
-        self._out += data
-        if len(self._out) > MOST_OUTSTANDING:
-            # A frame may have left by half: this wire gets nothing more.
-            self._choked = True
-            self._loop.call_soon(self._fail)
-            self._out.clear()
-        elif not waiting and not self._gathering:
-            self._flush()
-
-    def _flush(self) -> None:
-        pipe, out = self._pipe, self._out
-        if pipe is None:
-            return
-        try:
-            while out:
-                del out[: pipe.send(out)]
-        except BlockingIOError:
-            self._loop.add_writer(pipe, self._flush)
-            return
-        except OSError:
-            out.clear()  # the reader notices
-        self._loop.remove_writer(pipe)
+    def _look(self, now: int) -> None:
+        self._prune(now)
+        self._write(protocol.frame(protocol.BEAT))
 
     def _open(self, number: int) -> None:
         settings = self._settings[number]
         if settings["kind"] == "osc" and not _numeric(str(settings["host"])):
             return  # still being looked up
-        if self._pipe is not None:
-            self._opening.add(number)
-            self._write(protocol.json_frame(protocol.OPEN, settings))
+        super()._open(number)
 
     async def _look_up(self, number: int, settings: dict[str, Any]) -> None:
         host = str(settings["host"])
@@ -504,16 +331,6 @@ class Link:
                 if self._states.get(debt[0], (WAITING, ""))[0] != OPEN and debt[0] in self._settings
             }
 
-    def _tell(self, number: int, state: str, why: str) -> None:
-        if self._states.get(number) != (state, why):
-            self._states[number] = (state, why)
-            self._on_state(number, state, why)
-
-    def _own(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether settings describe the same port, whatever its number and its connections."""
@@ -521,44 +338,6 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return {k: v for k, v in one.items() if k not in leave_out} == {
         k: v for k, v in other.items() if k not in leave_out
     }
-
-
-def opening_patience(failures: Iterable[int], now: int) -> int:
-    """For how many ns a process that opens a port may say nothing, after failures at such times.
-
-    A server that is starting, or has just lost a client, may take longer than the usual second; to
-    kill whoever asks it each time would keep it so for ever.
-    """
-    lately = sum(now - failure < LATELY for failure in failures)
-    return MUTE_OPENING << min(lately, DOUBLED)
-
-
-def started(module: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """A process of one of our modules, and our end of the pipe to it. Errors: OSError."""
-    ours, theirs = socket.socketpair()
-    try:
-        root = str(Path(__file__).resolve().parent.parent.parent)
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # so that Ctrl-C reaches only us
-            env={**os.environ, "PYTHONPATH": path, "JACK_NO_START_SERVER": "1"},
-        )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    ours.setblocking(False)
-    return process, ours
-
-
-async def reap(process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
-        await asyncio.sleep(0.1)
 
 
 def _numeric(host: str) -> bool:

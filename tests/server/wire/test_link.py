@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -13,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from server.wire.link import MOST_OUTSTANDING, MUTE_OPENING, Link, opening_patience
-from server.wire.protocol import LATE_DROP, PORT, RANK_NOTE, Event
+from server.wire.child import MOST_OUTSTANDING, MUTE_OPENING, opening_patience
+from server.wire.link import Link
+from server.wire.protocol import LATE_DROP, RANK_NOTE, Event
 from tests.rigs.udp import Receiver
 
 pytestmark = pytest.mark.real
@@ -361,7 +361,7 @@ async def test_a_port_opened_anew_keeps_its_connections_and_another_has_none() -
     settings = {"port": 0, "kind": "midi", "name": "virtual", "client": "C", "title": "bass"}
     link.open(settings)
     news = {"port": 0, "state": "open", "why": "", "connect": ["Synth:in"]}
-    link._hear(PORT, json.dumps(news).encode())
+    link._answer(news)
     link.open(settings)
     assert link._settings[0] == {**settings, "connect": ["Synth:in"]}
     link.open({**settings, "title": "lead"})
