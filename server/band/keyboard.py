@@ -190,6 +190,11 @@ class Keyboard:
         """The number under which an input is heard; None where there is none of that name."""
         return next((n for n, one in self._inputs.items() if one.spec.name == name), None)
 
+    @property
+    def hears(self) -> bool:
+        """Whether there is an input at all."""
+        return bool(self._inputs)
+
     def named(self, name: str = "") -> InputSpec:
         """An input by its name, or the first. Errors: Mistake."""
         specs = [one.spec for one in self._inputs.values()]

@@ -253,7 +253,8 @@ class MidiControl:
                     f"a mode ({', '.join(MODES)}) or a range such as 90..140",
                 )
         self._learning = spec, self._now() + LEARNING, told
-        return "move a knob or press a pad within 30 s"
+        said = "move a knob or press a pad within 30 s"
+        return said if self._desk.keyboard.hears else f"{said}; but no input is named: --midi-in"
 
     def unlearn(self, address: str) -> str:
         """Let go of what was learnt, of one address or of all."""
