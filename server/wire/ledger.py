@@ -155,7 +155,11 @@ class Output:
                 self.must(data)
 
     def _sounds(self, off: bytes) -> bool:
-        return off[0] & 0xE0 == 0x80 and self.counts[(off[0] & 0x0F) << 7 | off[1] & 0x7F] > 0
+        """Whether something sounds again that it would end."""
+        first = (off[0] & 0x0F) << 7
+        if off[0] & 0xF0 == 0xB0 and off[1] == ALL_NOTES_OFF:
+            return any(self.counts[first : first + 128])
+        return off[0] & 0xE0 == 0x80 and self.counts[first | off[1] & 0x7F] > 0
 
     # -- notes and everything else
 

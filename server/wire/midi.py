@@ -191,28 +191,22 @@ class MidiClient:
                 f"no MIDI port has “{self.name}” in its name (there: {there}); "
                 "it will be opened as soon as it appears"
             )
-        if self._jack is not None:
-            self._lead_to(names[index])
-        else:
-            self._out.open_port(index, self.title)
-            if self._out.get_ports()[index : index + 1] != names[index : index + 1]:
-                self._out.close_port()
-                raise Absent(
-                    f"MIDI ports come and go; {names[index]} will be opened when they stay"
-                )
+        self._out.open_port(index, self.title)
+        if not self._leads_to(names, index):
+            self._out.close_port()
+            raise Absent(f"MIDI ports come and go; {names[index]} will be opened when they stay")
         self._full = names[index]
 
-    def _lead_to(self, other: str) -> None:
-        """Open a port and connect it with another of the JACK server. Errors: Absent.
+    def _leads_to(self, names: list[str], index: int) -> bool:
+        """Whether what was opened by its number is the port of that name.
 
-        By its name: a port that goes, or comes, while we look gives its number to another, which
-        may be an input of our own.
+        One that goes, or comes, while we look gives its number to another, which may be an input
+        of our own.
         """
-        self._out.open_virtual_port(self.title)
-        own = f"{self._jack_name}:{self.title}"
-        if not self._jack.connect(*((other, own) if self.incoming else (own, other))):
-            self._out.close_port()
-            raise Absent(f"MIDI port {other} has gone; waiting for it to come back")
+        if self._jack is not None:
+            return names[index] in self._jack.connections(f"{self._jack_name}:{self.title}")
+        there: list[str] = self._out.get_ports()
+        return there[index : index + 1] == names[index : index + 1]
 
     def _expect_other_end(self, now: int, calm: bool) -> None:
         """Close where an existing port is no longer there. Errors: Absent."""
@@ -279,10 +273,13 @@ class MidiPort(MidiClient):
         self._room = _JACK_ROOM
         self._frames = 0
         self._periods = self._flushing = 0
+        #: A JACK cable carries nothing before the period that follows its plugging: what leaves as
+        #: it is plugged must be sent again.
+        self._fresh = False
 
     @property
     def deaf(self) -> bool:
-        return self._apart
+        return self._fresh or self._apart
 
     @property
     def heavy(self) -> bool:
@@ -290,6 +287,7 @@ class MidiPort(MidiClient):
 
     def open(self) -> None:
         super().open()
+        self._fresh = self._jack is not None and self.name != "virtual"
         self._send = self._out.send_message
 
     def send(self, data: bytes) -> bool:
@@ -318,7 +316,8 @@ class MidiPort(MidiClient):
         if self.name == "virtual":
             return self._jack is not None and self._follow_connections()[0]
         self._expect_other_end(now, calm)
-        return False
+        fresh, self._fresh = self._fresh, False
+        return fresh
 
     def flushed(self) -> bool:
         if self._jack is None or not self._opened:
