@@ -104,6 +104,8 @@ class Output:
         self.held: deque[bytes] = deque()
         self.latest: dict[bytes, bytes] = {}
         self.owed: dict[bytes, None] = {}
+        self._ended: list[bytes] = []  # ends of notes since the last look at the port
+        self._ended_before: list[bytes] = []  # and since the one before
         self.swallowed = self.thinned = 0
         self._since = 0  # when it was opened
         self.sensing = bool(settings.get("sensing"))
@@ -132,7 +134,8 @@ class Output:
     def vanish(self, absent: Absent, offs: list[bytes]) -> None:
         """The port has gone while `offs` were due to it: keep them until it is back."""
         self.up, self.state, self.why = False, absent.state, str(absent)
-        for data in [*self.held, *offs]:
+        # The end of a note that left just now may have met a cable that was out already.
+        for data in [*self._ended_before, *self._ended, *self.held, *offs]:
             if len(data) > 1:  # not the clock
                 self.owe(data)
         self.held.clear()
@@ -143,6 +146,10 @@ class Output:
         self.owed[data] = None
         if len(self.owed) > MOST_OWED:
             del self.owed[next(iter(self.owed))]
+
+    def turn(self) -> None:
+        """The port has been looked at and is there: what ended two looks ago has arrived."""
+        self._ended, self._ended_before = [], self._ended
 
     def rejoin(self) -> None:
         """Somebody has connected again: tell them what ended meanwhile."""
@@ -209,6 +216,7 @@ class Output:
             self.counts[key] = count - 1
             if count > 1:
                 return
+            self._ended.append(entry.off)
         self.must(entry.off)
 
     def must(self, data: bytes) -> None:

@@ -451,6 +451,7 @@ class Wire:
         try:
             if output.port.watch(now, gap > CALM):
                 output.rejoin()
+            output.turn()
             output.why = output.port.trouble
             output.sense()
         except Absent as absent:

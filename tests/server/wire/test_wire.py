@@ -343,6 +343,16 @@ class TestPorts:
         states = [body["state"] for kind, body in stage.said if kind == protocol.PORT]
         assert states == ["open", "waiting", "open"]
 
+    def test_what_ended_just_before_a_port_was_gone_ends_again(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(1, 1010, 1040, 60), note(2, 1150, 1210, 64)])
+        stage.run(215)
+        port.gone = "unplugged"  # and who knows for how long it had been when the note ended
+        stage.run(985)
+        port.gone = ""
+        stage.run(1000)
+        assert port.bytes == [on(60), off(60), on(64), off(64), off(64), *hushed(0)]
+
     def test_a_failing_send_costs_other_ports_nothing(self, stage: Stage) -> None:
         broken, whole = stage.open(0), stage.open(1)
         stage.play([note(1, 1010, 1100, port=0), note(2, 1020, 1090, port=1)])
