@@ -93,7 +93,6 @@ class Child:
 
     def _hear(self, kind: int, body: bytes) -> None:
         """It said something else than how it and its ports are."""
-        raise NotImplementedError
 
     def _lost(self) -> None:
         """It has died or is killed: note what that means."""
