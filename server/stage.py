@@ -612,7 +612,8 @@ class Stage:
         if band.name:
             self.joined(band)
         band.player.journal.add(partial(self._follow_inputs, band))
-        desk.midi.later = asyncio.get_running_loop().call_soon
+        loop = asyncio.get_running_loop()
+        desk.midi.later, desk.midi.wait = loop.call_soon, loop.call_later
         band.keyboard.claims.append(desk.midi.claim)
         if self.wish.watch:
             session.closing.append(self._watch(desk))

@@ -108,7 +108,9 @@ class MidiControl:
 
     later: called with what sends the values that have gathered; with a loop, its `call_soon`, so
     that of a turned knob's values the last is set once for all that came in together.
-    Law: nothing reaches the player but through the desk, with the role control.
+    wait: called with seconds and what is to be done after them; with a loop, its `call_later`.
+    Laws: nothing reaches the player but through the desk, with the role control; learning comes to
+    one end.
     """
 
     def __init__(
@@ -117,15 +119,17 @@ class MidiControl:
         source: Callable[[str], Source],
         mappings: Mappings | None = None,
         later: Callable[[Callable[[], None]], object] = lambda work: work(),
+        wait: Callable[[float, Callable[[], None]], object] = lambda seconds, work: None,
     ) -> None:
-        self._desk, self._source, self.later = desk, source, later
+        self._desk, self._source, self.later, self.wait = desk, source, later, wait
         self.mappings = mappings or Mappings()
         self._scene_board = Board()
         self._board_of: Scene | None = None
         self._programs: tuple[str, ...] = ()
         self._readers: dict[str, Reader] = {}
         self._sources: dict[str, Source] = {}
-        self._learning: tuple[MapSpec, int, Told] | None = None
+        self._learning: tuple[MapSpec, int, Receipt] | None = None
+        self._waits = False
         self._learnt: tuple[MapSpec, int] | None = None
         self._gathered: dict[str, tuple[list[Value], str]] = {}
 
@@ -223,8 +227,8 @@ class MidiControl:
 
     # Learning ---------------------------------------------------------------------------
 
-    def learn(self, what: str, how: Sequence[str], told: Told) -> str:
-        """Map to an address whatever is moved next. Errors: Mistake.
+    def learn(self, what: str, how: Sequence[str], told: Told) -> None:
+        """Map to an address whatever is moved next, within 30 s. Errors: Mistake.
 
         what: the address, and values that are sent with it behind blanks.
         how: in any order, the argument that is moved, an encoder's mode, and a range as 90..140.
@@ -252,13 +256,43 @@ class MidiControl:
                     f"one of {listed(names)}, "
                     f"a mode ({', '.join(MODES)}) or a range such as 90..140",
                 )
-        self._learning = spec, self._now() + LEARNING, told
+        self._leave_off("superseded", "something else is to be learnt")
+        player = self._desk.player
+        receipt: Receipt = player.receipt(player.now_beat, told)
+        self._learning = spec, self._now() + LEARNING, receipt
         said = "move a knob or press a pad within 30 s"
-        return said if self._desk.keyboard.hears else f"{said}; but no input is named: --midi-in"
+        hears = self._desk.keyboard.hears
+        receipt.become("armed", said if hears else f"{said}; but no input is named: --midi-in")
+        self._watch()
+
+    def _leave_off(self, state: str, reason: str) -> None:
+        """Wait for no knob any more, and tell whoever asked."""
+        if self._learning is None:
+            return
+        receipt, self._learning = self._learning[2], None
+        player = self._desk.player
+        receipt.beat = player.now_beat
+        receipt.bar = player.moment(receipt.beat).bar
+        receipt.become(state, reason)
+
+    def _watch(self) -> None:
+        """Give up in time; one wait at a time, however often somebody asks."""
+        if self._learning is not None and not self._waits:
+            self._waits = True
+            self.wait(max(self._learning[1] - self._now(), 0) / 1e9, self._look)
+
+    def _look(self) -> None:
+        self._waits = False
+        self._expire()
+        self._watch()
+
+    def _expire(self) -> None:
+        if self._learning is not None and self._now() >= self._learning[1]:
+            self._leave_off("refused", "nothing was moved within 30 s")
 
     def unlearn(self, address: str) -> str:
         """Let go of what was learnt, of one address or of all."""
-        self._learning = None
+        self._leave_off("cancelled", "")
         number = self.mappings.board.take(whole(address))
         return f"{number} let go of" + (f", {self.mappings.keep()}" if number else "")
 
@@ -284,12 +318,10 @@ class MidiControl:
                 self._forget(spec)
                 self._keep(replace(spec, trigger=moved.trigger))
                 return True
+        self._expire()
         if self._learning is None:
             return False
-        wish, until, told = self._learning
-        if now > until:
-            self._learning = None
-            return False
+        wish, _, _ = self._learning
         kind, raw = moved.trigger.kind, moved.raw
         # What is sent when a key is let go of, or to end all notes, is nobody's choice.
         mode_message = kind == "cc" and moved.trigger.number >= MODE_MESSAGES
@@ -299,13 +331,9 @@ class MidiControl:
         button = wish.mode == "absolute" and node is not None and (wish.args or not node.arguments)
         mode = "button" if button and kind == "cc" else wish.mode
         spec = replace(wish, trigger=moved.trigger, mode=mode)
-        self._learning = None
         if kind == "cc" and moved.trigger.number < 32 and not button:
             self._learnt = spec, now + PAIRED
-        said = self._keep(spec)
-        player = self._desk.player
-        receipt: Receipt = player.receipt(player.now_beat, told)
-        receipt.become("done", f"{spec.trigger} moves {spec.to}, {said}")
+        self._leave_off("done", f"{spec.trigger} moves {spec.to}, {self._keep(spec)}")
         return True
 
     def _forget(self, spec: MapSpec) -> None:
@@ -404,6 +432,7 @@ def midi_nodes(control: MidiControl, keyboard: Keyboard) -> Iterator[Node]:
             Argument("mode", "s", "absolute, twos, offset, sign or button", default=""),
             Argument("range", "s", "such as 90..140, the argument's own", default=""),
         ),
+        later=True,
     )
     yield Node(
         f"{PREFIX}/unlearn",

@@ -123,7 +123,7 @@ function heard(what) {
     if (sound.context) sound.forget(what.forget);
   }
   if (what.plan) plan(what.plan);
-  if (what.receipt === "/componium/learn" && learnt) notice(`${learnt}: ${what.reason}`, 30_000); // twice: asked, learnt
+  if (what.receipt === "/componium/learn" && learnt) notice(`${learnt}: ${what.reason}`, 30_000); // armed, and what became of it
   if (what.health) rig.tellHealth(what.health, sound);
   if (what.event) happen(what);
   if (typeof what.error === "string") rig.tell(what.error, "bad"); // an event may have one that is a number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ async def test_program_changes_call_for_scenes(tmp_path: Path) -> None:
 async def test_what_is_moved_next_is_learnt_kept_and_let_go_of(tmp_path: Path) -> None:
     rig = Rig(tmp_path, SCENE)
     assert rig.send("/learn", "/componium/tempo")[0][1:] == (
-        *("done", 1.0, "move a knob or press a pad within 30 s; but no input is named: --midi-in"),
+        *("armed", 1.0, "move a knob or press a pad within 30 s; but no input is named: --midi-in"),
     )
     assert rig.turn("b04a10")
     assert rig.receipts[-1][1:] == (
@@ -170,6 +171,43 @@ async def test_learning_is_refused_where_it_makes_no_sense_and_ends_by_itself() 
     assert not rig.turn("b07b00"), "all notes off is no knob"
     await rig.pass_time(31 * 10**9)
     assert not rig.turn("b04a10")
+    late = ("/componium/learn", "refused", 1.0, "nothing was moved within 30 s")
+    assert rig.receipts[1:] == [late], "where nobody keeps time, the next knob tells"
+
+
+async def test_learning_comes_to_one_end_whatever_becomes_of_it() -> None:
+    rig, waits = Rig(text=SCENE), list[tuple[float, Callable[[], None]]]()
+    rig.desk.midi.wait = lambda seconds, work: waits.append((seconds, work))
+
+    def ask(address: str, *args: str) -> None:
+        rig.desk.receive(f"/componium{address}", args, rig.source)
+
+    def states() -> list[str]:
+        found = [state for about, state, *_ in rig.receipts if about == "/componium/learn"]
+        rig.receipts.clear()
+        return found
+
+    ask("/learn", "/tempo")
+    rig.turn("b04a10")
+    assert states() == ["armed", "done"]
+    ask("/learn", "/tempo")
+    ask("/unlearn")
+    assert states() == ["armed", "cancelled"]
+    ask("/learn", "/tempo")
+    ask("/learn", "/panic")
+    assert states() == ["armed", "superseded", "armed"]
+    await rig.pass_time(20 * 10**9)
+    ask("/learn", "/tempo")
+    ((seconds, look),) = waits
+    assert seconds == 30, "one wait, however often it is asked for"
+    await rig.pass_time(10 * 10**9)
+    look()
+    assert states() == ["superseded", "armed"]
+    seconds, look = waits.pop()
+    assert seconds == pytest.approx(20)
+    await rig.pass_time(20 * 10**9)
+    look()
+    assert states() == ["refused"] and len(waits) == 1
 
 
 def test_a_file_that_cannot_be_understood_is_a_mistake(tmp_path: Path) -> None:

@@ -776,7 +776,7 @@ async def test_a_control_that_is_touched_is_learnt_and_not_moved(page: Browser) 
     said = await page.until(f"{text('#notice')}.includes('within') && {text('#notice')}")
     assert said.startswith("/componium/part/tune/mute: move a knob or press a pad within")
     assert not await page.ask("document.body.classList.contains('learns')")
-    await page.until("document.querySelector('.learning').dataset.state === 'done'")
+    await page.until("document.querySelector('.learning').dataset.state === 'armed'")
     assert await page.ask("componium.store.get('/componium/part/tune/mute')") is False
 
 
