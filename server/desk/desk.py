@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engines.base import Mistake, meant, unknown
 from engines.performer import Playable
+from server.band.bands import band_in
 from server.band.keyboard import Keyboard
 from server.concert.cast import setting_of
 from server.concert.changes import SCENE, SEED, Change, Receipt
@@ -36,6 +37,7 @@ from server.sync.source import Sync
 from .conducting import conducting_nodes
 from .folio import Folio
 from .midi import Mappings, MidiControl, midi_nodes
+from .pattern import is_pattern
 from .playing import part_by_hand, playing_nodes
 from .sent import is_echo, is_sent
 from .syncing import sync_nodes
@@ -262,6 +264,17 @@ class Desk:
         if node is None and self.sessions is not None:
             return self.sessions.known(address)
         return node
+
+    def reached(self, address: str) -> tuple[str, ...]:
+        """The controls that an address pattern means; where it means none, or is none, itself."""
+        if not is_pattern(address):
+            return (address,)
+        if self.sessions is not None and band_in(address):
+            return self.sessions.reached(address)
+        try:
+            return self.tree.matching(address)
+        except Mistake:
+            return (address,)
 
     def attach(self, sessions: Sessions) -> None:
         """Have bands beside the one of this desk, and commands for them in its tree."""
@@ -510,11 +523,12 @@ class Desk:
     def receive_all(self, messages: Sequence[tuple[str, Sequence[object]]], source: Source) -> None:
         """Do what messages ask, all at one moment or none at all, and send receipts.
 
-        A message that is not right has all of them refused, each by a receipt of its own.
-        What is meant for a band beside this one is handed on.  Never raises.
+        A message that is not right has all of them refused, each by a receipt of its own. One whose
+        address is a pattern counts as one for each control that it means.  What is meant for a band beside this one is handed on.  Never raises.
         """
         if self.sessions is not None and self.sessions.take(messages, source):
             return
+        messages = [(each, args) for address, args in messages for each in self.reached(address)]
         orders: list[_Order] = []
         wrong: dict[int, str] = {}
         for nth, (address, args) in enumerate(messages):
@@ -544,6 +558,8 @@ class Desk:
         """The order that a message is; none where a button was merely released."""
         node = self.tree.get(address)
         if node is None:
+            if is_pattern(address):
+                self.tree.matching(address)
             raise Mistake("", self.tree.lost(address))
         if ROLES.index(source.role) < ROLES.index(node.role):
             raise Mistake("", f"needs the role {node.role}; {source.name} has {source.role}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from server.band.bands import band_in
 
@@ -60,7 +60,7 @@ class Lanes:
     def put(self, messages: Iterable[Message], source: Source) -> bool:
         """Let a datagram's messages wait for `work`; False where there is no room for them."""
         rest: list[tuple[Message, Node | None]] = []
-        for message in messages:
+        for message in self._spread(messages):
             node = self._desk.known(message.address)
             if node is None or not node.urgent:
                 rest.append((message, node))
@@ -71,6 +71,12 @@ class Lanes:
                     self._size -= self._strike_starts(waiting.messages, waiting.source, band)
                 self._strike_starts(rest, source, band)
         return not rest or self._enter(_Waiting(rest, source))
+
+    def _spread(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """Each control that a pattern means has a last value of its own."""
+        for message in messages:
+            for address in self._desk.reached(message.address):
+                yield message if address == message.address else Message(address, message.args)
 
     def _enter(self, fresh: _Waiting) -> bool:
         serial = self._newest.get(fresh.controls[0]) if fresh.controls else None

@@ -6,6 +6,7 @@ import re
 import struct
 from typing import NamedTuple
 
+from .pattern import is_pattern
 from .tree import Value
 
 DATAGRAM = 8192  # bytes
@@ -16,14 +17,14 @@ ADDRESS, TEXT = 255, 1024  # bytes of an address, of a text
 
 _BUNDLE = b"#bundle\0"
 _PLAIN = re.compile(rb"(?:/[^\x00-\x1f\x7f-\xff#*,/?\[\]{}]+)+")
-_PATTERN = re.compile(rb"[*?\[\]{}]")
+_PATTERN = re.compile(rb"(?:/[^\x00-\x1f\x7f-\xff#/]+)+")
 _NUMBERS = {"f": struct.Struct(">f"), "i": struct.Struct(">i")}
 _NUMBERS |= {"d": struct.Struct(">d"), "h": struct.Struct(">q")}
 _FLAGS = {"T": True, "F": False, "I": True}  # I, a bang, is a button pressed
 
 
 class Message(NamedTuple):
-    """An OSC message. args: of types f, d, i, h, s, S, T, F and I."""
+    """An OSC message. address: or a pattern of some.  args: of types f, d, i, h, s, S, T, F and I."""
 
     address: str
     args: tuple[Value, ...] = ()
@@ -91,11 +92,9 @@ def _elements(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
 
 def _message(data: bytes, begin: int, end: int) -> Message:
     raw, at = _text(data, begin, end, ADDRESS)
-    if not _PLAIN.fullmatch(raw):
-        if raw.startswith(b"/") and _PATTERN.search(raw):
-            raise _BadError("address patterns (* ? [] {}) are not taken")
+    address = raw.decode("latin-1")
+    if not (_PLAIN.fullmatch(raw) or (is_pattern(address) and _PATTERN.fullmatch(raw))):
         raise _BadError("an address must be such as /componium/play")
-    address = raw.decode("ascii")
     if at == end:  # old senders leave out the type tags of a message without arguments
         return Message(address)
     tags, at = _text(data, at, end, ARGUMENTS + 1)

@@ -58,11 +58,15 @@ RULES = """
   messages is refused, all are, and each gets a receipt that says so. With a `/scene` in it, of
   which a bundle takes one, all of it waits until that has been loaded. Only `/stop` and `/panic`
   do not wait for the rest. Time tags are not waited for.
+* An address may be a pattern as of OSC 1.0, with at most 8 of `* ? [] {}`:
+  `/componium/part/*/mute 1` mutes every part, each with a receipt of its own, all or none as in a
+  bundle. It means controls that are set (tempo, strips, live controls), 64 at most, and of one
+  band; what is done, such as `/stop`, has to be named.
 * Of values that a bundle gives the same control for now, the last is set; the others are answered
   `superseded`.
 * A `/seed` that comes while a scene is being loaded is meant for that scene and waits for it.
 * A datagram holds at most 8 KiB, 64 elements, bundles 4 deep, 64 arguments a message, addresses
-  of 255 bytes and texts of 1 KiB; no blobs, no address patterns. A message in it that is
+  of 255 bytes and texts of 1 KiB; no blobs. A message in it that is
   malformed spoils all of it, and is not answered.
 * Of one sender 5,000 messages a second are taken, of all together 10,000; what is beyond is
   dropped, counted and reported. In a flood the last value of a control wins, and of bundles that

@@ -108,6 +108,14 @@ class Sessions:
         session = self._there.get(band_in(address))
         return None if session is None else session.desk.known(inner(address))
 
+    def reached(self, address: str) -> tuple[str, ...]:
+        """The controls of a band that an address pattern means; where there are none, itself."""
+        session = self._there.get(band_in(address))
+        if session is None:
+            return (address,)
+        base = session.band.base
+        return tuple(outer(base, each) for each in session.desk.reached(inner(address)))
+
     def take(self, messages: Sequence[tuple[str, Sequence[object]]], source: Source) -> bool:
         """Have a band do what is meant for it; False where that is the main one."""
         names = {band_in(address) for address, _ in messages}
@@ -186,18 +194,21 @@ class Sessions:
     async def _load_all(self) -> None:
         try:
             while self._asked:
-                name, (scene, target, receipt) = next(iter(self._asked.items()))
+                name, asked = next(iter(self._asked.items()))
+                scene, target, receipt = asked
                 try:
                     loaded = await asyncio.to_thread(self._fetch, scene, target)
                     learnt = await asyncio.to_thread(self._outfit.read, name)
-                    if name in self._asked:
+                    wanted = self._asked.get(name) is asked  # not closed, and asked for anew
+                    if wanted:
                         self.open(name, loaded, target, learnt)
-                    state, reason = ("done", "") if name in self._asked else ("cancelled", "closed")
+                    state, reason = ("done", "") if wanted else ("cancelled", "closed")
                 except Mistake as mistake:
                     state, reason = "refused", str(mistake)
                 except Exception as error:
                     state, reason = "refused", f"went wrong: {error!r}"
-                self._asked.pop(name, None)
+                if self._asked.get(name) is asked:
+                    del self._asked[name]
                 receipt.become(state, reason)
         finally:
             self._loader = None

@@ -14,8 +14,12 @@ from typing import Literal, NamedTuple
 from engines.base import Mistake, listed, meant
 from server.concert.changes import Receipt
 
+from .pattern import segments
+
 LONGEST_RULES = 32 << 10  # characters of a part's rules
 LONGEST = 500  # characters of the reason in a receipt, or of an answer
+MOST_MEANT = 64  # controls that one pattern may mean
+MOST_PATTERNS = 64  # whose controls are remembered
 
 Value = bool | int | float | str
 Role = Literal["view", "control", "edit"]
@@ -223,6 +227,7 @@ class Tree:
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes: Mapping[str, Node] = {node.address: node for node in nodes}
         self._below: dict[str, dict[str, None]] = {}
+        self._matched: dict[str, tuple[str, ...]] = {}
         for address in self.nodes:
             while address:
                 address, _, name = address.rpartition("/")
@@ -234,6 +239,28 @@ class Tree:
     def below(self, address: str) -> tuple[str, ...]:
         """The names directly under an address, "" being the root."""
         return tuple(self._below.get(address, ()))
+
+    def matching(self, pattern: str) -> tuple[str, ...]:
+        """The controls that an address pattern means: what is set, not what is done.
+
+        Who sends `/componium/p*` does not mean panic. Errors: Mistake where it means none, or
+        too many, or nothing at all.
+        """
+        found = self._matched.get(pattern)
+        if found is None:
+            here = [""]
+            for fits in segments(pattern):
+                here = [f"{a}/{name}" for a in here for name in self.below(a) if fits(name)]
+            found = tuple(a for a in here if a in self.nodes and self.nodes[a].continuous)
+            if not found:
+                hint = f"; {here[0]} is no control: send its whole address" if here else ""
+                raise Mistake("", f"no control is like {shown(pattern)}{hint}")
+            if len(found) > MOST_MEANT:
+                raise Mistake("", f"{len(found)} controls are like it; at most {MOST_MEANT} may be")
+            if len(self._matched) >= MOST_PATTERNS:
+                del self._matched[next(iter(self._matched))]
+            self._matched[pattern] = found
+        return found
 
     def lost(self, address: str) -> str:
         """Why nothing is at this address: how far it leads, and what there is from there."""

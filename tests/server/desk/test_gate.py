@@ -103,6 +103,17 @@ def test_in_a_flood_the_last_value_of_a_control_wins(entrance: Entrance) -> None
     ]
 
 
+def test_in_a_flood_the_last_value_of_a_pattern_wins(entrance: Entrance) -> None:
+    for nth in range(1000):
+        entrance.say("/part/*/level", nth / 1000)
+        entrance.say("/part/{low_drums,melody}/lev?l", nth / 500)  # the same ones
+    calls = entrance.work()
+    assert len(calls) == CALM
+    assert dict(calls) == {
+        f"/part/{name}/level": (pytest.approx(1.998),) for name in ("melody", "low_drums")
+    }
+
+
 def test_in_a_flood_values_for_different_moments_are_kept_apart(entrance: Entrance) -> None:
     for _ in range(CALM):
         entrance.say("/nonsense")

@@ -144,6 +144,23 @@ def test_what_cannot_be_opened_is_refused_with_a_word(args: tuple[str, ...], why
     asyncio.run(main())
 
 
+def test_a_band_that_is_closed_and_wanted_anew_while_it_is_read_answers_both() -> None:
+    async def main() -> None:
+        house = House()
+        house.desk.receive(f"{SESSION}/open", ["ann", "house", "127.0.0.1:9000"], house.source)
+        await asyncio.sleep(0)  # the scene is being read
+        house.desk.receive(f"{SESSION}/close", ["ann"], house.source)
+        house.desk.receive(f"{SESSION}/open", ["ann", "jazz", "127.0.0.1:9001"], house.source)
+        for _ in range(2000):
+            if len(house.answers) == 3:
+                break
+            await asyncio.sleep(0.001)
+        assert [values[1] for values in house.answers] == ["done", "cancelled", "done"]
+        assert house.sessions.find("ann").target == "127.0.0.1:9001"
+
+    asyncio.run(main())
+
+
 def test_a_command_reaches_its_band_alone_and_its_receipt_has_its_address(house: House) -> None:
     address = f"{SESSION}/ann/part/tune/mute"
     assert house.ask(address, True) == [(address, "done", pytest.approx(1, abs=1), "")]
@@ -156,6 +173,16 @@ def test_a_command_reaches_its_band_alone_and_its_receipt_has_its_address(house:
         (f"{SESSION}/bob/tempo", "armed"),
         (f"{SESSION}/bob/tempo", "done"),
     ]
+
+
+def test_a_pattern_means_the_controls_of_one_band(house: House) -> None:
+    states = house.ask(f"{SESSION}/ann/part/*/mute", True)
+    assert [values[:2] for values in states] == [
+        (f"{SESSION}/ann/part/{name}/mute", "done") for name in ("tune", "drums")
+    ]
+    assert not any(strip.mute for strip in house.player.strips().values())
+    [(address, state, _, _)] = house.ask(f"{SESSION}/*/part/tune/mute", True)
+    assert (address, state) == (f"{SESSION}/*/part/tune/mute", "refused")
 
 
 def test_what_is_not_there_is_refused_by_its_own_name(house: House) -> None:
