@@ -82,7 +82,7 @@ class Replay:
     ) -> None:
         self.log, self.journal, self.exact = log, Journal(), True
         head = log.head
-        self._load = load
+        self._load, self._route = load, head.get("route")
         self.clock = VirtualClock(_whole(head, "clock"))
         silent = {str(kind): Deaf() for kind in head.get("wires", ())}
         horizon = _whole(head, "horizon", HORIZON)
@@ -216,6 +216,8 @@ class Replay:
                     self.keyboard.lost(number, str(data.get("why", "")))
             case "alarm":
                 self.keyboard.wake()
+            case "route":
+                self._route = data["route"]
             case "inputs":
                 scene = player.scene
                 self.keyboard.use(scene.inputs if scene is not None else {})
@@ -229,7 +231,7 @@ class Replay:
         """
         if recipe is None:
             return None
-        scene = routed_as(self.log.head, self._load(recipe))
+        scene = routed_as(self._route, self.log.head, self._load(recipe))
         if scene.script is not None and scene.script.digest != recipe["digest"]:
             self._depart(f"{recipe['name']} has changed since; what comes is not what was played")
         if scene.seed != recipe["seed"]:
@@ -250,9 +252,24 @@ def _nothing_loaded(path: str, style: str) -> Scene:
     raise Mistake("replay", "scenes come from the log")
 
 
-def routed_as(head: Mapping[str, Any], scene: Scene) -> Scene:
-    """A scene with the outputs that it had in the performance of this log. Errors: Mistake."""
-    route = head.get("route")
+def sent_to(midi: str, log: Log) -> Log:
+    """A log of a performance whose MIDI went somewhere else. midi: as of `routed`."""
+
+    def elsewhere(data: Mapping[str, Any]) -> dict[str, Any]:
+        return {**data, "route": {**data.get("route", {}), "midi": midi}}
+
+    entries = (
+        each._replace(data=elsewhere(each.data)) if each.what == "route" else each
+        for each in log.entries
+    )
+    return log._replace(head=elsewhere(log.head), entries=tuple(entries))
+
+
+def routed_as(route: Any, head: Mapping[str, Any], scene: Scene) -> Scene:
+    """A scene with the outputs and inputs that it had in the performance of this log.
+
+    route: what was asked for then; None for nothing.  Errors: Mistake.
+    """
     if route is None:
         return scene
     why, midi_in = bool(route.get("why", False)), tuple(map(str, route.get("midi_in", ())))

@@ -270,6 +270,10 @@ class Stage:
             self.journal.enter(Troubled("settings", f"{mistake}; the old ones stay"))
             return
         self.wish, self._settings = wish, now
+        if live - {"sync"}:
+            self._note_route(self.band, "")
+            for each in self._sessions:
+                self._note_route(each.band, each.target)
         if "sync" in live:
             source = f"midi:{lead.input}" if lead.source == "midi" else lead.source
             self._desk.receive("/componium/sync", [source], Source("settings", "edit"))
@@ -367,17 +371,15 @@ class Stage:
 
     def _log_of(self, band: Band, path: Path, target: str = "", largest: int = 0) -> LogWriter:
         """Have a band noted down. target: as of `_load_for_band`. Errors: OSError."""
-        wish, player = self.wish, band.player
-        route: dict[str, object] = {"midi": wish.midi, "osc": list(wish.osc), "why": wish.why}
-        route |= {"midi_in": list(wish.midi_in) if not band.name else self._band_inputs()}
+        player = band.player
         head = {
-            "version": wish.version,
+            "version": self.wish.version,
             "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
             "clock": player.clock.now(),
             "horizon": player.horizon,
             "look": player.period,
             "wires": list(player.rack.wires),
-            "route": route | ({"target": target} if target else {}),
+            "route": self._route(band, target),
             "taste": band.hands.tastes(),
             **({"session": band.name} if band.name else {}),
             "learnt": {
@@ -389,6 +391,20 @@ class Stage:
         log = LogWriter(path, head, self.trouble, self._scribe, largest)
         player.noting = log
         return log
+
+    def _route(self, band: Band, target: str) -> dict[str, object]:
+        """Where a band's scenes send to and what they hear, for its log."""
+        wish = self.wish
+        return {
+            **{"midi": wish.midi, "osc": list(wish.osc), "why": wish.why},
+            "midi_in": self._band_inputs() if band.name else list(wish.midi_in),
+            **({"target": target} if target else {}),
+        }
+
+    def _note_route(self, band: Band, target: str) -> None:
+        """Have a band's log know of the route that its scenes take from now on."""
+        with band.player.still("route"):
+            band.player.note("route", route=self._route(band, target))
 
     def _band_inputs(self) -> list[str]:
         """What `--midi-in` means for bands with a name: their scenes' own inputs, or none."""

@@ -137,7 +137,7 @@ def replay(
 ) -> None:
     """Play a performance again from its control log, to the identical notes."""
     from ..concert.journal import Troubled
-    from ..replay import Replay, retake
+    from ..replay import Replay, retake, sent_to
     from ..takes.log import log_folder, logs, read_log
 
     if log is None:
@@ -148,8 +148,7 @@ def replay(
         complain(f"this is {log}")
     entries = read_log(log)
     if midi is not None:
-        route = {**entries.head.get("route", {}), "midi": midi}
-        entries = entries._replace(head={**entries.head, "route": route})
+        entries = sent_to(midi, entries)
     if not entries.whole:
         complain(f"{log.name} breaks off; what it has is played")
     keep = None

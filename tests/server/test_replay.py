@@ -19,8 +19,8 @@ from server.concert.transport import HORIZON
 from server.desk.desk import Desk, Source
 from server.ensemble.rack import Rack
 from server.music.note import Note
-from server.replay import Deaf, Replay, retake
-from server.score.scene import Scene, load_scene
+from server.replay import Deaf, Replay, retake, sent_to
+from server.score.scene import Scene, load_scene, routed
 from server.sync.source import INPUT, Sync
 from server.takes.files import keeper
 from server.takes.log import Entered, Log, LogWriter, read_log
@@ -129,7 +129,10 @@ COMMANDS: list[tuple[str, tuple[object, ...]]] = [
 class Live:
     """A performance in virtual time with a log, woken as unevenly as a machine does it."""
 
-    def __init__(self, folder: Path, horizon: int, rng: random.Random) -> None:
+    def __init__(
+        self, folder: Path, horizon: int, rng: random.Random, midi_in: tuple[str, ...] = ()
+    ) -> None:
+        self.midi_in = midi_in
         self.rng, self.clock = rng, VirtualClock(98_765_432_109_876)
         wires = {"osc": Deaf(), "midi": Deaf()}
         self.player = Player(
@@ -142,11 +145,16 @@ class Live:
         self.keyboard = Keyboard(self.player, self._set_alarm)
         join = lambda *wish: FakeSession(self)  # noqa: E731
         self.sync = Sync(self.player, join=join)
-        self.desk = Desk(self.player, load, folder, keyboard=self.keyboard, sync=self.sync)
+        self.desk = Desk(self.player, self.load, folder, keyboard=self.keyboard, sync=self.sync)
         self.lines: list[Entered] = []
         self.player.noting = lambda *line: self.lines.append(Entered(*line))
-        self.head = {"clock": self.clock.now(), "horizon": horizon, "wires": ["osc", "midi"]}
-        scene = load(str(folder / "first.toml"), "")
+        self.head: dict[str, Any] = {
+            "clock": self.clock.now(),
+            "horizon": horizon,
+            "wires": ["osc", "midi"],
+        }
+        self.head["route"] = self.route
+        scene = self.load(str(folder / "first.toml"), "")
         with self.player.still("cue"):
             self.player.note("cue", scene=scene.recipe)
             self.player.cue(scene)
@@ -155,6 +163,24 @@ class Live:
         with self.player.still("play"):
             self.player.note("play", bars=0)
             self.player.play()
+
+    @property
+    def route(self) -> dict[str, Any]:
+        return {"midi": "", "osc": [], "why": False, "midi_in": list(self.midi_in)}
+
+    def load(self, file: str, style: str) -> Scene:
+        return routed(load(file, style), midi_in=self.midi_in)
+
+    def reroute(self, *midi_in: str) -> None:
+        """The settings have been read again."""
+        self.midi_in = midi_in
+        with self.player.still("route"):
+            self.player.note("route", route=self.route)
+
+    @property
+    def scene(self) -> Scene:
+        assert self.player.scene is not None
+        return self.player.scene
 
     def _set_alarm(self, at: int) -> None:
         self.alarm = at
@@ -318,6 +344,32 @@ def test_music_that_followed_another_is_replayed_as_it_was(folder: Path, source:
     live, log = log_of(folder, *doings)
     assert {"bend", "entry"} <= {entered.what for entered in log.entries}
     assert heard(again(log)) == heard(live.entries)
+
+
+def test_what_was_played_at_an_input_that_came_with_other_settings_is_replayed(
+    folder: Path,
+) -> None:
+    async def played() -> tuple[Live, Log]:
+        live = Live(folder, HORIZON, random.Random(5), ("none",))
+        live.key(62, 90)  # nobody hears it
+        live.pass_time(SECOND)
+        live.reroute("virtual")
+        live.send(("scene", ("first", "bar")))
+        while live.desk.loading:
+            await asyncio.sleep(0.001)
+        live.pass_time(3 * SECOND)
+        live.keyboard.use(live.scene.inputs)
+        for pitch in (62, 65):
+            live.key(pitch, 90)
+            live.pass_time(SECOND)
+            live.key(pitch, 0)
+        return live, live.end()
+
+    live, log = asyncio.run(played())
+    pressed = [entry for entry in heard(again(log)) if isinstance(entry, Pressed)]
+    assert len(pressed) == 2
+    assert heard(again(log)) == heard(live.entries)
+    assert heard(again(sent_to("none", log))) == heard(live.entries), "whatever port it has"
 
 
 def test_what_was_recorded_is_rendered_again_to_the_byte(folder: Path) -> None:
