@@ -524,7 +524,8 @@ class Desk:
         """Do what messages ask, all at one moment or none at all, and send receipts.
 
         A message that is not right has all of them refused, each by a receipt of its own. One whose
-        address is a pattern counts as one for each control that it means.  What is meant for a band beside this one is handed on.  Never raises.
+        address is a pattern counts as one for each control that it means.  What is
+        meant for a band beside this one is handed on.  Never raises.
         """
         if self.sessions is not None and self.sessions.take(messages, source):
             return
@@ -806,7 +807,7 @@ class Desk:
                 if not self._wishes:  # it has been called off
                     break
                 key, wish = next(iter(self._wishes.items()))
-                scene, text, known = None, "", None
+                scene, text, known, gone = None, "", None, ""
                 try:
                     if wish.kind == "rules":
                         scene = await asyncio.to_thread(self._rewritten, wish)
@@ -815,7 +816,8 @@ class Desk:
                     elif wish.name in (known := await asyncio.to_thread(self.named, wish.kind)):
                         scene = await asyncio.to_thread(self._fetch, wish)
                     else:
-                        text = unknown(wish.kind, wish.name, known)
+                        gone = await asyncio.to_thread(self._gone, wish)
+                        text = gone or unknown(wish.kind, wish.name, known)
                 except Mistake as mistake:
                     text = str(mistake)
                 except Exception as error:
@@ -829,7 +831,7 @@ class Desk:
                     self._never(wish, "refused", text)
                     # Anybody may ask for what is not there, and who writes mistypes, often.
                     if wish.kind in ("rules", "text") or (
-                        known is not None and wish.name not in known
+                        known is not None and wish.name not in known and not gone
                     ):
                         self.complaints.add("refused", plain(text))
                     else:
@@ -873,6 +875,21 @@ class Desk:
         found = [path for path in beside if path.stem not in styles and is_style(path)]
         return styles | {path.stem: path for path in found}
 
+    def _gone(self, wish: _Wish) -> str:
+        """That what plays has lost its file, where that is what is wished for; else ""."""
+        scene = self.player.scene
+        sheet = scene.sheet if scene is not None else None
+        if scene is None or sheet is None:
+            return ""
+        files = list[Path]()
+        if sheet.file and (wish.kind == "style" or wish.name == scene.name):
+            files.append(sheet.base / sheet.file)
+        if sheet.style and wish.kind == "style" and wish.name == scene.style:
+            files.append(Path(sheet.style))
+        lost = next((file.name for file in files if not file.exists()), "")
+        after = "is gone; the music goes on as it was read, until it is there again"
+        return f"the file {lost} {after}" if lost else ""
+
     def _rewritten(self, wish: _Wish) -> Scene:
         """The scene that plays, with other rules for a part."""
         order = next(each for each in wish.orders if each.node.loads)
@@ -897,6 +914,8 @@ class Desk:
     def _fetched(self, wish: _Wish) -> Scene:
         if wish.kind == "style":
             playing = self._playable()
+            if gone := self._gone(wish):
+                raise Mistake("", gone)
             file = str(self.scenes().get(playing.name, playing.name))
             scene = self._load(file, str(self.named("style")[wish.name].absolute()))
             if scene.seed != playing.seed:  # else other themes would be invented

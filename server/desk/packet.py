@@ -24,7 +24,7 @@ _FLAGS = {"T": True, "F": False, "I": True}  # I, a bang, is a button pressed
 
 
 class Message(NamedTuple):
-    """An OSC message. address: or a pattern of some.  args: of types f, d, i, h, s, S, T, F and I."""
+    """An OSC message. address: or a pattern.  args: of types f, d, i, h, s, S, T, F and I."""
 
     address: str
     args: tuple[Value, ...] = ()

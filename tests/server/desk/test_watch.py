@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from server.concert.journal import Marked
 from server.desk.watch import Watch
 from server.score.scene import find_scene, load_scene
@@ -90,6 +92,38 @@ async def test_a_mistake_leaves_the_old_music_and_says_where(tmp_path: Path) -> 
         room.file.write_text(faster(SCENE, 125))
         await room.until(lambda: room.tempo() == 125)
         assert room.right[-1]
+
+
+async def test_a_file_that_is_deleted_is_said_to_be_gone_and_the_music_goes_on(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path)
+    async with room.watched():
+        old = room.player.scene
+        room.file.unlink()
+        await room.until(lambda: bool(room.right))
+        [trouble] = room.troubles
+        assert trouble.startswith("the file piece.toml is gone; the music goes on")
+        assert room.right == [False]
+        assert room.player.scene is old and room.player.playing
+        room.file.write_text(faster(SCENE, 127))
+        await room.until(lambda: room.tempo() == 127)
+
+
+@pytest.mark.parametrize("file", ["piece.toml", "mine.toml"])
+async def test_a_style_or_its_scene_that_is_deleted_is_said_to_be_gone(
+    file: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.toml").write_text("[parts." + SCENE.split("[parts.", 1)[1])
+    room = Room(tmp_path)
+    room.send("/style", "mine", "now")
+    await room.loaded()
+    assert room.player.scene is not None and room.player.scene.style == "mine"
+    (tmp_path / file).unlink()
+    room.send("/style", "mine", "bar")
+    await room.loaded()
+    [(_, state, _, reason)] = room.receipts
+    assert state == "refused" and reason.startswith(f"the file {file} is gone")
 
 
 async def test_a_file_that_says_the_same_changes_nothing(tmp_path: Path) -> None:
