@@ -74,21 +74,17 @@ def messages(data: bytes) -> list[bytes]:
     return [data[at:stop] for at, stop in pairwise([*starts, len(data)])]
 
 
-def choose(names: list[str], wanted: str, before: str = "", strangers: bool = False) -> int | None:
+def choose(names: list[str], wanted: str, before: str = "") -> int | None:
     """Which of the existing ports is meant by part of a name, in any case.
 
-    The one it was before comes first, then an exact name, then the first that fits. The client
-    and port numbers at the end of ALSA's names change and do not count. strangers: not a port of
-    Componium's own, whose notes would come back to it.
+    The one it was before comes first, then an exact name, then the first that fits; never a port
+    of Componium's own, as its notes would come back to it. The client and port numbers at the end
+    of ALSA's names change and do not count.
     """
     plain = [re.sub(r" \d+:\d+$", "", name).casefold() for name in names]
     before = re.sub(r" \d+:\d+$", "", before).casefold()
     wanted = wanted.casefold()
-    fitting = [
-        at
-        for at, name in enumerate(plain)
-        if wanted in name and not (strangers and name.startswith(OURS))
-    ]
+    fitting = [at for at, name in enumerate(plain) if wanted in name and not name.startswith(OURS)]
     order = sorted(fitting, key=lambda at: (plain[at] != before, plain[at] != wanted, at))
     return order[0] if order else None
 
@@ -184,9 +180,10 @@ class MidiClient:
 
     def _open_existing(self) -> None:
         names = self._out.get_ports()
-        index = choose(names, self.name, self._full, self.incoming)
+        index = choose(names, self.name, self._full)
         if index is None:
-            there = ", ".join(names) or "none"
+            strange = [name for name in names if not name.casefold().startswith(OURS)]
+            there = ", ".join(strange) or "none"
             raise Absent(
                 f"no MIDI port has “{self.name}” in its name (there: {there}); "
                 "it will be opened as soon as it appears"

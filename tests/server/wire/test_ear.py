@@ -8,13 +8,11 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.wire import protocol
 from server.wire.ear import MS, MUTED, RETRY, SAME, SENSING, TICK, Ear, Parser, Stamper
-from server.wire.midi import choose
 from server.wire.midi_in import MidiInput
 from server.wire.ports import FAILED, Absent, Dead
 from server.wire.protocol import Heard, unpack_heard
@@ -237,14 +235,6 @@ def test_a_dead_server_asks_for_another_process_and_a_failure_is_not_retried() -
     rig.device.gone = None
     rig.wait(10_000)
     assert rig.said == ["failed"]
-
-
-@pytest.mark.parametrize("wanted", ["componium", "Melody"])
-def test_our_own_ports_are_no_inputs(wanted: str) -> None:
-    names = ["Componium melody:melody", "Componium:melody 128:0"]
-    assert choose(names, wanted, strangers=True) is None
-    assert choose([*names, "My melody box 20:0"], "melody", strangers=True) == 2
-    assert choose(names, wanted) is not None
 
 
 def test_a_port_that_is_looked_for_in_vain_leaves_nothing_behind() -> None:

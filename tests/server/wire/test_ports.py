@@ -30,6 +30,14 @@ def test_a_port_is_meant_by_part_of_its_name(wanted: str, before: str, found: in
     assert choose(NAMES, wanted, before) == found
 
 
+@pytest.mark.parametrize("wanted", ["componium", "Melody", "Componium melody:melody"])
+def test_our_own_ports_are_never_meant(wanted: str) -> None:
+    names = ["Componium melody:melody", "Componium:melody 128:0"]
+    assert choose(names, wanted) is None
+    assert choose(names, wanted, before=names[0]) is None
+    assert choose([*names, "My melody box 20:0"], "melody") == 2
+
+
 def test_an_exact_name_comes_before_a_longer_one() -> None:
     assert choose(["bass 2", "bass"], "bass") == 1
 
