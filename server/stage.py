@@ -324,7 +324,8 @@ class Stage:
                 loop.add_signal_handler(signal.SIGHUP, self.reload)
             if goes_on and state is not None:
                 self.player.end_after(self.wish.bars)
-                go_on(self._desk, state)
+                waits = go_on(self._desk, state)
+                closing.callback(loop.create_task(waits).cancel)
             else:
                 self.sync.open(self.wish.bars)
                 if state is not None:

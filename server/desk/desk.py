@@ -946,6 +946,11 @@ class Desk:
         """Whether a scene is being loaded."""
         return self._loader is not None
 
+    async def loaded(self) -> None:
+        """Wait until no scene is being loaded."""
+        while self._loader is not None:
+            await asyncio.wait({self._loader})
+
     def close(self) -> None:
         """Give up what is being loaded."""
         if self._loader is not None:

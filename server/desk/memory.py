@@ -13,7 +13,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -444,10 +444,11 @@ def restore(desk: Desk, state: State, lost: Iterable[str] = ()) -> None:
         desk.player.journal.enter(Troubled("state", f"not as it was: {troubles[0]}{more}"))
 
 
-def go_on(desk: Desk, state: State) -> None:
-    """Have the transport go on from where it stands, and what was armed wait again.
+def go_on(desk: Desk, state: State) -> Coroutine[Any, Any, None]:
+    """Have the transport go on from where it stands; what has that wait again which was armed.
 
-    As far from that bar as it was; what cannot is told.
+    As far from that bar as it was, one after another, as scenes that are loaded at once take each
+    other's place; what cannot is told.
     """
     player = desk.player
     here = player.setting.bar(player.now_beat).number if player.setting is not None else 1
@@ -458,8 +459,13 @@ def go_on(desk: Desk, state: State) -> None:
 
     source = Source("state", "edit", heard)
     desk.receive(f"{PREFIX}/continue", (), source)
-    for address, values, bars in state.armed:
-        desk.receive(address, (*values, f"bar {here + bars}"), source)
+
+    async def wait_again() -> None:
+        for address, values, bars in state.armed:
+            desk.receive(address, (*values, f"bar {here + bars}"), source)
+            await desk.loaded()
+
+    return wait_again()
 
 
 def begin_afresh(desk: Desk, state: State) -> None:

@@ -318,7 +318,8 @@ class Sessions:
         session.patience = round(kept.patience * 1e9)
         restore(session.desk, state, lost)
         if moved:
-            go_on(session.desk, state)
+            waits = asyncio.get_running_loop().create_task(go_on(session.desk, state))
+            session.closing.append(waits.cancel)
         else:
             session.band.sync.open()
             begin_afresh(session.desk, state)

@@ -175,9 +175,7 @@ async def test_what_was_armed_is_armed_again_and_lands_where_it_would_have() -> 
     for _ in standing(again.player, state):
         pass
     restore(other, state)
-    go_on(other, state)
-    while other.loading:
-        await asyncio.sleep(0)
+    await go_on(other, state)
     again.go(SECOND // 8)
     after = state_of(other, "piece")
     assert after is not None and (after.armed, after.asked) == (state.armed, state.asked)
@@ -191,11 +189,36 @@ async def test_what_was_armed_is_armed_again_and_lands_where_it_would_have() -> 
     assert not troubles(again)
 
 
-def test_where_nothing_goes_on_what_was_armed_is_told_as_dropped() -> None:
+async def test_scenes_that_were_armed_for_several_moments_all_wait_again() -> None:
+    waiting = (
+        ("/componium/scene", ("waltz",), 4),
+        ("/componium/seed", (9,), 5),
+        ("/componium/style", ("jazz",), 6),
+        ("/componium/scene", ("folk",), 8),
+    )
+    stage, desk = rig()
+    stage.player.play()
+    stage.go(SECOND)
+    for address, values, bars in waiting:
+        desk.receive(address, (*values, f"bar {1 + bars}"), Source("test"))
+        await desk.loaded()
+    state = state_of(desk, "piece")
+    assert state is not None and state.armed == waiting
+    again, other = rig()
+    for _ in standing(again.player, state):
+        pass
+    restore(other, state)
+    await go_on(other, state)
+    after = state_of(other, "piece")
+    assert after is not None and after.armed == waiting
+    assert not troubles(again)
+
+
+async def test_where_nothing_goes_on_what_was_armed_is_told_as_dropped() -> None:
     stage, desk = rig()
     begin_afresh(desk, State("piece", "piece", "", 1, armed=(("/componium/tempo", (90.0,), 3),)))
     assert troubles(stage) == ["armed no more: /componium/tempo"]
-    go_on(desk, State("piece", "piece", "", 1, armed=(("/componium/nothing", (), 3),)))
+    await go_on(desk, State("piece", "piece", "", 1, armed=(("/componium/nothing", (), 3),)))
     assert any("armed no more: /componium/nothing: " in each for each in troubles(stage))
 
 
