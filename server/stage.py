@@ -341,10 +341,10 @@ class Stage:
             notify("STOPPING=1")
             if memory is not None:
                 memory.close()
-            if self._claim is not None:
-                self._claim.close()
             self.band.halt()
             await self._sessions.end()
+            if self._claim is not None:  # bands are part of the state
+                self._claim.close()
             if self._outfit.tastes is not None:
                 self._outfit.tastes.close(self.band)
         finally:

@@ -96,7 +96,7 @@ class Roster:
 
     def forget(self, name: str) -> None:
         """A band has been closed: it does not come back."""
-        self._aside.put(lambda: self.place(name).unlink(missing_ok=True))
+        self._aside.put(lambda: self._remove(name))
 
     def renew(self) -> None:
         """Let go of the bands of the performance before, where this one is another."""
@@ -113,12 +113,22 @@ class Roster:
             with suppress(OSError):
                 path.unlink()
 
+    def _remove(self, name: str) -> None:
+        try:
+            self.place(name).unlink(missing_ok=True)
+        except OSError as error:
+            self._fail(f"{name}: cannot be forgotten: {error}")
+
     def _write(self, kept: Kept) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_data(self.place(kept.name), kept.data())
             self._failing = False
         except (OSError, ValueError, TypeError) as error:
-            if not self._failing:
-                self._failing = True
-                self._trouble(Troubled("state", f"{kept.name}: cannot be written: {error}"))
+            self._fail(f"{kept.name}: cannot be written: {error}")
+
+    def _fail(self, why: str) -> None:
+        """Tell it, once until it does well again."""
+        if not self._failing:
+            self._failing = True
+            self._trouble(Troubled("state", why))

@@ -629,6 +629,17 @@ def test_no_name_leads_out_of_the_folder_or_to_another_s_file(
     roster.close()
 
 
+def test_a_file_that_cannot_be_removed_is_told_and_others_are_still_kept(tmp_path: Path) -> None:
+    troubles: list[Troubled] = []
+    roster = Roster(tmp_path, troubles.append)
+    roster.place("ann").mkdir()
+    roster.forget("ann")
+    roster.keep(Kept("bob", "", 0.0, State("x", "x", "", 1)))
+    assert roster.close()
+    assert roster.place("bob").exists()
+    assert [each.text.partition(":")[0] for each in troubles] == ["ann"]
+
+
 # What each keeps -----------------------------------------------------------------------------
 
 
