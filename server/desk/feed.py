@@ -181,6 +181,16 @@ class Listener:
         self.outbox = outbox
         self.hears: frozenset[str] = frozenset()
         self.listens: dict[str, tuple[Value, ...] | None] = {}
+        self.chosen = False  # by `hear`, what is heard
+
+    @property
+    def follows_tree(self) -> bool:
+        """Whether it is told of paths that come and go.
+
+        In OSCQuery everybody with a WebSocket is: `LISTEN` is for values. Who has said otherwise
+        what he hears, and not the state, is no such client.
+        """
+        return not self.chosen or "state" in self.hears or bool(self.listens)
 
 
 class Feed:
@@ -247,7 +257,7 @@ class Feed:
         """Have a listener hear these words and no others, and tell him how things are now."""
         if not any("state" in each.hears for each in self.listeners):
             self._seen = self.values()
-        listener.hears = frozenset(words) & WORDS
+        listener.hears, listener.chosen = frozenset(words) & WORDS, True
         self._attend()
         shot = compact(self.snapshot(role) | {"hear": sorted(listener.hears)})
         listener.outbox.put(self._tagged(shot))
@@ -408,7 +418,8 @@ class Feed:
         for word, name in words:
             data = compact({"COMMAND": word, "DATA": base_of(name)})
             for listener in self.listeners:
-                listener.outbox.put(data)
+                if listener.follows_tree:
+                    listener.outbox.put(data)
 
     def _look(self) -> None:
         self._answers = self.desk.answers
@@ -448,7 +459,7 @@ class Feed:
         ]
         about = self._tagged(compact({"scene": self._about(self._scene)}))
         for listener in self.listeners:
-            for word in words:
+            for word in words if listener.follows_tree else ():
                 listener.outbox.put(word)
             if "state" in listener.hears:
                 listener.outbox.put(about)

@@ -393,6 +393,20 @@ async def test_another_scene_tells_which_paths_come_and_go(tmp_path: Path) -> No
         assert (await friend.hears("scene"))["scene"]["name"] == "other"
 
 
+async def test_who_has_said_what_he_hears_is_not_told_of_paths_besides(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(OTHER)
+    async with House(tmp_path) as house:
+        plain, game, both = [await house.connect() for _ in range(3)]
+        for friend in (game, both):
+            await friend.say(hear=["marks"])
+            await friend.hears("snapshot")
+        await both.say(COMMAND="LISTEN", DATA="/componium/tempo")
+        house.send("/scene", "other")
+        for friend in (plain, both):  # as OSCQuery has it, whether it listens to a value or not
+            assert (await friend.hears("COMMAND"))["COMMAND"] == "PATH_REMOVED"
+        assert not [each for each in await game.settle("x") if "COMMAND" in each]
+
+
 async def test_chataigne_and_ossia_find_what_they_ask_for() -> None:
     async with House() as house:
         for query in ("/?HOST_INFO", "/?HOST_INFO=1", "/componium/tempo?HOST_INFO"):
