@@ -120,11 +120,11 @@ def choose(
     return scene
 
 
-def write(out: Path, data: bytes) -> None:
-    """Write the file that a command was asked for. Errors: Mistake."""
+def write(out: Path, data: bytes, private: bool = False) -> None:
+    """Write the file that a command was asked for. private: as of `save`. Errors: Mistake."""
     from ..takes.recorder import save
 
     try:
-        save(out, data)
+        save(out, data, private)
     except OSError as error:
         raise Mistake("-o", f"{out} cannot be written: {error.strerror}") from None

@@ -107,7 +107,7 @@ def layout(
         str,
         typer.Argument(
             metavar="touchosc|openstage",
-            help="What is to show the surface.",
+            help="The app that the surface is for.",
             autocompletion=offer("programs"),
         ),
     ],
@@ -123,11 +123,19 @@ def layout(
             autocompletion=offer("targets"),
         ),
     ] = "127.0.0.1:1821",
+    lan: Annotated[
+        bool,
+        typer.Option(
+            "--lan",
+            help="For another machine: with a button that shows the token, as play --lan wants.",
+        ),
+    ] = False,
 ) -> None:
     """Make a control surface for a scene: transport, mood, launchers, and a strip for each part."""
     from ..concert.clock import JumpClock
     from ..concert.player import Player
     from ..desk.desk import Desk
+    from ..desk.keys import the_token, token_file
     from ..desk.layouts import WRITERS, page_of
     from ..score.outputs import check_target
     from ..score.scene import find_scene
@@ -141,6 +149,7 @@ def layout(
     chosen, player = choose(scene, midi="none"), Player(JumpClock())
     player.cue(chosen)
     desk = Desk(player, lambda name, style: chosen, find_scene(scene).parent)
-    page = page_of(desk.tree, chosen.title or chosen.name)
-    write(out, writer.write(page, target))
+    token = the_token(token_file()) if lan else ""
+    page = page_of(desk.tree, chosen.title or chosen.name, token)
+    write(out, writer.write(page, target), private=lan)
     print(f"{out}: {len(page.widgets)} widgets for {len(chosen.ensemble)} parts")

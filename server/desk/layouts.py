@@ -16,6 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 from xml.sax.saxutils import escape
 
 from .desk import PREFIX
+from .osc import AUTH
 from .query import value_of
 from .tree import Node, Tree
 
@@ -67,23 +68,26 @@ class Page(NamedTuple):
 # What is on it -----------------------------------------------------------------------------------
 
 
-def page_of(tree: Tree, title: str) -> Page:
+def page_of(tree: Tree, title: str, token: str = "") -> Page:
     """The page for a tree as it is now.
 
-    Laws: every address is one of the tree, or one that Componium tells; every span is within what
-    the tree takes; nothing overlaps.
+    token: for a surface on another machine, which has a button to show it; "" for no button.
+    Laws: every other address is one of the tree, or one that Componium tells; every span is within
+    what the tree takes; nothing overlaps.
     """
     parts = list(tree.below(f"{PREFIX}/part"))
     width = max(WIDTH, len(parts) * STRIP + GAP)
-    widgets = [*_top(tree, width), *_middle(tree, width), *_strips(tree, parts, width)]
+    widgets = [*_top(tree, width, token), *_middle(tree, width), *_strips(tree, parts, width)]
     return Page(title, width, HEIGHT, tuple(widgets))
 
 
-def _top(tree: Tree, width: float) -> Iterator[Widget]:
+def _top(tree: Tree, width: float, token: str) -> Iterator[Widget]:
     buttons = [Widget("button", name, f"{PREFIX}/{name}") for name in ("play", "stop", "continue")]
     buttons.append(Widget("button", "panic", f"{PREFIX}/panic"))
     labels = [Widget("label", name, f"{PREFIX}/{name}") for name in ("key", "section", "chord")]
     present = [each for each in buttons if tree.get(each.address)]
+    if token:
+        present.insert(0, Widget("button", "auth", AUTH, word=token))
     yield from _grid([*present, *labels], Frame(0, 0, width, TOP), len(present) + len(labels))
 
 

@@ -308,15 +308,16 @@ class Take:
         return head + b"".join(track.chunk() for track in tracks)
 
 
-def save(path: Path, data: bytes) -> None:
+def save(path: Path, data: bytes, private: bool = False) -> None:
     """Put data in place of a file, all or nothing, power cuts included. Errors: OSError.
 
-    Where the path is a link, in place of what it leads to.
+    Where the path is a link, in place of what it leads to. private: nobody else can read it.
     """
     path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
+        mode = 0o600 if private else 0o666
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

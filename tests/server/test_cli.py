@@ -1027,6 +1027,19 @@ def test_the_token_is_made_once_and_anew_when_asked(
     assert said.status == 2 and "chmod 600" in said.err and other[0] not in said.err
 
 
+def test_a_surface_for_another_machine_holds_the_token_for_this_user_alone(
+    componium: Command, tune: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    plain, far = tmp_path / "plain.json", tmp_path / "far.json"
+    assert componium("layout", "openstage", tune, "-o", plain).status == 0
+    assert not (tmp_path / "config").exists(), "no token is made that nobody asked for"
+    assert componium("layout", "openstage", tune, "-o", far, "--lan").status == 0
+    token = componium("token").out.split()[0]
+    assert token in far.read_text() and "/auth" not in plain.read_text()
+    assert far.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.real
 def test_the_page_is_there_while_it_plays_and_no_log_has_the_token(tune: Path) -> None:
     port = free_port()

@@ -134,6 +134,28 @@ def test_a_session_of_open_stage_control_reads_back(made: tuple[Tree, Page]) -> 
         fits(tree, widget["address"], spans, word)
 
 
+def test_a_surface_for_another_machine_has_a_button_that_shows_the_token() -> None:
+    tree, token = tree_of(SCENE), "a-token-of-sixteen-letters"
+    plain, page = page_of(tree, "first"), page_of(tree, "first", token)
+    assert all(each.address != "/auth" for each in plain.widgets)
+    [button] = [each for each in page.widgets if each.address == "/auth"]
+    assert (button.kind, button.word) == ("button", token)
+    assert len(page.widgets) == len(plain.widgets) + 1
+    [stage] = [
+        each
+        for each in json.loads(open_stage(page, "10.0.0.5:1821"))["content"]["widgets"]
+        if each["address"] == "/auth"
+    ]
+    assert (stage["on"], stage["typeTags"], stage["target"]) == (token, "s", ["10.0.0.5:1821"])
+    root = ElementTree.fromstring(zlib.decompress(touchosc(page)))
+    sent = [
+        [each["value"] for each in partials(message, "arguments/partial")]
+        for message in root.iter("osc")
+        if partials(message, "path/partial")[0]["value"] == "/auth"
+    ]
+    assert sent == [[token]]
+
+
 def test_every_shipped_scene_has_a_surface() -> None:
     for name in playable():
         page = page_of(tree_of(name), name)
