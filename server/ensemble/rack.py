@@ -246,29 +246,27 @@ class Rack:
                 title = f"{self._name} {title}" if self._name else title
                 label = spec.name, part.name
             settings: dict[str, Any] = {"name": spec.target, "client": "Componium", "title": title}
-            settings |= {"rate": spec.rate, "sensing": spec.sensing}
-            ports[number] = self._port(wire, ("midi", *settings.values()), label, **settings)
+            key = ("midi", *settings.values())
+            manners = {"rate": spec.rate, "sensing": spec.sensing}
+            ports[number] = self._port(wire, key, label, **settings, **manners)
         return Patched(spec, MidiEncoder(spec, ports), wire, set(ports.values()))
 
     def _port(
         self, wire: Wire, key: tuple[Any, ...], label: tuple[str, str], **settings: Any
     ) -> int:
-        port = self._ports.get(key)
-        if port is not None:
-            self.labels[key[0], port] = label  # another scene may call its output otherwise
-            if self._kept.pop(key, None) is not None and (key[0], port) in self._states:
-                self.changed(*label, *self._states[key[0], port])
-        else:
-            for other, kept in list(self._kept.items()):
-                if self._settings[kept][1]["title"] == settings.get("title"):
-                    self._close(other)  # the same port, but for its rate: two cannot have its name
-            used = self.numbers.ports
+        port, fresh = self._ports.get(key), False
+        if port is None:
+            used, fresh = self.numbers.ports, True
             port = next(number for number in count() if number not in used)
             used.add(port)
-            self._ports[key], self.labels[key[0], port] = port, label
-            opened = {"port": port, "kind": key[0], **settings}
-            if self.band:
-                opened["band"] = self.band
+            self._ports[key] = port
+        self.labels[key[0], port] = label  # another scene may call its output otherwise
+        if self._kept.pop(key, None) is not None and (key[0], port) in self._states:
+            self.changed(*label, *self._states[key[0], port])
+        opened = {"port": port, "kind": key[0], **settings}
+        if self.band:
+            opened["band"] = self.band
+        if fresh or self._settings[port][1] != opened:
             self._settings[port] = key[0], opened
             wire.open(opened)
         return port

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from server.wire.ports import OPEN, WAITING, Absent, Dead, Port
-from server.wire.protocol import RANK_CLOCK
+from server.wire.protocol import MANNERS, RANK_CLOCK
 
 QUEUED, SOUNDING, PUMP = 0, 1, 2
 
@@ -99,6 +99,7 @@ class Output:
         self.retry_at = 0
         self.leave_by = 0
         self.seq = -1
+        self.settings = settings
         self.counts = [0] * 2048
         self.channels = 0
         self.held: deque[bytes] = deque()
@@ -108,12 +109,29 @@ class Output:
         self._ended_before: list[bytes] = []  # and since the one before
         self.swallowed = self.thinned = 0
         self._since = 0  # when it was opened
-        self.sensing = bool(settings.get("sensing"))
-        self._rate = float(settings.get("rate") or 0)
-        self._most = max(16.0, self._rate * _BURST)
-        self._tokens, self._stamp = self._most, clock()
         self._clock, self._later = clock, later
         self._send = port.send
+        self._suit()
+
+    def adjust(self, settings: dict[str, Any]) -> bool:
+        """Have another rate or sensing, where nothing else of the port is another; whether so."""
+        other = {
+            key
+            for key in settings.keys() | self.settings.keys()
+            if key != "connect" and settings.get(key) != self.settings.get(key)
+        }
+        if not other or not other <= MANNERS:
+            return False
+        self.settings = settings
+        self._suit()
+        return True
+
+    def _suit(self) -> None:
+        """Be as the settings say, but for the port."""
+        self.sensing = bool(self.settings.get("sensing"))
+        self._rate = float(self.settings.get("rate") or 0)
+        self._most = max(16.0, self._rate * _BURST)
+        self._tokens, self._stamp = self._most, self._clock()
 
     # -- coming and going
 

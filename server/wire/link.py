@@ -14,7 +14,7 @@ from server.wire import protocol
 from server.wire.child import MS, Child
 from server.wire.lately import Lately
 from server.wire.ports import OPEN, WAITING
-from server.wire.protocol import ALL, LATE_DROP, PORTS, Event, concerned
+from server.wire.protocol import ALL, LATE_DROP, MANNERS, PORTS, Event, concerned
 
 #: After so many nanoseconds a note's end has surely left, whatever held it up.
 SETTLED = 2_000 * MS
@@ -82,6 +82,7 @@ class Link(Child):
     def open(self, settings: Mapping[str, Any]) -> None:
         """Open a port, or open it anew with other settings; OSC hosts are looked up meanwhile.
 
+        Where only its manners are others it stays open.
         settings: port (its number), kind ("midi", "osc" or "null") and the kind's own, see
         `server.wire.midi` and `server.wire.osc`; host may be a name here.
         """
@@ -333,8 +334,8 @@ class Link(Child):
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether settings describe the same port, whatever its number and its connections."""
-    leave_out = {"port", "connect"}
+    """Whether settings describe the same port, whatever its number, connections and manners."""
+    leave_out = {"port", "connect"} | MANNERS
     return {k: v for k, v in one.items() if k not in leave_out} == {
         k: v for k, v in other.items() if k not in leave_out
     }

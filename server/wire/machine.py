@@ -198,6 +198,11 @@ class Wire:
 
     def _open(self, settings: dict[str, Any]) -> None:
         number = int(settings["port"])
+        there = self.outputs.get(number)
+        if there is not None and there.adjust(settings):
+            self._told.pop(number, None)  # whoever asks is answered
+            self._report(there)
+            return
         self._close(number)
         try:
             port = self._build(settings)

@@ -81,9 +81,13 @@ def test_a_scene_that_comes_back_finds_its_virtual_ports_again() -> None:
     here.sweep()
     assert [what[1:3] for what in told] == [("b", "closed"), ("b", "lost"), ("a", "closed")]
     assert len(midi.ports) == 2
-    faster = replace(SYNTH, rate=0)
+    faster, before = replace(SYNTH, rate=0), set(midi.ports)
     here.patch({"synth": faster}, {11: A})
     assert [p["rate"] for p in midi.ports.values() if p["title"] == "a"] == [0], "one of a name"
+    here.patch({"synth": replace(faster, sensing=True)}, {12: A})
+    assert [p["sensing"] for p in midi.ports.values() if p["title"] == "a"] == [True]
+    here.sweep()
+    assert set(midi.ports) == before, "with its cables"
 
 
 @given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=6), max_size=30))

@@ -364,6 +364,9 @@ async def test_a_port_opened_anew_keeps_its_connections_and_another_has_none() -
     link._answer(news)
     link.open(settings)
     assert link._settings[0] == {**settings, "connect": ["Synth:in"]}
+    slow = {**settings, "rate": 3125}
+    link.open(slow)
+    assert link._settings[0] == {**slow, "connect": ["Synth:in"]}
     link.open({**settings, "title": "lead"})
     assert "connect" not in link._settings[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import struct
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -461,6 +462,29 @@ class TestCable:
         assert +balance(port) == Counter()
         assert stage.idle()
         assert stage.wire.stats()["thinned"] > 5000
+
+    def test_another_rate_and_sensing_leave_the_port_and_what_sounds_there_alone(
+        self, stage: Stage
+    ) -> None:
+        settings: dict[str, Any] = {"name": "virtual", "client": "C", "title": "a"}
+        port = stage.open(**settings, rate=0)
+        stage.play([note(1, 1000, 1200), note(2, 1080, 1090, pitch=64)])
+        stage.run(50)
+        stage.said.clear()
+        assert stage.open(**settings, rate=3125, sensing=True, connect=["Synth:in"]) is port
+        states = [body for kind, body in stage.said if kind == protocol.PORT]
+        assert [(each["port"], each["state"]) for each in states] == [(0, "open")], "answered"
+        stage.run(200)
+        assert [each for each in port.sent if each[1] != b"\xfe"] == [
+            (1000 * MS, on()),
+            (1080 * MS, on(64)),
+            (1090 * MS, off(64)),
+            (1200 * MS, off()),
+        ]
+        assert b"\xfe" in port.bytes and not port.shut
+        stage.open(**settings, rate=3125, sensing=True)  # as after sleep: anew, all the same
+        stage.run(100)
+        assert port.shut
 
     def test_under_pressure_a_controls_last_value_arrives_and_the_clock_is_on_time(
         self, stage: Stage
