@@ -10,9 +10,9 @@ import typer
 
 from engines.base import Mistake
 
-from .manners import WRONG, complain, each_of, ends, offer
+from .manners import WRONG, Family, complain, each_of, ends, offer
 
-commands = typer.Typer()
+commands = Family()
 
 #: Bars that `check` plays in no time; the second at most, of a tour through all sections.
 TRIAL_BARS, TOUR_BARS = 32, 256
@@ -23,7 +23,7 @@ def check(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH…",
+            metavar="PATH",
             autocompletion=offer("scenes"),
             help="Scenes, styles, progressions, maps of moods; folders of them; shipped names.",
         ),

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from .manners import ends, write
+from .manners import Family, ends, write
 
-commands = typer.Typer()
+commands = Family()
 
 
 @commands.command(epilog=ends("learn tunes/*.mid -o mine.json"))
 def learn(
     tunes: Annotated[
         list[str],
-        typer.Argument(metavar="TUNES…", help="MIDI files or chorales, or patterns for them."),
+        typer.Argument(metavar="TUNE", help="MIDI files or chorales, or patterns for them."),
     ],
     out: Annotated[
         Path,

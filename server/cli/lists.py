@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
+from .manners import Family, ends
 
-from .manners import ends
-
-commands = typer.Typer()
+commands = Family()
 
 
 @commands.command(epilog=ends("engines"))

@@ -6,10 +6,10 @@ from typing import Annotated, cast
 
 import typer
 
-from .manners import Unwell, ends
+from .manners import Family, Unwell, ends
 from .play import options
 
-commands = typer.Typer()
+commands = Family()
 
 
 @commands.command(epilog=ends("doctor", "doctor --json", more="1 where something must be mended"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from engines.base import Mistake
 
@@ -20,8 +21,26 @@ INTERRUPTED = 130
 UNREAD = 141  # as of any program whose lines nobody reads any more: 128 + SIGPIPE
 
 
+Done = TypeVar("Done", bound=Callable[..., Any])  # what a command does
+
+
 class Unwell(Exception):  # noqa: N818
     """Something must be mended."""
+
+
+class Command(TyperCommand):
+    """One whose usage is written as in manuals: SCENE is needed, [SCENE] is not."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        pieces = super().collect_usage_pieces(ctx)
+        return [piece.replace("{", "").replace("}", "") for piece in pieces]
+
+
+class Family(typer.Typer):
+    """Commands that belong together."""
+
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[Done], Done]:
+        return super().command(*args, cls=Command, **kwargs)
 
 
 def ends(*examples: str, more: str = "") -> str:

@@ -15,14 +15,14 @@ import typer
 from engines.base import Mistake
 
 from .audience import perform
-from .manners import SeedOption, choose, ends, offer, version
+from .manners import Family, SeedOption, choose, ends, offer, version
 
 if TYPE_CHECKING:
     from ..backstage.settings import Settings
     from ..desk.broker import Broker
 
 
-commands = typer.Typer()
+commands = Family()
 
 DEFAULT_SCENE = "default"
 

@@ -13,6 +13,7 @@ import typer
 from engines.base import Mistake, unknown
 
 from .manners import (
+    Family,
     SceneArgument,
     SeedOption,
     choose,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ..takes.files import Keeper
 
 
-commands = typer.Typer()
+commands = Family()
 
 PartOption = Annotated[
     list[str] | None,

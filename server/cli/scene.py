@@ -10,9 +10,19 @@ import typer
 
 from engines.base import Mistake
 
-from .manners import SceneArgument, SeedOption, choose, complain, ends, offer, version, write
+from .manners import (
+    Family,
+    SceneArgument,
+    SeedOption,
+    choose,
+    complain,
+    ends,
+    offer,
+    version,
+    write,
+)
 
-commands = typer.Typer()
+commands = Family()
 
 
 @commands.command(epilog=ends("symbols blues -n 16 --why", "symbols algae:leaf --set arousal=0.8"))
@@ -106,8 +116,8 @@ def layout(
     program: Annotated[
         str,
         typer.Argument(
-            metavar="touchosc|openstage",
-            help="The app that the surface is for.",
+            metavar="PROGRAM",
+            help="What shows the surface: touchosc or openstage.",
             autocompletion=offer("programs"),
         ),
     ],

@@ -9,9 +9,9 @@ import typer
 
 from engines.base import Mistake
 
-from .manners import ends, offer, offer_behind
+from .manners import Family, ends, offer, offer_behind
 
-commands = typer.Typer()
+commands = Family()
 
 
 # Unknown options are values, such as -0.5.
@@ -31,7 +31,7 @@ def tell(
     values: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="VALUES…", help="Such as tense 4 bar.", autocompletion=offer_behind("values")
+            metavar="VALUE", help="Such as tense 4 bar.", autocompletion=offer_behind("values")
         ),
     ] = None,
     port: Annotated[

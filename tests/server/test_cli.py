@@ -1101,3 +1101,16 @@ def test_every_command_s_help_ends_with_examples_that_it_takes_and_its_status() 
             found = command.make_context(name, words).params
             scene = str(found.get("scene") or "default").partition(":")[0]
             assert scene in shipped_scenes() or scene.startswith("my-"), line
+
+
+def test_the_usage_of_every_command_is_written_as_in_manuals() -> None:
+    group: Any = typer.main.get_command(cli.app)
+    usages = {
+        name: command.get_usage(command.make_context(name, [], resilient_parsing=True))
+        for name, command in group.commands.items()
+    }
+    assert usages["tell"].endswith("[OPTIONS] ADDRESS [VALUE]...")
+    assert usages["layout"].endswith("[OPTIONS] PROGRAM SCENE")
+    assert usages["check"].endswith("[OPTIONS] PATH...")
+    for usage in usages.values():
+        assert not set("{}…") & set(usage)
