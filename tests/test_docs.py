@@ -397,6 +397,17 @@ def test_every_command_within_a_sentence_is_one(page: Path) -> None:
                 read_command(words)
 
 
+def test_every_module_has_its_phrase_in_the_house() -> None:
+    _, _, text = (ROOT / "docs/house.md").read_text(encoding="utf-8").partition("## Every module")
+    named: list[str] = []
+    for room, rows in re.findall(r"\*\*`([^`]+)`\*\*:[^\n]+\n\n((?:\|.*\n)+)", text):
+        named += [room + each for each in re.findall(r"^\| `([^`]+)` \| \S", rows, re.MULTILINE)]
+    files = [*ROOT.glob("engines/**/*.py"), *ROOT.glob("server/**/*.py")]
+    files += ROOT.glob("server/desk/page/*.js")
+    there = {str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"}
+    assert sorted(named) == sorted(there)
+
+
 def test_the_documents_call_the_program_by_one_name() -> None:
     other = re.compile(rf"(?<![/\w])(?:\.venv/bin/)?componium (?:{'|'.join(COMMANDS)})\b")
     for page in PAGES:
