@@ -114,6 +114,8 @@ export class MoodPanel {
     const { size } = this;
     const words = [...this.words.children];
     if (!size || !words.length) return;
+    const scale = Math.min(Math.max(size / 320, 0.8), 1); // smaller words where there is less room
+    this.pad.style.setProperty("--scale", scale.toFixed(3));
     const pen = this.canvas.getContext("2d");
     pen.font = getComputedStyle(words[0]).font;
     const points = words.map((word) => {
@@ -126,7 +128,7 @@ export class MoodPanel {
       ...[...this.pad.querySelectorAll(".axis")].map(({ offsetLeft: left, offsetTop: top, offsetWidth: wide, offsetHeight: tall }) =>
         ({ left, top, right: left + wide, bottom: top + tall })),
     ]; // prettier-ignore
-    placed(points, size, size, taken).forEach(([x, y], nth) => {
+    placed(points, size, size, taken, scale).forEach(([x, y], nth) => {
       words[nth].style.setProperty("--along", `${(x - points[nth].x).toFixed(1)}px`);
       words[nth].style.setProperty("--aside", `${(y - points[nth].y).toFixed(1)}px`);
     });

@@ -322,6 +322,24 @@ async def test_moods_can_be_read_and_none_strikes_another_through(page: Browser)
         await page.until(f"{LEGIBLE.strip()}.length === 0")
 
 
+CROWD = """
+[mood.words]
+wonder = [0.35, -0.35, 0.2]
+dread = { word = "tense", tension = 0.8 }
+"""
+
+
+async def test_a_small_pad_with_many_moods_can_be_read_too(page: Browser, play: Play) -> None:
+    play.scene.write_text(SCENE + CROWD)
+    await page.until("document.querySelectorAll('.pad .words button').length === 11")
+    for width, height in ((320, 568), (667, 375), (844, 390)):  # pads of some 250 px
+        await page.size(width, height, mobile=True)
+        await page.ask("document.querySelector('[data-to=mood]').click()")
+        await page.until(f"{LEGIBLE.strip()}.length === 0")
+        word = "getComputedStyle(document.querySelector('.pad .words button'))"
+        assert await page.ask(f"parseFloat({word}.fontSize)") >= 12
+
+
 async def test_places_have_names_and_the_player_is_shown_once_he_is_somewhere(
     page: Browser, play: Play
 ) -> None:
