@@ -23,13 +23,13 @@ from server.ensemble.encode import Encoder, MidiEncoder, WebEncoder
 from server.ensemble.rack import Sent
 from server.ensemble.setting import Setting
 from server.music.naming import numeral, recognised
-from server.music.note import Note
+from server.music.note import PEDAL, Note
 from server.score.inputs import InputSpec
 from server.wire.protocol import RANK_CONTROL, Event
 from server.wire.protocol import Heard as Arrived
 
 from .earshot import Ears
-from .touch import CHORD, MS, PEDAL, Keys, Phrases, Press, Release, Touched
+from .touch import CHORD, MS, Keys, Phrases, Press, Release, Touched
 
 #: A key that came in so long ago is not played any more: the planner was away.
 STALE = 500 * MS

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
+from server.music.note import PEDAL
+
 MS = 1_000_000
 #: A phrase ends after so long without a sound, and after so many of its own usual gaps.
 SILENCE, GAPS, PATIENCE = 250 * MS, 1.5, 2_000 * MS
 #: Keys that come within this are one chord.
 CHORD = 40 * MS
 MOST_NOTES = 4096  # of one phrase
-PEDAL = 64
 
 
 class Press(NamedTuple):

@@ -21,7 +21,7 @@ from server.ensemble.rack import Rack, Sent
 from server.ensemble.setting import Setting
 from server.music.chord import Chord
 from server.music.line import Begun, Line
-from server.music.note import Note, Step, Turn
+from server.music.note import Note, Say, Step, Turn
 from server.music.scale import Key
 from server.music.timeline import Timeline
 from server.score.scene import Scene
@@ -923,14 +923,20 @@ class PendingStep(Pending):
         ]
         self.over = max((end for *_, end in self.notes), default=self.due)
 
+    def acts(self) -> Iterator[tuple[int, Turn | Say]]:
+        """What it does besides notes, by number; of a part that is unheard the pedal comes up."""
+        for number, act in enumerate(self.step.acts):
+            if not self.muted or (isinstance(act, Turn) and act.lifts):
+                yield number, act
+
     def sent(self) -> Iterator[Sent]:
-        playing, acts = self.playing, () if self.muted else self.step.acts
+        playing = self.playing
         part, base = playing.number, self.id << 24
         for index, kind, encoder in playing.outputs:
             identity = base | index << 2
             for number, note, due, end in self.notes:
                 yield kind, encoder.note(identity | number << 10, part, note, due, end)
-            for number, act in enumerate(acts):
+            for number, act in self.acts():
                 yield (
                     kind,
                     encoder.act(
@@ -949,7 +955,7 @@ class PendingStep(Pending):
             cut = self._cut(note)
             heard = note if cut is None else note._replace(end=cut)
             yield Played(moment, heard, (end - due) / 1e9)
-        for act in () if self.muted else self.step.acts:
+        for _, act in self.acts():
             if isinstance(act, Turn):
                 yield Turned(
                     self._moment(began), spec.name, spec.channel, act.controller, act.value

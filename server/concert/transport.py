@@ -108,8 +108,8 @@ class Transport:
         self._next_id = self.rack.next_id
         self._numbers = count()
         self.rack.trouble = lambda text: self._enter(Troubled("wire", text))
-        self.rack.changed = lambda output, part, state, why: self._enter(
-            Ported(output, state, why, part)
+        self.rack.closed = lambda output, part, why: self._enter(
+            Ported(output, "closed", why, part)
         )
         self._pulses = Pulses(self.rack)
         self._recalled: dict[Playing, None] = {}  # what is to come of them has changed

@@ -131,8 +131,8 @@ class Rack:
     trouble: told when a wire fails at what it is asked to do, once until it does well again.
     together: has all that the wires are told meanwhile leave in one piece, so that none is left
     with notes recalled and not yet those in their place.
-    changed: told of an output and of the part whose own port it is, or was, what has become of
-    it and why: "closed" where it has no port any more, and how a port does that is used again.
+    closed: told of an output, and of the part whose own port it was, that it has none any more,
+    and why.
     """
 
     def __init__(
@@ -153,8 +153,7 @@ class Rack:
         self._settings: dict[int, tuple[str, dict[str, Any]]] = {}
         self.trouble: Callable[[str], None] = lambda text: None
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
-        self.changed: Callable[[str, str, str, str], None] = lambda output, part, state, why: None
-        self._states: dict[tuple[str, int], tuple[str, str]] = {}
+        self.closed: Callable[[str, str, str], None] = lambda output, part, why: None
         self._kept: dict[tuple[Any, ...], int] = {}  # by their keys, longest unused first
         self._failing: set[str] = set()
         self._timed: WeakSet[OscEncoder] = WeakSet()
@@ -182,10 +181,11 @@ class Rack:
                 virtual = self._settings[port][1].get("name") == "virtual"
                 if virtual:
                     self._kept[key] = port
+                    self._have_open(key, port, {**self._settings[port][1], "idle": True})
                 else:
                     self._close(key)
                 if label not in self.labels.values():
-                    self.changed(*label, "closed", KEPT if virtual else "")
+                    self.closed(*label, KEPT if virtual else "")
         for key in list(self._kept)[:-MOST_KEPT]:
             self._close(key)
         self._timed = WeakSet(
@@ -204,7 +204,6 @@ class Rack:
     def _close(self, key: tuple[Any, ...]) -> None:
         port = self._ports.pop(key)
         self._kept.pop(key, None)
-        self._states.pop((key[0], port), None)
         del self._settings[port]
         self.numbers.ports.discard(port)
         self.wires[key[0]].shut(port)
@@ -216,7 +215,6 @@ class Rack:
     def hear(self, kind: str, port: int, state: str, why: str) -> tuple[str, str] | None:
         """A wire tells how a port does: the output and the part it belongs to; None if to none."""
         if self.owns(kind, port):
-            self._states[kind, port] = state, why
             return self.labels.get((kind, port))
         return f"{kind} {port}", ""
 
@@ -233,7 +231,7 @@ class Rack:
         if spec.kind == "osc":
             host, _, digits = spec.target.rpartition(":")
             place = {"host": host.strip("[]"), "number": int(digits)}
-            only = self._port(wire, ("osc", *place.values()), (spec.name, ""), **place)
+            only = self._port(("osc", *place.values()), (spec.name, ""), **place)
             encoder = OscEncoder(spec, only, users)
             self._timed.add(encoder)
             return Patched(spec, encoder, wire, {only})
@@ -248,12 +246,10 @@ class Rack:
             settings: dict[str, Any] = {"name": spec.target, "client": "Componium", "title": title}
             key = ("midi", *settings.values())
             manners = {"rate": spec.rate, "sensing": spec.sensing}
-            ports[number] = self._port(wire, key, label, **settings, **manners)
+            ports[number] = self._port(key, label, **settings, **manners)
         return Patched(spec, MidiEncoder(spec, ports), wire, set(ports.values()))
 
-    def _port(
-        self, wire: Wire, key: tuple[Any, ...], label: tuple[str, str], **settings: Any
-    ) -> int:
+    def _port(self, key: tuple[Any, ...], label: tuple[str, str], **settings: Any) -> int:
         port, fresh = self._ports.get(key), False
         if port is None:
             used, fresh = self.numbers.ports, True
@@ -261,15 +257,17 @@ class Rack:
             used.add(port)
             self._ports[key] = port
         self.labels[key[0], port] = label  # another scene may call its output otherwise
-        if self._kept.pop(key, None) is not None and (key[0], port) in self._states:
-            self.changed(*label, *self._states[key[0], port])
+        self._kept.pop(key, None)
         opened = {"port": port, "kind": key[0], **settings}
         if self.band:
             opened["band"] = self.band
         if fresh or self._settings[port][1] != opened:
-            self._settings[port] = key[0], opened
-            wire.open(opened)
+            self._have_open(key, port, opened)
         return port
+
+    def _have_open(self, key: tuple[Any, ...], port: int, settings: dict[str, Any]) -> None:
+        self._settings[port] = key[0], settings
+        self.wires[key[0]].open(settings)
 
     @property
     def clocked(self) -> bool:

@@ -9,6 +9,8 @@ from engines.base import Symbol
 
 from .chord import Chord
 
+PEDAL = 64  # the controller that has notes sound on
+
 
 class Tone(NamedTuple):
     """One pitch of a step, before the live controls touch it.
@@ -33,6 +35,11 @@ class Turn(NamedTuple):
 
     controller: int
     value: int
+
+    @property
+    def lifts(self) -> bool:
+        """Whether it lets the pedal come up."""
+        return self.controller == PEDAL and self.value < 64
 
 
 class Say(NamedTuple):

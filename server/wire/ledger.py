@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from server.wire.ports import OPEN, WAITING, Absent, Dead, Port
-from server.wire.protocol import MANNERS, RANK_CLOCK
+from server.wire.protocol import ALL, MANNERS, RANK_CLOCK, concerned
 
 QUEUED, SOUNDING, PUMP = 0, 1, 2
 
@@ -102,6 +102,7 @@ class Output:
         self.settings = settings
         self.counts = [0] * 2048
         self.channels = 0
+        self.pedals: dict[int, int] = {}  # channels whose pedal is down, and the part that holds it
         self.held: deque[bytes] = deque()
         self.latest: dict[bytes, bytes] = {}
         self.owed: dict[bytes, None] = {}
@@ -114,7 +115,7 @@ class Output:
         self._suit()
 
     def adjust(self, settings: dict[str, Any]) -> bool:
-        """Have another rate or sensing, where nothing else of the port is another; whether so."""
+        """Have other manners, where nothing else of the port is another; whether so."""
         other = {
             key
             for key in settings.keys() | self.settings.keys()
@@ -124,6 +125,8 @@ class Output:
             return False
         self.settings = settings
         self._suit()
+        if settings.get("idle"):
+            self.lift()
         return True
 
     def _suit(self) -> None:
@@ -158,6 +161,7 @@ class Output:
                 self.owe(data)
         self.held.clear()
         self.latest.clear()
+        self.pedals.clear()  # it comes up as the port is opened
         self.counts = [0] * 2048
 
     def owe(self, data: bytes) -> None:
@@ -195,6 +199,10 @@ class Output:
             self.swallowed += 1
             return False
         on, key = entry.on, entry.key
+        if key < 0 and self.midi and len(on) == 3 and on[0] & 0xF0 == 0xB0 and on[1] == PEDAL:
+            self.pedals[on[0] & 0x0F] = entry.part
+            if on[2] < 64:
+                del self.pedals[on[0] & 0x0F]
         if (self._rate or self.held) and not self._afford(entry):
             return False
         if key >= 0:
@@ -254,9 +262,18 @@ class Output:
             self.owe(data)
             raise
 
+    def lift(self, part: int = ALL) -> None:
+        """Let the pedals come up that a part, or some, have put down. part: as of `concerned`."""
+        for channel, whose in list(self.pedals.items()):
+            if concerned(whose, part):
+                del self.pedals[channel]
+                self.latest.pop(bytes((0xB0 | channel, PEDAL)), None)
+                self.must(bytes((0xB0 | channel, PEDAL, 0)))
+
     def hush(self, panic: bool = False) -> None:
         """Pedals up and all notes off on the channels used; in a panic on all, and more."""
         self.latest.clear()
+        self.pedals.clear()
         if not self.midi or not self.up:
             return
         numbers = [PEDAL, ALL_NOTES_OFF] + ([ALL_SOUND_OFF, RESET] if panic else [])

@@ -174,6 +174,11 @@ class Wire:
             # Ending one may show that its port is gone, and with it the others that sound there.
             if entry.id in self.sounding and concerned(entry.part, part):
                 self._finish(entry)
+        for output in self.outputs.values():
+            try:
+                output.lift(part)
+            except Absent as absent:
+                self._vanish(output, absent)
 
     def silence(self, part: int = protocol.ALL, panic: bool = False) -> None:
         """Recall all that a band has queued, end what sounds, pedals up; of every band for ALL."""
@@ -199,7 +204,7 @@ class Wire:
     def _open(self, settings: dict[str, Any]) -> None:
         number = int(settings["port"])
         there = self.outputs.get(number)
-        if there is not None and there.adjust(settings):
+        if there is not None and self._adjusts(there, settings):
             self._told.pop(number, None)  # whoever asks is answered
             self._report(there)
             return
@@ -218,6 +223,13 @@ class Wire:
             output.retry_at = self._clock() - IMPATIENT  # as soon as the one before has closed
         else:
             self._try(output)
+
+    def _adjusts(self, output: Output, settings: dict[str, Any]) -> bool:
+        try:
+            return output.adjust(settings)
+        except Absent as absent:
+            self._vanish(output, absent)
+            return True
 
     def _try(self, output: Output) -> None:
         output.retry_at = self._clock() + RETRY

@@ -37,8 +37,9 @@ ALL = 0xFFFFFFFF
 #: Of a band's parts, by the low half of their numbers; the high half is the band's.
 WHOLE, BAND = 0xFFFF, 16
 PORTS = 0xFFFF  # numbers of ports lie below
-#: Settings of a port that OPEN changes while it stays open, where nothing else is another.
-MANNERS = frozenset({"rate", "sensing"})
+#: Settings of a port that OPEN changes while it stays open, where nothing else is another; `idle`:
+#: nobody plays there any more.
+MANNERS = frozenset({"rate", "sensing", "idle"})
 
 # What goes first among events due at the same nanosecond.
 RANK_CLOCK, RANK_OFF, RANK_CONTROL, RANK_NOTE = 0, 1, 2, 3

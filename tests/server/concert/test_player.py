@@ -289,6 +289,18 @@ def test_a_mute_is_heard_at_once_and_its_end_too() -> None:
     ]
 
 
+def test_a_muted_part_still_lets_its_pedal_come_up() -> None:
+    reading = {"A": "cc64=127 cc74=9 C", "B": "cc74=5 cc64=0 D"}
+    stage = Stage(scene(row("a", "A B", reading=reading, grid=F(1)), output=MIDI))
+    stage.player.play()
+    stage.player.strip("a", "mute", True, "beat 2")
+    stage.go_to(F(5, 2))
+    turned = [each[1:] for each in stage.entries if isinstance(each, Turned)]
+    assert turned == [("a", 1, 64, 127), ("a", 1, 74, 9), ("a", 1, 64, 0)]
+    controls = [data for _, data, _ in stage.wire.sent if data[0] == 0xB0 and data[1] in (64, 74)]
+    assert controls == [b"\xb0\x40\x7f", b"\xb0\x4a\x09", b"\xb0\x40\x00"]
+
+
 def test_a_muted_part_is_silent_even_where_it_swings() -> None:
     stage = Stage(scene(row("off", "C", grid=F(1, 2), swing=0.75)))
     stage.player.play()

@@ -486,6 +486,30 @@ class TestCable:
         stage.run(100)
         assert port.shut
 
+    @pytest.mark.parametrize("rate", [0, 3125])
+    def test_a_pedal_comes_up_where_nobody_plays_any_more_and_with_the_part_that_is_cut(
+        self, stage: Stage, rate: int
+    ) -> None:
+        def pedal(identity: int, at: int, channel: int, value: int, part: int) -> protocol.Event:
+            data = bytes((0xB0 | channel, 64, value))
+            return plain(identity, at, data)._replace(part=part)
+
+        settings: dict[str, Any] = {"name": "virtual", "client": "C", "title": "a", "rate": rate}
+        port = stage.open(**settings)
+        stage.play([pedal(1, 1010, 0, 127, 1), pedal(2, 1010, 1, 127, 2), pedal(3, 1010, 2, 90, 1)])
+        stage.play([pedal(4, 1020, 2, 0, 1), note(5, 1030, 9000, part=2)])
+        stage.run(50)
+        port.sent.clear()
+        stage.tell(protocol.part_frame(protocol.CUT, 1))
+        stage.run(50)
+        assert port.bytes == [b"\xb0\x40\x00"], "its own that are down, and once"
+        stage.open(**settings, idle=True)
+        stage.run(50)
+        assert port.bytes[1:] == [b"\xb1\x40\x00"]
+        stage.tell(protocol.part_frame(protocol.CUT, 2))
+        stage.run(50)
+        assert port.bytes[2:] == [off()], "what sounded has sounded on"
+
     def test_under_pressure_a_controls_last_value_arrives_and_the_clock_is_on_time(
         self, stage: Stage
     ) -> None:
