@@ -82,7 +82,7 @@ LIBRARIES: dict[str, set[str]] = {
     "typer": {
         *("server.cli", "server.cli.manners", "server.cli.play", "server.cli.render"),
         *("server.cli.scene", "server.cli.learn", "server.cli.check", "server.cli.tell"),
-        *("server.cli.machine", "server.cli.lists"),
+        "server.cli.machine",
     },
     "aiohttp": {"server.desk.web"},
     "aiomqtt": {"server.desk.mqtt"},
