@@ -99,7 +99,11 @@ def play(
         ),
     ] = "",
     record: Annotated[
-        Path | None, typer.Option(metavar="FILE.mid", help="Keep what is played as a MIDI file.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.mid",
+            help="Keep what is played as a MIDI file; bands with a name have logs for that.",
+        ),
     ] = None,
     log: Annotated[
         str,

@@ -36,6 +36,7 @@ from server.score import sources
 from server.score.scene import Scene, load_scene, redirected, routed
 from server.score.sources import Shelf
 from server.takes.log import Entered, Log
+from server.takes.recorder import Take
 from tests.rigs.ears import FakeEars
 from tests.server.model import MS, SECOND, ModelWire
 from tests.server.sync.test_source import FakeSession
@@ -263,6 +264,13 @@ async def performed(folder: Path, doings: list[Any], only: str = "", late: int =
     return house
 
 
+def taken(entries: list[Entry]) -> bytes:
+    take = Take(1, "test")
+    for entry in entries:
+        take.add(entry)
+    return take.file()
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(doings=DOINGS, late=st.sampled_from([0, 3 * MS, 30 * MS]))
 def test_the_log_of_each_band_replays_to_its_notes(
@@ -278,6 +286,7 @@ def test_the_log_of_each_band_replays_to_its_notes(
         replay.run()
         assert replay.exact, [each for each in entries if isinstance(each, Troubled)]
         assert notes(entries) == notes(house.heard[name])
+        assert taken(entries) == taken(house.heard[name]), "as a recorder would have kept it"
         assert lines[-1].what == "end"
 
 
