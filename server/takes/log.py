@@ -26,7 +26,8 @@ from server.concert.transport import Mark
 
 FORMAT = "componium control log 1"
 LARGEST = 64 << 20  # bytes that a log may grow to
-WAITING = 4 << 20  # bytes kept while the disk takes none
+WAITING = 4 << 20  # bytes of a log kept while the disk takes none
+WAITING_BANDS = 16 << 20  # of all bands with a name together
 KEPT = 20  # logs of past performances
 KEPT_BANDS = 256  # logs of bands that were closed, of one performance
 ROOM_BANDS = 128 << 20  # bytes of those
@@ -76,6 +77,11 @@ class Scribe:
 
         self.aside.put(finish)
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of the logs of many that are not written yet. On the scribe's thread."""
+        return sum(log.waiting for log in self._logs if log.one_of_many)
+
     def _pause(self) -> None:
         began = time.monotonic()
         for log in self._logs:
@@ -90,10 +96,12 @@ class LogWriter:
     """Keeps a log; to be a transport's `noting`.
 
     told: called, on the scribe's thread, with what goes wrong.  scribe: who writes; one of its own
-    where there is none.  largest: bytes that it may grow to.
+    where there is none.  largest: bytes that it may grow to, as one of many; 0 for the one log
+    that there is anyhow.
     Laws: what was noted a second ago can be read, whatever becomes of the process; a disk that is
     full or slow holds nothing up, and nothing is left out in the midst: a log that cannot go on
-    ends.  Errors: OSError where the file cannot be made.
+    ends; what waits for the disk is bounded, that of many logs together too.  Errors: OSError
+    where the file cannot be made.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class LogWriter:
         largest: int = 0,
     ) -> None:
         self._path, self._told, self._largest = path, told, largest or LARGEST
+        self.one_of_many = bool(largest)
         self._file: BinaryIO | None = path.open("wb", buffering=0)
         self._written = self._safe = 0  # bytes that are good, and of those that are safe
         self.synced_at = 0.0  # when they were made so
@@ -144,13 +153,25 @@ class LogWriter:
         }
         self._at = mark.at
         data = _line(line)
-        if len(self._pending) + len(data) > WAITING or self._scribe.aside.dropped != self._dropped:
+        if self._scribe.aside.dropped != self._dropped or not self._room(len(data)):
             self._end(self._wrong or "the disk is too slow")
         elif self._written + len(self._pending) + len(data) > self._largest:
             self.flush()
             self._end("it is as long as one may be")
         else:
             self._pending += data
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are not written yet."""
+        return len(self._pending)
+
+    def _room(self, more: int) -> bool:
+        """Whether so many bytes more may wait."""
+        many = self.one_of_many and self._wrong  # else they are written in a moment
+        return self.waiting + more <= WAITING and not (
+            many and self._scribe.waiting + more > WAITING_BANDS
+        )
 
     def sync(self) -> None:
         """Have what is written safe from power cuts, once a second."""

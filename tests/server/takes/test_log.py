@@ -119,6 +119,31 @@ def test_a_disk_that_stays_full_ends_the_log_where_it_is(
     assert "ends here" in told[-1].text
 
 
+def test_what_the_logs_of_all_bands_hold_back_is_bounded_together_and_the_first_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "WAITING_BANDS", 20_000)
+    told: list[Troubled] = []
+    scribe, most = Scribe(), 0
+    (tmp_path / "full").symlink_to("/dev/full")
+    first = LogWriter(tmp_path / "full", HEAD, told.append, scribe)
+    bands = [LogWriter(tmp_path / "full", HEAD, told.append, scribe, 1 << 20) for _ in range(8)]
+    soon(lambda: len(told) == 9)  # the disk takes none
+    for nth in range(1, 100):
+        for writer in (first, *bands):
+            writer(mark(nth), "look", {})
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, sum(each.waiting for each in bands))
+
+    scribe.aside.put(look)
+    assert scribe.close()
+    assert 10_000 < most <= 20_000
+    ended = [trouble for trouble in told if "ends here" in trouble.text]
+    assert 0 < len(ended) < 8 and first.waiting > 99 * 50
+
+
 def test_a_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "LARGEST", 4000)
     told: list[Troubled] = []
