@@ -201,8 +201,9 @@ class Keyboard:
         for spec in specs:
             if name in ("", spec.name):
                 return spec
-        there = unknown("input", name, [spec.name for spec in specs])
-        raise Mistake("input", there if specs else f"{there}; name one with --midi-in")
+        if not specs:
+            raise Mistake("input", "there is none; name one with --midi-in")
+        raise Mistake("input", unknown("input", name, [spec.name for spec in specs]))
 
     def state(self, number: int, state: str, why: str) -> None:
         """An input's port has opened, is waited for, lost or muted."""

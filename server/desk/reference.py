@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from engines.base import unknown
 from server.band.bands import Bands
 from server.concert.clock import JumpClock
 from server.concert.player import Player
@@ -119,6 +120,9 @@ def obeyed(
         node = desk.tree.get(spec.to)
         if node is None:
             return "to", desk.tree.lost(spec.to)
+        names = [each.name for each in node.arguments]
+        if spec.argument and spec.argument not in names:
+            return "argument", unknown("argument", spec.argument, names)
         problem = amiss(spec, node, desk.named)
         return ("args" if problem else ""), problem
 

@@ -297,6 +297,10 @@ def test_names_that_nothing_has_are_told_with_their_place() -> None:
         note = 38
         to = "/componium/tempo"
         args = ["fast"]
+        [map.wrong]
+        cc = 9
+        to = "/tempo"
+        argument = "tempi"
         [map.right]
         note = 39
         to = "/emotion"
@@ -325,6 +329,8 @@ def test_names_that_nothing_has_are_told_with_their_place() -> None:
         "map.much.args, line 20: 'x' is one too many; expected /componium/play; is that meant?",
         "map.far.args, line 24: tempo: expected a number from 20 to 999, got 'fast'; "
         "is that meant?",
+        "map.wrong.argument, line 28: no argument is called 'tempi'; did you mean 'tempo'? "
+        "There are tempo, beats, when; is that meant?",
     ]
 
 
