@@ -4,6 +4,12 @@ The binding cannot tell: with the server frozen or dead it takes what it is give
 buffer is full, and then never returns. The server's frame counter is in shared memory, so
 reading it costs a microsecond and cannot block. Only what is called here of libjack's C
 interface is declared; the copy used is the one that the binding has already loaded.
+
+On Linux clients wake each other, each through a semaphore of its own, a file in /dev/shm. libjack
+keeps one table of them for the process, by the client's number, and misses who leaves while the
+first client here is only half open: the number's next owner is then never woken, or never wakes
+who comes after it, and the whole graph crawls from one time-out to the next, silent. Nothing says
+so; but a semaphore that was mapped and is deleted shows in this process's maps.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ import ctypes
 from functools import cache
 from itertools import count
 from pathlib import Path
-from time import monotonic_ns, sleep
+from time import monotonic_ns, sleep, time_ns
 from typing import Any
 
 _NO_START_SERVER = 1
@@ -20,6 +26,13 @@ _NO_START_SERVER = 1
 _PATIENCE = 350_000_000
 #: How often and how long, in seconds, to wait for a dead process's name.
 _WAITS, _WAIT = 25, 0.02
+#: How often to open the first client before the table is right; how often and how long, in
+#: seconds, to wait for what is still on its way.
+_OPENINGS, _LOOKS, _LOOK = 5, 10, 0.005
+_SEMAPHORES = Path("/dev/shm")
+_SEMAPHORE = f"{_SEMAPHORES}/jack_sem."
+#: For how long, in ns, what is told of who left may be on its way; how coarse a file's time may be.
+_UNDERWAY, _COARSE = 250_000_000, 50_000_000
 
 
 @cache
@@ -43,6 +56,7 @@ class Server:
         pointer, text = ctypes.c_void_p, ctypes.c_char_p
         declared: dict[str, tuple[Any, list[Any]]] = {
             "jack_client_open": (pointer, [text, ctypes.c_int, pointer]),
+            "jack_client_close": (ctypes.c_int, [pointer]),
             "jack_last_frame_time": (ctypes.c_uint32, [pointer]),
             "jack_port_by_name": (pointer, [pointer, text]),
             "jack_port_get_all_connections": (ctypes.POINTER(text), [pointer, pointer]),
@@ -53,10 +67,21 @@ class Server:
         for function, (result, arguments) in declared.items():
             getattr(jack, function).restype = result
             getattr(jack, function).argtypes = arguments
-        self._client = jack.jack_client_open(name.encode(), _NO_START_SERVER, None)
-        if not self._client:
-            raise OSError("the JACK server did not answer")
+        for _ in range(_OPENINGS):
+            self._client = jack.jack_client_open(name.encode(), _NO_START_SERVER, None)
+            if not self._client:
+                raise OSError("the JACK server did not answer")
+            if _settled():
+                break
+            self.close()  # the table goes with the last client here
+        else:
+            raise OSError("the clients of the JACK server come and go")
         self._frames, self._moved_at = self.frames(), monotonic_ns()
+        self._changed_at = 0
+        self._strays: dict[str, int] = {}  # and when each was first seen
+
+    def close(self) -> None:
+        self._jack.jack_client_close(self._client)
 
     def alive(self) -> bool:
         """Whether a period has begun lately. Two calls at least that far apart are needed."""
@@ -64,6 +89,20 @@ class Server:
         if frames != self._frames:
             self._frames, self._moved_at = frames, now
         return now - self._moved_at < _PATIENCE
+
+    def strayed(self) -> bool:
+        """Whether who left and who came are confused here, so that some clients are never woken."""
+        try:
+            changed_at = _SEMAPHORES.stat().st_mtime_ns
+        except OSError:
+            return False
+        if changed_at == self._changed_at:
+            return False
+        now, before = monotonic_ns(), self._strays
+        self._strays = {each: before.get(each, now) for each in _strays()}
+        if not self._strays and time_ns() - changed_at > _COARSE:
+            self._changed_at = changed_at
+        return any(now - since > _UNDERWAY for since in self._strays.values())
 
     def frames(self) -> int:
         """Audio frames up to the current period, modulo 2³²; stands still when the server does."""
@@ -110,3 +149,19 @@ class Server:
     def connect(self, source: str, destination: str) -> bool:
         names = source.encode(), destination.encode()
         return bool(self._jack.jack_connect(self._client, *names) == 0)
+
+
+def _strays() -> frozenset[str]:
+    """The semaphores in this process of clients that are gone."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    mapped = {line[line.index(_SEMAPHORE) :] for line in lines if _SEMAPHORE in line}
+    return frozenset(each for each in mapped if not Path(each).exists())
+
+
+def _settled() -> bool:
+    """Whether no semaphore strays here, once all that is on its way has arrived."""
+    for _ in range(_LOOKS):
+        if not _strays():
+            return True
+        sleep(_LOOK)
+    return False

@@ -173,10 +173,14 @@ class MidiClient:
         how_to = " or ".join(_HOW_TO[system] for system in tried)
         raise Absent(f"no MIDI here, {names} does not answer: {how_to}, or play OSC only")
 
-    def _expect_server(self) -> None:
-        # With clients of a dead server still in this process, libjack cannot meet the next one.
-        if any(not server.alive() for server in _servers):
-            raise Dead("the JACK server has stopped; waiting for it to come back")
+    def _expect_server(self, calm: bool = True) -> None:
+        """Errors: Dead."""
+        for server in _servers:
+            # With clients of a dead server still in this process, libjack cannot meet the next one.
+            if not server.alive():
+                raise Dead("the JACK server has stopped; waiting for it to come back")
+            if calm and server.strayed():
+                raise Dead("JACK has mixed up who came and who left; connecting anew")
 
     def _open_existing(self) -> None:
         names = self._out.get_ports()
@@ -309,7 +313,7 @@ class MidiPort(MidiClient):
 
     def watch(self, now: int, calm: bool) -> bool:
         if self._jack is not None:
-            self._expect_server()
+            self._expect_server(calm)
         if self.name == "virtual":
             return self._jack is not None and self._follow_connections()[0]
         self._expect_other_end(now, calm)

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -95,6 +96,10 @@ def sounding(ledger: Ledger, ons: int = 1, patience: float = 5.0) -> int:
         assert time.monotonic() < limit, f"only {heard - start} of {ons} notes were heard"
         time.sleep(0.01)
     return heard
+
+
+def test_who_joins_as_another_leaves_knows_that_they_are_gone(jack: JackServer) -> None:
+    assert jack.run(sys.executable, "-m", "tests.rigs.newcomer", "30") == "0\n"
 
 
 def test_every_note_is_ended_when_the_planner_ends(jack: JackServer, ledger: Ledger) -> None:
