@@ -32,8 +32,9 @@ TOO_LATE = 100 * MS
 #: What is due so soon is not called back: what is to take its place, if it is the same again, might
 #: come too late.
 SPARED = 1 * MS
-#: A planner that says nothing for so long is silenced.
-PATIENCE = 250 * MS
+#: A planner that says nothing for so long is silenced; not before its plan is played to its end, as
+#: far as one may reach: many bands are planned four times as far ahead as one.
+PATIENCE, PLANNED = 250 * MS, 400 * MS
 #: Between two looks at ports and planner, and between two STATS.
 TICK, STATS_EVERY = 50 * MS, 100 * MS
 #: Between two attempts to open a port that is away.
@@ -420,6 +421,11 @@ class Wire:
 
     # -- now and then
 
+    def _goes_on(self, unheard: int) -> bool:
+        """Whether the plan of a planner that has not been heard for so long goes on for now."""
+        end = self._heard_at + PLANNED
+        return unheard <= PLANNED and any(each.due <= end for each in self.queued.values())
+
     def next_tick(self) -> int:
         return self._tick_at
 
@@ -429,11 +435,11 @@ class Wire:
         self._tick_at = now + TICK
         self._over.forget(now)
         played = self.sent or self.queued  # before that a planner may take its time to begin
-        unheard = not self._inbox and now - self._heard_at > PATIENCE
-        if played and unheard and not self.mute:
+        unheard = 0 if self._inbox else now - self._heard_at
+        if played and unheard > PATIENCE and not self.mute and not self._goes_on(unheard):
             self.mute = True
             self.silence()
-            why = {"why": f"nothing heard from the planner for {PATIENCE // MS} ms"}
+            why = {"why": f"nothing heard from the planner for {unheard // MS} ms"}
             self._say(protocol.json_frame(protocol.SILENCED, why), False)
         busy = any(output.up for output in self.outputs.values())
         gap = self.next_due() - now if busy else FAR

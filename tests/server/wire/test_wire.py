@@ -281,6 +281,27 @@ class TestWatchfulness:
         stage.run(200)
         assert port.bytes[-2:] == [on(64), off(64)]
 
+    def test_a_plan_that_reaches_further_is_played_to_its_end_before(self, stage: Stage) -> None:
+        port = stage.open()
+        stage.play([note(nth, 1000 + 100 * nth, 1050 + 100 * nth, 60 + nth) for nth in range(1, 4)])
+        stage.play([note(4, 1010, 9000), note(5, 1600, 1700)])
+        stage.run(301, beating=False)
+        assert [data for data in port.bytes if data[0] == 0x90] == [
+            on(),
+            *(on(60 + nth) for nth in range(1, 4)),
+        ]
+        assert not any(kind == protocol.SILENCED for kind, _ in stage.said)
+        stage.run(99, beating=False)  # of what comes later nothing
+        assert off() in port.bytes and port.bytes[-len(hushed(0)) :] == hushed(0)
+        assert stage.idle()
+
+    def test_a_plan_without_end_does_not_keep_a_mute_planner_playing(self, stage: Stage) -> None:
+        stage.open()
+        stage.play([note(nth, 1000 + 10 * nth, 1005 + 10 * nth) for nth in range(1, 200)])
+        stage.run(470, beating=False)
+        assert sum(kind == protocol.SILENCED for kind, _ in stage.said) == 1
+        assert stage.idle()
+
     def test_it_says_how_it_goes_ten_times_a_second(self, stage: Stage) -> None:
         stage.open()
         stage.play([note(1, 1010, 1500)])
