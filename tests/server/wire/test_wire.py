@@ -283,15 +283,14 @@ class TestWatchfulness:
 
     def test_a_plan_that_reaches_further_is_played_to_its_end_before(self, stage: Stage) -> None:
         port = stage.open()
-        stage.play([note(nth, 1000 + 100 * nth, 1050 + 100 * nth, 60 + nth) for nth in range(1, 4)])
+        for nth, at in enumerate((1100, 1200, 1340), 1):
+            stage.play([note(nth, at, at + 10, 60 + nth)])
         stage.play([note(4, 1010, 9000), note(5, 1600, 1700)])
-        stage.run(301, beating=False)
-        assert [data for data in port.bytes if data[0] == 0x90] == [
-            on(),
-            *(on(60 + nth) for nth in range(1, 4)),
-        ]
+        stage.run(335, beating=False)
         assert not any(kind == protocol.SILENCED for kind, _ in stage.said)
-        stage.run(99, beating=False)  # of what comes later nothing
+        stage.run(90, beating=False)  # of what comes after the plan nothing
+        begun = [data for data in port.bytes if data[0] == 0x90]
+        assert begun == [on(), *(on(60 + nth) for nth in (1, 2, 3))]
         assert off() in port.bytes and port.bytes[-len(hushed(0)) :] == hushed(0)
         assert stage.idle()
 
