@@ -192,7 +192,9 @@ export class Rig {
   }
 
   port(port) {
-    this.known.set(`${port.output} ${port.part}`, port);
+    const name = `${port.output} ${port.part}`;
+    if (port.state === "closed") this.known.delete(name); // it is not of this scene
+    else this.known.set(name, port);
     this.listPorts();
   }
 

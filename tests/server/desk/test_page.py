@@ -358,6 +358,11 @@ async def test_ports_that_fare_alike_say_why_once(page: Browser) -> None:
     )
     rows = "[...document.querySelectorAll('.ports li')].map(e => e.textContent)"
     assert await page.ask(rows) == ["midi no MIDI hereone, three", "midi opentwo"]
+    await page.ask(
+        "for (const part of ['one', 'three']) componium.rig.port({ output: 'midi', part,"
+        " state: 'closed', why: 'kept' })"
+    )
+    assert await page.ask(rows) == ["midi opentwo"], "those of scenes before are not of this one"
 
 
 CONTRAST = """
