@@ -51,6 +51,7 @@ class Tastes:
     ) -> None:
         self._file, self._trouble, self._soon = file, trouble, soon
         self._aside: Aside[Callable[[], None]] | None = None
+        self._waiting: dict[str, Mapping[str, Any]] = {}  # what is still to be written, by band
 
     def recall(self, band: Band) -> None:
         """Have a band know what was kept for it. Errors: Mistake."""
@@ -60,6 +61,8 @@ class Tastes:
 
     def read(self, name: str) -> Any:
         """What was kept for a band; None where nothing was. Errors: Mistake."""
+        if (waiting := self._waiting.get(name)) is not None:
+            return waiting
         path = place(self._file, name)
         try:
             if not path.exists():
@@ -74,13 +77,15 @@ class Tastes:
 
     def keep(self, band: Band, become: Callable[[str, str], object] | None = None) -> None:
         """Save what a band has learnt. become: told "done" and where, or "refused" and why."""
-        data = band.hands.tastes()
+        self._waiting[band.name] = data = band.hands.tastes()
 
         def save() -> None:
             try:
                 state, reason = "done", self._write(band.name, data)
             except Mistake as mistake:
                 state, reason = "refused", str(mistake)
+            if self._waiting.get(band.name) is data:
+                del self._waiting[band.name]
             if become is not None:
                 self._soon(partial(become, state, reason))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -709,6 +710,22 @@ async def test_each_band_keeps_in_files_of_its_own_what_it_was_taught(
     two.ask(f"{SESSION}/open", "eve", "first", TARGET)
     await until(lambda: two.answers)
     assert two.answers[0][1] == "refused" and "cannot be read" in two.answers[0][3]
+
+
+def test_a_band_that_is_opened_again_at_once_knows_what_a_slow_disk_has_not_yet(
+    tmp_path: Path, folder: Path
+) -> None:
+    gate = Event()
+    tastes = Tastes(tmp_path / "taste.json", lambda trouble: None, lambda do: gate.wait(10))
+    house = House(folder)
+    ann = house.open("ann").band
+    tastes.keep(ann, lambda state, reason: None)  # whoever is told of it holds up the rest
+    ann.player.taste("first", "lead").add(Lesson("S", "C"), 1.0)
+    tastes.leave(ann)
+    assert tastes.read("ann") == ann.hands.tastes()
+    gate.set()
+    tastes.close(ann)
+    assert tastes.read("ann") == ann.hands.tastes()
 
 
 @given(st.sampled_from(["", "ann", "Ann", "con", "a.b-c", "x" * 64]))
