@@ -11,7 +11,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from fractions import Fraction
 from functools import lru_cache
 from heapq import heappop, heappush
@@ -37,6 +36,7 @@ from server.concert.journal import (
 )
 from server.ensemble.part import PartSpec, Shade
 from server.music.meter import parse_meter
+from server.music.note import Note
 from server.music.scale import Key, parse_key
 from server.score.scene import Scene
 
@@ -48,6 +48,11 @@ _META, _OFF, _PROGRAM, _CONTROL, _ON = range(5)  # order at one tick
 _SIGNATURES = {-5: "Db", -4: "Ab", -3: "Eb", -2: "Bb", -1: "F"} | {
     0: "C", 1: "G", 2: "D", 3: "A", 4: "E", 5: "B", 6: "F#"
 }  # fmt: skip
+
+
+#: By what a note that was pressed is known again when it has ended: part, start, pitch, velocity
+#: and channel.
+_Key = tuple[str, Fraction, int, float, int]
 
 
 class _Timed(NamedTuple):
@@ -71,8 +76,11 @@ class _Track:
         self._put(tick, rank, bytes(message.bytes()))
 
     def _put(self, tick: int, rank: int, data: bytes) -> None:
-        # Nothing lands before what is settled: a very late entry is moved, not lost.
-        heappush(self._waiting, _Timed(max(tick, self._tick), rank, data))
+        heappush(self._waiting, self.timed(tick, rank, data))
+
+    def timed(self, tick: int, rank: int, data: bytes) -> _Timed:
+        """Data at its tick; where that is settled, a very late entry is moved, not lost."""
+        return _Timed(max(tick, self._tick), rank, data)
 
     def note(self, start: int, end: int, channel: int, pitch: int, velocity: int) -> None:
         key = channel, pitch
@@ -87,9 +95,9 @@ class _Track:
         """A note begins here that is put in when it has ended; nothing settles past it."""
         self._held[start] += 1
 
-    def let_go(self, start: int) -> None:
-        """It has ended."""
-        self._held -= Counter((start,))
+    def let_go(self, *starts: int) -> None:
+        """Notes that are held there have ended."""
+        self._held -= Counter(starts)
 
     def _end(self, key: tuple[int, int], tick: int) -> None:
         self._put(tick, _OFF, _note("note_off", *key))
@@ -108,16 +116,18 @@ class _Track:
         while self._waiting and self._waiting[0].tick < tick:
             self._tick = _put(self._settled, self._tick, heappop(self._waiting))
 
-    def chunk(self) -> bytes:
-        """The whole track as it stands, every note ended."""
-        out, tick = bytearray(self._settled), self._tick
-        rest = [*self._waiting]
-        for key, end in self._sounding.items():
-            rest.append(_Timed(end, _OFF, _note("note_off", *key)))
-        for timed in sorted(rest):
-            tick = _put(out, tick, timed)
-        _put(out, tick, _Timed(tick, _META, bytes(MetaMessage("end_of_track").bytes())))
-        return b"MTrk" + struct.pack(">I", len(out)) + bytes(out)
+    def chunk(self, *more: _Timed) -> list[bytes | bytearray]:
+        """The whole track as it stands, with some more, every note ended.
+
+        In pieces: what is settled is not copied, however long it has become.
+        """
+        rest, tick = bytearray(), self._tick
+        ends = (_Timed(end, _OFF, _note("note_off", *key)) for key, end in self._sounding.items())
+        for timed in sorted([*self._waiting, *ends, *more]):
+            tick = _put(rest, tick, timed)
+        _put(rest, tick, _Timed(tick, _META, bytes(MetaMessage("end_of_track").bytes())))
+        size = len(self._settled) + len(rest)
+        return [b"MTrk" + struct.pack(">I", size), self._settled, rest]
 
 
 def _put(out: bytearray, before: int, timed: _Timed) -> int:
@@ -170,17 +180,26 @@ class _Beat(NamedTuple):
     tempo: float
 
 
-def _steer(main: _Track, beat: _Beat, after: _Beat | None, written: int) -> int:
-    """Write the tempo that a beat really had, ramps included, if it is not the written one."""
+def _quarter(beat: _Beat, after: _Beat | None) -> int:
+    """Microseconds of a quarter note as a beat really had it, ramps included."""
     tempo = beat.tempo
     if after is not None and after.tempo != tempo and after.seconds > beat.seconds:
         mean = (after.tick - beat.tick) / TICKS * 60 / (after.seconds - beat.seconds)
         low, high = sorted((tempo, after.tempo))
         tempo = min(max(mean, low), high)
-    quarter = round(60_000_000 / tempo)
+    return round(60_000_000 / tempo)
+
+
+def _steer(main: _Track, beat: _Beat, after: _Beat | None, written: int) -> int:
+    """Write the tempo of a beat, if it is not the written one; that tempo."""
+    quarter = _quarter(beat, after)
     if quarter != written:
-        main.add(beat.tick, _META, MetaMessage("set_tempo", tempo=quarter))
+        main.add(beat.tick, _META, _tempo(quarter))
     return quarter
+
+
+def _tempo(quarter: int) -> MetaMessage:
+    return MetaMessage("set_tempo", tempo=quarter)
 
 
 class Take:
@@ -196,6 +215,7 @@ class Take:
         self._tracks: dict[str, _Track] = {}
         self._base = -round(since * TICKS)  # tick of beat 0: moves when the transport begins again
         self._last = -1
+        self._pressed: dict[_Key, list[int]] = {}  # where each of them began
         self._tick: _Beat | None = None  # whose tempo is known when the next has come
         self._written = 0  # microseconds a quarter note, as last written
         self._meter = ""
@@ -215,20 +235,29 @@ class Take:
         if isinstance(entry, Played):
             note = entry.note
             start, end = note.start, note.end
+            tempo = self._tick.tempo if self._tick is not None else 120.0
             if note.nudge:
-                tempo = self._tick.tempo if self._tick is not None else 120.0
                 nudge = Fraction(note.nudge * round(tempo * 1000), 60 * 10**12)
                 if entry.moment.position == 1:  # a downbeat belongs to its own bar
                     nudge = max(nudge, Fraction(0))
                 start, end = start + nudge, end + nudge
-            begun = self._tick_of(start)
+            begun, ended = self._tick_of(start), self._tick_of(end)
             velocity = min(max(round(note.velocity * 127), 1), 127)
             track, channel = self._track(note.part), note.channel - 1
-            track.note(begun, self._tick_of(end), channel, note.pitch, velocity)
-            track.let_go(begun)
+            if self._pressed and (held := self._pressed.pop(_key(note), None)):
+                pressed = held.pop(0)
+                if held:
+                    self._pressed[_key(note)] = held
+                track.let_go(pressed)
+                if pressed != begun:  # the transport has begun again since, and counts anew
+                    ended = pressed + round(entry.duration * tempo / 60 * TICKS)
+                    begun = pressed
+            track.note(begun, ended, channel, note.pitch, velocity)
             self._last = max(self._last, begun)
         elif isinstance(entry, Pressed):
-            self._track(entry.note.part).hold(self._tick_of(entry.note.start))
+            begun = self._tick_of(entry.note.start)
+            self._track(entry.note.part).hold(begun)
+            self._pressed.setdefault(_key(entry.note), []).append(begun)
         elif isinstance(entry, Ticked):
             self._beat(entry)
         elif isinstance(entry, Turned):
@@ -298,17 +327,34 @@ class Take:
                 track.settle(min(before.tick, tick - 4 * TICKS))
         self._last = max(self._last, tick)
 
+    def lose_count(self) -> None:
+        """Entries are missing: what is held may have ended already."""
+        for (part, *_), held in self._pressed.items():
+            self._track(part).let_go(*held)
+        self._pressed.clear()
+
+    def pieces(self) -> list[bytes | bytearray]:
+        """The whole file, as it stands, until more is added."""
+        last = []
+        if self._tick is not None and (quarter := _quarter(self._tick, None)) != self._written:
+            tempo = bytes(_tempo(quarter).bytes())
+            last = [self._main.timed(self._tick.tick, _META, tempo)]
+        head = b"MThd" + struct.pack(">IHHH", 6, 1, 1 + len(self._tracks), TICKS)
+        pieces = [head, *self._main.chunk(*last)]
+        for track in self._tracks.values():
+            pieces += track.chunk()
+        return pieces
+
     def file(self) -> bytes:
-        """The whole file, as it stands."""
-        main = deepcopy(self._main)
-        if self._tick is not None:
-            _steer(main, self._tick, None, self._written)
-        tracks = [main, *self._tracks.values()]
-        head = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), TICKS)
-        return head + b"".join(track.chunk() for track in tracks)
+        """The same in one."""
+        return b"".join(self.pieces())
 
 
-def save(path: Path, data: bytes, private: bool = False) -> None:
+def _key(note: Note) -> _Key:
+    return note.part, note.start, note.pitch, note.velocity, note.channel
+
+
+def save(path: Path, *pieces: bytes | bytearray, private: bool = False) -> None:
     """Put data in place of a file, all or nothing, power cuts included. Errors: OSError.
 
     Where the path is a link, in place of what it leads to. private: nobody else can read it.
@@ -318,7 +364,7 @@ def save(path: Path, data: bytes, private: bool = False) -> None:
     try:
         mode = 0o600 if private else 0o666
         with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -398,6 +444,7 @@ class Recorder:
     def _pause(self) -> None:
         if self._aside.dropped > self._dropped:
             lost, self._dropped = self._aside.dropped - self._dropped, self._aside.dropped
+            self._take.lose_count()
             self._told(Troubled("recorder", f"the disk is too slow; {lost} events are lost"))
         if self._changed and time.monotonic() >= self._save_after:
             begun = time.monotonic()
@@ -414,7 +461,7 @@ class Recorder:
 
     def _save(self) -> None:
         try:
-            save(self._path, self._take.file())
+            save(self._path, *self._take.pieces())
         except OSError as error:
             before, self._wrong = (
                 self._wrong,

@@ -16,7 +16,7 @@ from server.band.baton import Baton
 from server.band.keyboard import STALE, Keyboard, quantised
 from server.band.touch import Keys, Phrases, Press, Release
 from server.concert.changes import Receipt
-from server.concert.journal import Harmonised, Ported
+from server.concert.journal import Entry, Harmonised, Ported, Pressed
 from server.score.inputs import InputSpec, heard_at
 from server.score.scene import parse_scene
 from server.takes.recorder import TICKS, Take
@@ -422,6 +422,40 @@ def test_a_take_has_long_notes_where_they_were_played() -> None:
         if message.type in ("note_on", "note_off"):
             notes.append((message.type, at))
     assert notes == [("note_on", 5 * TICKS), ("note_off", 25 * TICKS)]
+
+
+@given(st.lists(st.sampled_from(("press", "release", "stop", "play", "go")), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_a_take_waits_for_no_note_that_has_ended(steps: list[str]) -> None:
+    band, entries, down = Band(LIVE), list[Entry](), list[int]()
+    assert band.player.scene is not None
+    take = Take(1, "")
+    take.begin(band.player.scene.ensemble)
+    band.player.journal.add(entries.append)
+    band.player.journal.add(take.add)
+    for number, step in enumerate(steps):
+        if step == "press":
+            down.append(60 + number)
+            band.press(down[-1])
+        elif step == "release" and down:
+            band.release(down.pop(0))
+        elif step == "stop":
+            band.player.stop()
+        elif step == "play":
+            band.player.play()
+        band.go(700 * MS)
+    for pitch in down:
+        band.release(pitch)
+    band.player.play()
+    settled = len(take.pieces()[-2])
+    band.press(30)
+    band.key(31, 500)
+    band.release(30)
+    band.go(10 * SECOND)
+    assert len(take.pieces()[-2]) >= settled + 2 * 8, "what has been is settled"
+    [track] = [t for t in mido.MidiFile(file=BytesIO(take.file())).tracks if t.name == "solo"]
+    ons = [message for message in track if message.type == "note_on"]
+    assert len(ons) == sum(isinstance(each, Pressed) for each in entries)
 
 
 operations = st.one_of(
