@@ -27,8 +27,8 @@ _LEAST, _MOST = Fraction(3, 4), Fraction(5, 4)
 _MOST_ENDS = 256
 #: How often it looks whether a phrase has ended.
 _LOOK = "Rest:1/16"
-#: Lengths that count as alike: the nearest of these, in quarter notes.
-_ALIKE = tuple(Fraction(1, 8) * 2**power for power in range(8))
+#: Lengths that count as alike: the nearest of these, in quarter notes, and its name.
+_ALIKE = {length: value_name(length) for length in (Fraction(2**n, 8) for n in range(8))}
 #: How alike what was played must be, strictest first; Pachet's reduction functions.
 _REDUCTIONS = (
     ("pitch", "duration", "velocity"),
@@ -170,7 +170,7 @@ def _items(phrase: Fragment) -> list[Item]:
 
 def _alike(item: Item) -> str:
     length = item.fragment.length if item.fragment is not None else _ONE
-    return value_name(min(_ALIKE, key=partial(_ratio, length)))
+    return _ALIKE[min(_ALIKE, key=partial(_ratio, length))]
 
 
 def _ratio(length: Fraction, other: Fraction) -> Fraction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from sys import intern
 from typing import NamedTuple
 
 from engines.base import Fragment, Sound
@@ -14,11 +15,14 @@ TOGETHER = Fraction(1, 16)
 #: A silence this long (quarter notes) is a rest; a shorter one is articulation.
 REST = Fraction(1)
 
+_NOW = Fraction(0)
+
 #: Sounds that one chord may hold; more are left out.
 FULLEST = 128
 
 _CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 PITCH_NAMES = tuple(f"{_CLASSES[pitch % 12]}{pitch // 12 - 1}" for pitch in range(128))
+_REGIONS = tuple(f"~{name}" for name in PITCH_NAMES[::6])  # by their lowest pitch
 
 
 class Item(NamedTuple):
@@ -54,10 +58,11 @@ def music_item(fragment: Fragment) -> Item:
     duration = value_name(fragment.length)
     if not pitches:
         return Item(f"Rest:{duration}", "Rest", duration, "v0", "Rest", fragment)
-    pitch = "+".join(PITCH_NAMES[each] for each in pitches)
+    pitch = intern("+".join(PITCH_NAMES[each] for each in pitches))
     loudness = sum(sound.velocity for sound in fragment.sounds) / len(fragment.sounds)
-    region = f"~{PITCH_NAMES[pitches[-1] // 6 * 6]}"
-    return Item(f"{pitch}:{duration}", pitch, duration, f"v{round(loudness * 8)}", region, fragment)
+    region = _REGIONS[pitches[-1] // 6]
+    velocity = intern(f"v{round(loudness * 8)}")
+    return Item(f"{pitch}:{duration}", pitch, duration, velocity, region, fragment)
 
 
 def text_item(token: str) -> Item:
@@ -116,8 +121,8 @@ class Cutter:
         if onset - self._onset > TOGETHER:
             done = self._close(onset)
         if len(self._chord) < FULLEST:
-            at = Fraction(0) if self._grain else max(Fraction(0), exact - self._onset)
-            self._chord.append(sound._replace(at=at))
+            at = _NOW if self._grain else max(_NOW, exact - self._onset)
+            self._chord.append(sound if sound.at == at else sound._replace(at=at))
         self._silent = max(self._silent, exact + sound.length)
         return done
 

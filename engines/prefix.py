@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
+from sys import intern
 from typing import NamedTuple
 
 from engines.base import Origin
@@ -116,11 +117,12 @@ class Node:
     def __init__(self, level: int, parent: Node | None = None, label: str = "") -> None:
         self.level, self.parent, self.label = level, parent, label
         self.depth: int = parent.depth + 1 if parent is not None else 0
-        self.onward: dict[tuple[str, int], Node] = {}
+        # Most nodes are passed by for ever: what is drawn from some makes room when it comes.
+        self.onward: dict[tuple[str, int], Node] | None = None
         self.places: list[int] = []
         self.children: dict[str, Node] | None = None
-        self.tables: dict[int, Table] = {}
-        self.ways: dict[int, Way] = {}
+        self.tables: dict[int, Table] | None = None
+        self.ways: dict[int, Way] | None = None
 
     def key(self, view: int) -> str:
         """What praise of what follows is kept under. view: the number of the chain."""
@@ -167,15 +169,18 @@ class Memory:
         for root in self.roots:
             for node in self._path(root, place, grow=True):
                 node.places.append(place)
-                node.tables.clear()
+                node.tables = None
         if len(self) > self._room:
             self._forget()
 
     def table(self, node: Node, kind: int) -> Table:
         """What may follow a context, through the filter of this kind."""
-        table = node.tables.get(kind)
+        tables = node.tables
+        if tables is None:
+            tables = node.tables = {}
+        table = tables.get(kind)
         if table is None:
-            table = node.tables[kind] = self._tabulate(node, kind)
+            table = tables[kind] = self._tabulate(node, kind)
         return table
 
     def longer(self, node: Node, label: str) -> Node | None:
@@ -222,7 +227,7 @@ class Memory:
             for node in list(self._path(root, place, grow=False)):
                 if node.places and node.places[0] == place:
                     del node.places[0]
-                    node.tables.clear()
+                    node.tables = None
                 if not node.places and node.parent is not None:
                     assert node.parent.children is not None
                     node.parent.children.pop(node.label, None)
@@ -290,7 +295,8 @@ class Chain:
         return Link(
             item,
             tuple(
-                ":".join(parts[word] for word in words if parts[word]) for words in self.reductions
+                intern(":".join(parts[word] for word in words if parts[word]))
+                for words in self.reductions
             ),
         )
 
@@ -331,6 +337,8 @@ class Chain:
         if last.depth + 1 < order and last.label != BREAK.name and len(last.places) > 1:
             return self.node(past, order)
         key = past[-1].labels[0], order
+        if last.onward is None:
+            last.onward = {}
         node = last.onward.get(key)
         if node is None and (node := self.node(past, order)) is not None:
             last.onward[key] = node
@@ -339,6 +347,8 @@ class Chain:
     def way(self, node: Node, order: int) -> Way:
         """Drawing from this context where that order was asked for."""
         table = self.memory.table(node, OPEN)
+        if node.ways is None:
+            node.ways = {}
         way = node.ways.get(order)
         if way is None or way.table is not table:
             clear = self._settled and not node.level
