@@ -18,7 +18,8 @@ from server.wire.protocol import Event
 from .cast import Pending, PendingStep, Playing
 from .journal import Entry, Troubled
 
-REMEMBERED = 2048  # steps that have begun
+REMEMBERED = 2048  # steps that have begun, at most
+LATELY = 5 * 10**9  # ns for which they are: whoever praises means the last seconds
 
 _Item = tuple[int, int, Pending]
 
@@ -39,9 +40,9 @@ class Ahead:
     """Between the plan and the wires: what is still to begin, and what sounds.
 
     rack: where it goes.  enter: for what begins, and for what has to be left out.
-    begun: the steps that have sounded of late.  said: the last word at each address that whoever
-    listens has been told, without its prefix.  cuts: told when what sounds of a part, or all, has
-    been ended before its time.
+    begun: the steps that have sounded in the last seconds.  said: the last word at each address
+    that whoever listens has been told, without its prefix.  cuts: told when what sounds of a part,
+    or all, has been ended before its time.
     Law: whatever fails to be performed or said is left out, with a word, and the rest goes on.
     """
 
@@ -127,6 +128,8 @@ class Ahead:
             if isinstance(pending, PendingStep) and pending.notes:
                 begun = Begun(pending.due, pending.playing.spec.name, pending.step.symbol.origin)
                 self.begun.append(begun)
+        while self.begun and self.begun[0].due < now - LATELY:
+            self.begun.popleft()  # its origin knows the engine, and all that has been learnt
         while sounding and sounding[0][0] <= now:
             heappop(sounding)
 

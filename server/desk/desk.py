@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import ReferenceType, ref
 
 from engines.base import Mistake, meant, unknown
 from engines.performer import Playable
@@ -65,7 +66,8 @@ SENDERS = 1024  # senders whose last command is remembered
 PATIENCE = 5.0  # s for another band's scene
 ROOM = 60_000_000  # ns that a boundary must be away for a scene to be planned in time for it
 _TURN = Lock()
-_RIGHT: deque[Scene] = deque(maxlen=8)  # that have just been rehearsed
+#: Scenes that have just been rehearsed, as long as anybody has them.
+_RIGHT: deque[ReferenceType[Scene]] = deque(maxlen=8)
 SILENCE = 5 * 10**9  # ns between two complaints of one kind
 
 
@@ -173,7 +175,7 @@ def rehearse(scene: Scene) -> None:
 
     Where the same music has just been found right, as by another band, nothing.
     """
-    if any(_same(scene, each) for each in tuple(_RIGHT)):
+    if any((each := known()) is not None and _same(scene, each) for known in tuple(_RIGHT)):
         return
     setting = setting_of(scene)
     ids = count(1)
@@ -185,7 +187,7 @@ def rehearse(scene: Scene) -> None:
         _, troubles = Sting.tried(spec, setting, ids.__next__)
         if troubles:
             raise Mistake(f"stingers.{troubles[0].part}", troubles[0].text)
-    _RIGHT.append(scene)
+    _RIGHT.append(ref(scene))
 
 
 def _same(one: Scene, other: Scene) -> bool:

@@ -59,6 +59,24 @@ _EVENTS = frozenset(
 _OF_PART = "/part/NAME/"
 _ENDED = 64  # notes of a part among which the one is sought that has ended last
 
+
+class _Lately:
+    """What a part has played. note: the last.  ends: of those before, when, and their pitches.
+
+    Ends are seconds since the transport started.
+    """
+
+    __slots__ = ("ends", "note")
+
+    def __init__(self) -> None:
+        self.note: Played | None = None
+        self.ends: deque[tuple[float, int]] = deque(maxlen=_ENDED)
+
+    def heed(self, note: Played) -> None:
+        self.note = note
+        self.ends.append((note.moment.seconds + note.duration, note.note.pitch))
+
+
 _Value = Callable[[], tuple[Value, ...] | None]
 
 # What is left out first where there is no room.
@@ -229,7 +247,7 @@ class Feed:
         self._beat: dict[str, Any] | None = None
         self._chord: dict[str, Any] | None = None
         self._ports: dict[str, dict[str, Any]] = {}
-        self._played: dict[str, deque[Played]] = {}  # by part
+        self._played: dict[str, _Lately] = {}  # by part
         self._turned: dict[str, tuple[Value, ...]] = {}  # by part
         self._common = {each.address: each for each in self._readings()}
         self._of_parts: tuple[Scene | None, dict[str, Reading]] = None, self._common
@@ -508,14 +526,19 @@ class Feed:
 
     def _remember(self, entry: Entry) -> None:
         if isinstance(entry, Played):
-            name = osc_name(entry.note.part)
-            self._played.setdefault(name, deque(maxlen=_ENDED)).append(entry)
+            self._played.setdefault(osc_name(entry.note.part), _Lately()).heed(entry)
         elif isinstance(entry, Turned):
             self._turned[osc_name(entry.part)] = (entry.controller, entry.value)
         elif isinstance(entry, Ticked):
             moment = entry.moment
             where = {"at": self._at(entry), "bar": moment.bar, "beat": int(moment.position)}
             self._beat = {**where, "tempo": round(entry.tempo, 3), "meter": entry.meter}
+        elif isinstance(entry, Marked) and entry.kind == "scene" and self.player.scene is not None:
+            here = {osc_name(spec.name) for spec in self.player.scene.ensemble}
+            for gone in self._played.keys() - here:
+                del self._played[gone]
+            for gone in self._turned.keys() - here:
+                del self._turned[gone]
         elif isinstance(entry, Harmonised):
             self._chord = {"name": entry.name, "classes": list(entry.classes)}
         elif isinstance(entry, Ported):
@@ -550,12 +573,17 @@ class Feed:
         part = osc_name(name)
 
         def latest(tell: Callable[[Played], tuple[Value, ...]]) -> _Value:
-            return lambda: tell(played[-1]) if (played := self._played.get(part)) else None
+            def value() -> tuple[Value, ...] | None:
+                played = self._played.get(part)
+                return tell(played.note) if played is not None and played.note is not None else None
+
+            return value
 
         def ended() -> tuple[Value, ...] | None:
-            ends = [(self._at(each) + each.duration, each) for each in self._played.get(part, ())]
-            over = [each for each in ends if each[0] <= _seconds(self.player.clock.now())]
-            return (max(over, key=lambda each: each[0])[1].note.pitch,) if over else None
+            played = self._played.get(part)
+            now = _seconds(self.player.clock.now()) - self._began
+            over = [each for each in played.ends if each[0] <= now] if played is not None else []
+            return (max(over, key=lambda each: each[0])[1],) if over else None
 
         values: dict[str, _Value] = {
             "note": latest(lambda each: (each.note.pitch, each.note.velocity, each.duration)),
@@ -625,9 +653,13 @@ class Feed:
         moment = getattr(entry, "moment", None)
         if moment is None:
             return _seconds(self.player.clock.now())
+        return round(self._began + float(moment.seconds), 6)
+
+    @property
+    def _began(self) -> float:
+        """When the transport started, on the server's clock, in seconds."""
         began = self.player.timeline.ns_at(Fraction(0)) / 1e9
-        began -= self.player.moment(Fraction(0)).seconds
-        return round(began + float(moment.seconds), 6)
+        return began - self.player.moment(Fraction(0)).seconds
 
     # What is planned --------------------------------------------------------------------
 

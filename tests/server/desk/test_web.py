@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import random
 import socket
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
+from weakref import ref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +19,8 @@ from hypothesis import strategies as st
 from pythonosc.osc_message import OscMessage
 
 from engines.base import Mistake, Symbol
-from server.concert.journal import Entry, Pressed, Troubled
+from server.concert.ahead import Begun
+from server.concert.journal import Entry, Played, Pressed, Troubled
 from server.desk.desk import PREFIX
 from server.desk.feed import _KINDS
 from server.desk.packet import Message, decode
@@ -25,6 +28,7 @@ from server.desk.query import attributes
 from server.desk.web import LOCAL, Manners, bound, message_of
 from server.ensemble.encode import osc_message
 from server.music.note import Note
+from server.score.scene import parse_scene
 from tests.server.desk.rig import MS, OTHER, SECOND
 from tests.server.desk.web_rig import BEARER, TOKEN, House
 
@@ -802,6 +806,34 @@ frames = (
     | asked.map(json.dumps)
     | st.text(max_size=30).map(lambda text: f"/{text}")
 )
+
+
+async def test_of_a_scene_that_has_gone_no_note_is_kept_nor_what_made_it() -> None:
+    def kept() -> list[object]:
+        house.journal.clear()
+        gc.collect()
+        return [
+            each
+            for each in gc.get_objects()
+            if (isinstance(each, Played) and each.note.part == "melody")
+            or (isinstance(each, Begun) and each.part == "melody")
+        ]
+
+    async with House() as house:
+        house.player.play()
+        await house.pass_time(4 * SECOND)
+        assert kept()
+        scene = house.player.scene
+        assert scene is not None
+        went = [ref(each.engine) for each in scene.ensemble]
+        del scene
+        assert house.player.change_scene(parse_scene(OTHER, "second")).state == "armed"
+        await house.pass_time(12 * SECOND)
+        assert house.player.scene is not None and house.player.scene.name == "second"
+        assert not kept()
+        await house.get("/componium/part/solo?VALUE")  # somebody looks at what is there now
+        gc.collect()
+        assert [each() for each in went] == [None, None]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
