@@ -276,6 +276,7 @@ class Chain:
     ) -> None:
         self.reductions, self._filters, self._choices = tuple(reductions), filters, choices
         self.memory = Memory(len(self.reductions), room, filters)
+        self._end = Link(BREAK, (BREAK.name,) * len(self.reductions))
         self._settled = True
 
     def listening(self, room: int) -> Chain:
@@ -289,9 +290,9 @@ class Chain:
 
     def link(self, item: Item) -> Link:
         """An item with its labels."""
-        parts = item._asdict()
         if item is BREAK:
-            return Link(item, (BREAK.name,) * len(self.reductions))
+            return self._end
+        parts = item._asdict()
         return Link(
             item,
             tuple(
