@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 
 from server.band.bands import base_of
@@ -111,15 +112,16 @@ class Outbox:
     """What waits for one listener; a transport takes from it.
 
     now: monotonic nanoseconds.  ready: called when there is something to take.
-    Laws: it never holds more than `ROOM` bytes of what may be left out; notes give way before
-    beats, those before marks, and receipts never; of state and values the newest always comes;
+    Laws: it never holds more than `ROOM` bytes of what may be left out, nor any of that for longer
+    than twice `STALE` while more comes; notes give way before beats, those before marks, and
+    receipts never; of state and values the newest always comes;
     so does every word that a note is taken back.
     """
 
     def __init__(self, now: Callable[[], int], ready: Callable[[], None]) -> None:
         self._now, self._ready = now, ready
         self._frames: deque[_Frame] = deque()
-        self._size = 0
+        self._size = self._looked = 0
         self._state: dict[str, list[Value]] = {}
         self._values: dict[str, bytes] = {}
         self._forgotten: dict[str, None] = {}
@@ -137,7 +139,11 @@ class Outbox:
     def put(self, data: str | bytes, rank: int = ALWAYS) -> None:
         if self.closed:
             return
-        self._frames.append(_Frame(rank, self._now(), data))
+        now = self._now()
+        if now - self._looked > STALE:
+            self._looked = now
+            self._thin(MARKS, now - STALE)
+        self._frames.append(_Frame(rank, now, data))
         self._size += len(data)
         for least in (NOTES, BEATS, MARKS):
             if self._size <= ROOM:
@@ -145,8 +151,9 @@ class Outbox:
             self._thin(least)
         self._ready()
 
-    def _thin(self, rank: int) -> None:
-        kept = deque(frame for frame in self._frames if frame.rank > rank)
+    def _thin(self, rank: int, since: float = inf) -> None:
+        """Leave out all up to a rank that came in before some moment, or whenever."""
+        kept = deque(each for each in self._frames if each.rank > rank or each.at >= since)
         self.left_out += len(self._frames) - len(kept)
         self._frames, self._size = kept, sum(len(frame.data) for frame in kept)
 

@@ -91,6 +91,8 @@ def test_room_is_bounded_receipts_come_and_nothing_stale(
         mail.box.put(frame, rank)
         always = sum(len(f) for r, f in told if r == ALWAYS)
         assert mail.box._size <= ROOM + always
+        waiting = [each for each in mail.box._frames if each.rank != ALWAYS]
+        assert all(each.at >= mail.now - 2 * STALE for each in waiting)
         if nth % 6 < reads:
             heard.append(mail.box.take())
     heard += mail.all()
