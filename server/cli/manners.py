@@ -144,6 +144,6 @@ def write(out: Path, data: bytes, private: bool = False) -> None:
     from ..takes.recorder import save
 
     try:
-        save(out, data, private)
+        save(out, data, private=private)
     except OSError as error:
         raise Mistake("-o", f"{out} cannot be written: {error.strerror}") from None
