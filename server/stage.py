@@ -267,7 +267,10 @@ class Stage:
             routed(scene, wish.midi, wish.osc, wish.why, wish.midi_in)
             lead = asked(scene.sync, wish.sync)
         except Mistake as mistake:
-            self.journal.enter(Troubled("settings", f"{mistake}; the old ones stay"))
+            told, place = str(mistake), mistake.place
+            if place.startswith("--"):  # as the command line calls it
+                told = f"play.{place[2:].replace('-', '_')}: {mistake.problem}"
+            self.journal.enter(Troubled("settings", f"{told}; the old ones stay"))
             return
         self.wish, self._settings = wish, now
         if live - {"sync"}:

@@ -724,7 +724,7 @@ def test_a_service_that_is_told_to_reads_its_settings_again(tune: Path, tmp_path
             assert manager.recv(100) == b"READY=1"
             assert process.stderr is not None
             for text, said in (
-                ("osc = ['nowhere']", "the old ones stay"),
+                ("osc = ['nowhere']", "settings: play.osc: expected HOST:PORT"),
                 ("oscc = 7", "play.oscc, line 4: nothing has this name here; did you mean 'osc'?"),
                 (
                     f"osc = ['127.0.0.1:{game.getsockname()[1]}']\nlan = true\nmidi = 'IAC'",
