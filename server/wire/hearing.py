@@ -54,12 +54,17 @@ def run(pipe: socket.socket) -> int:
     woken, waker = socket.socketpair()
     woken.setblocking(False)
     waker.setblocking(False)
-    arrived: deque[tuple[int, int, float, bytes]] = deque(maxlen=MOST_WAITING)
+    arrived: deque[tuple[int, int, float, bytes]] = deque()
     mouth = _Mouth(pipe)
+    lost = False  # more came in than waits here
 
     def build(settings: dict[str, Any], number: int) -> Input:
         def deliver(now: int, delta: float, data: bytes) -> None:
-            arrived.append((number, now, delta, data))
+            nonlocal lost
+            if len(arrived) < MOST_WAITING:
+                arrived.append((number, now, delta, data))
+            else:
+                lost = True
             with suppress(BlockingIOError):  # so full of wakings that one more is not needed
                 waker.send(b".")
 
@@ -77,6 +82,9 @@ def run(pipe: socket.socket) -> int:
                 while arrived:
                     batch.append(arrived.popleft())
                 ear.arrived(batch)
+                if lost:
+                    lost = False
+                    ear.overflowed()
             if pipe in ready:
                 data = pipe.recv(65_536)
                 if not data:

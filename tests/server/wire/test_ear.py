@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gc
 import json
+import signal
+import socket
+import threading
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.wire import protocol
+from server.wire import hearing, protocol
 from server.wire.ear import MS, MUTED, RETRY, SAME, SENSING, TICK, Ear, Parser, Stamper
 from server.wire.midi_in import MidiInput
 from server.wire.ports import FAILED, Absent, Dead
@@ -254,3 +258,33 @@ def test_a_port_that_is_looked_for_in_vain_leaves_nothing_behind() -> None:
         gc.enable()
         port.close()
     assert found < 20
+
+
+def test_what_finds_no_room_costs_only_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Torrent(Device):
+        def __init__(self, settings: dict[str, Any], deliver: Any) -> None:
+            super().__init__()
+            self.deliver = deliver
+
+        def open(self) -> None:
+            for pitch in range(5):
+                self.deliver(0, 0.0, bytes((0x90, pitch, 64)))
+
+    monkeypatch.setattr(hearing, "MidiInput", Torrent)
+    monkeypatch.setattr(hearing, "MOST_WAITING", 3)
+    monkeypatch.setattr(signal, "alarm", lambda seconds: None)
+    monkeypatch.setattr(signal, "signal", lambda number, what: None)
+    ours, theirs = socket.socketpair()
+    ear = threading.Thread(target=hearing.run, args=(theirs,))
+    ear.start()
+    ours.sendall(protocol.json_frame(protocol.OPEN, {"port": 0}))
+    frames, said, losses = protocol.Frames(), list[int](), 0
+    while not losses:
+        for kind, body in frames.feed(ours.recv(65_536)):
+            if kind == protocol.HEARD:
+                said += [heard.data[1] for heard in unpack_heard(body)]
+            losses += kind == protocol.LOST_HOLD
+    ours.close()
+    ear.join()
+    theirs.close()
+    assert said == [0, 1, 2]
