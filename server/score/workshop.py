@@ -53,7 +53,9 @@ def engine_class(table: Table) -> tuple[str, Any]:
     try:
         made = engines.engine_class(name)
     except KeyError:
-        return name, table.amiss("engine", f"expected one of {known}, got {shown(name)}", None)
+        near = meant(name, engines.names()).strip()
+        problem = f"expected one of {known}, got {shown(name)}{near and f'; {near}'}"
+        return name, table.amiss("engine", problem, None)
     except Exception as error:  # somebody else's package
         return name, table.amiss("engine", f"{name} cannot be loaded: {said(error)}", None)
     if not is_dataclass(made):

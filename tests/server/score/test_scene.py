@@ -208,7 +208,7 @@ def test_what_is_wrong_in_a_part(text: str, place: str, words: str) -> None:
     ("text", "place", "words"),
     [
         ("", "parts.a.engine", "one of grammar, lsystem, markov"),
-        ("engine = 'gramar'", "parts.a.engine", "got 'gramar'"),
+        ("engine = 'gramar'", "parts.a.engine", "got 'gramar'; did you mean 'grammar'?"),
         ("engine = 3", "parts.a.engine", "text in quotes"),
         ("engine = 'grammar'", "parts.a.", "needs it"),
         ("engine = 'lsystem'\naxoim = 'A'\nrules = 'A -> A'", "parts.a.axiom", "'axoim'"),
