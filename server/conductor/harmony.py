@@ -48,7 +48,7 @@ def parallel(key: Key, mode: str) -> Key:
     return Key(key.tonic, mode)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def numeral(chord: Chord, key: Key) -> str:
     """What a chord is called in a key: `V7`, `ii`, `bVImaj7`, `vii°`, `IVsus2`, `V7/3`.
 
@@ -90,7 +90,7 @@ def _soft(amount: float, half: float) -> float:
     return amount / (amount + half)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def dissonance(chord: Chord) -> float:
     """How rough a chord is, 0 to 1, from the interval classes between all its tones.
 
@@ -106,7 +106,7 @@ def _rough(tones: set[int]) -> float:
     return _soft(sum(ROUGHNESS[min(each, 12 - each)] for each in apart), 2.0)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def distance(chord: Chord, other: Chord, key: Key) -> int:
     """How far a chord lies from another in pitch space, both heard in one key (Lerdahl 2001).
 
@@ -133,7 +133,7 @@ def _space(chord: Chord, key: Key) -> tuple[frozenset[int], ...]:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def movement(chord: Chord, other: Chord) -> int:
     """Semitones that all tones of the second have come from the first's nearest tones."""
     here = chord.pitch_classes
@@ -143,7 +143,7 @@ def movement(chord: Chord, other: Chord) -> int:
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def tension(chord: Chord, key: Key, previous: Chord | None = None) -> float:
     """How tense a chord is in a key and after another chord, 0 to 1.
 
@@ -232,7 +232,7 @@ def _strange(chord: Chord, word: str) -> bool:
     return "sus" in word and chord.quality != word
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def enrich(
     chord: Chord, key: Key, extension: float = 0.0, dissonance: float = 0.0, choice: int = 0
 ) -> Chord:
@@ -272,7 +272,7 @@ def secondary(chord: Chord, key: Key) -> Chord:
 _LEADS = {3: 0.0, 1: 1.0, 4: 1.5, 6: 2.0, 2: 3.0, 5: 3.0}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def passing(chord: Chord, after: Chord, key: Key, applied: bool = False) -> str | None:
     """A word for a chord between two, as `roman` reads it; None where the key has none.
 
