@@ -877,7 +877,7 @@ async def test_a_phone_plays_a_band_of_its_own(page: Browser, play: Play, tmp_pa
     for width in (320, 390):
         await page.size(width, 844, mobile=True)
         assert await page.ask("document.documentElement.scrollWidth") <= width
-    assert await page.ask("document.querySelectorAll('.strip').length") == 2
+    await page.until("document.querySelectorAll('.strip').length === 2")
     await page.until("componium.roll.notes.size > 2")
     tempo = "componium.store.get('/componium/tempo')"
     await page.ask("componium.link.set('/componium/tempo', [97])")
