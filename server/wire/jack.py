@@ -15,6 +15,8 @@ so; but a semaphore that was mapped and is deleted shows in this process's maps.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -33,6 +35,46 @@ _SEMAPHORES = Path("/dev/shm")
 _SEMAPHORE = f"{_SEMAPHORES}/jack_sem."
 #: For how long, in ns, what is told of who left may be on its way; how coarse a file's time may be.
 _UNDERWAY, _COARSE = 250_000_000, 50_000_000
+#: How often, in ns, to look who strays, however many ports ask: reading the maps of a process with
+#: twenty ports takes 0.6 ms, and other programs come and go in /dev/shm all the time.
+_LOOKING = 100_000_000
+
+
+class Strays:
+    """The semaphores of clients that are gone, and for how long they have been held here since.
+
+    changed: when any came or went, in ns since 1970; OSError where there are none.  look: those
+    that are gone.  today: ns since 1970.
+    Law: `look`, which takes its time, is called at most ten times a second.
+    """
+
+    def __init__(
+        self,
+        changed: Callable[[], int],
+        look: Callable[[], frozenset[str]],
+        today: Callable[[], int],
+    ) -> None:
+        self._changed, self._look, self._today = changed, look, today
+        self._changed_at = self._look_at = 0
+        self._since: dict[str, int] = {}
+        self._stay = False
+
+    def found(self, now: int) -> bool:
+        """Whether some stay longer than what is told of them is on its way. now: monotonic ns."""
+        if now >= self._look_at:
+            self._look_at = now + _LOOKING
+            with suppress(OSError):
+                self._see(now)
+            self._stay = any(now - since > _UNDERWAY for since in self._since.values())
+        return self._stay
+
+    def _see(self, now: int) -> None:
+        changed_at = self._changed()
+        if changed_at == self._changed_at:
+            return
+        self._since = {each: self._since.get(each, now) for each in self._look()}
+        if not self._since and self._today() - changed_at > _COARSE:
+            self._changed_at = changed_at
 
 
 @cache
@@ -77,8 +119,7 @@ class Server:
         else:
             raise OSError("the clients of the JACK server come and go")
         self._frames, self._moved_at = self.frames(), monotonic_ns()
-        self._changed_at = 0
-        self._strays: dict[str, int] = {}  # and when each was first seen
+        self._strays = Strays(_changed_at, _strays, time_ns)
 
     def close(self) -> None:
         self._jack.jack_client_close(self._client)
@@ -92,17 +133,7 @@ class Server:
 
     def strayed(self) -> bool:
         """Whether who left and who came are confused here, so that some clients are never woken."""
-        try:
-            changed_at = _SEMAPHORES.stat().st_mtime_ns
-        except OSError:
-            return False
-        if changed_at == self._changed_at:
-            return False
-        now, before = monotonic_ns(), self._strays
-        self._strays = {each: before.get(each, now) for each in _strays()}
-        if not self._strays and time_ns() - changed_at > _COARSE:
-            self._changed_at = changed_at
-        return any(now - since > _UNDERWAY for since in self._strays.values())
+        return self._strays.found(monotonic_ns())
 
     def frames(self) -> int:
         """Audio frames up to the current period, modulo 2³²; stands still when the server does."""
@@ -149,6 +180,10 @@ class Server:
     def connect(self, source: str, destination: str) -> bool:
         names = source.encode(), destination.encode()
         return bool(self._jack.jack_connect(self._client, *names) == 0)
+
+
+def _changed_at() -> int:
+    return _SEMAPHORES.stat().st_mtime_ns
 
 
 def _strays() -> frozenset[str]:

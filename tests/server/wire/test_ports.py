@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.jack import Strays
 from server.wire.midi import MidiPort, choose, messages
 from server.wire.osc import OscPort
 from server.wire.ports import FAILED, Absent, make
@@ -136,3 +137,47 @@ def test_a_wrong_address_fails_for_good(host: str, number: int) -> None:
     with pytest.raises(Absent) as absent:
         OscPort({"host": host, "number": number}).open()
     assert absent.value.state == FAILED
+
+
+MS = 1_000_000
+
+
+def test_who_strays_is_looked_for_seldom_however_many_ports_ask() -> None:
+    looks: list[int] = []
+    changed = iter(range(1, 10**6))  # something comes and goes in /dev/shm all the time
+
+    def look() -> frozenset[str]:
+        looks.append(now)
+        return frozenset()
+
+    strays = Strays(lambda: next(changed), look, lambda: 0)
+    for now in range(0, 1000 * MS, 50 * MS):
+        assert not any(strays.found(now) for _ in range(28))
+    assert looks == list(range(0, 1000 * MS, 100 * MS))
+
+
+def test_who_is_gone_strays_once_the_news_of_it_would_have_come() -> None:
+    here: set[str] = set()
+    strays = Strays(lambda: -1, lambda: frozenset(here), lambda: 0)
+    told: list[int] = []
+    for now in range(0, 2000 * MS, 10 * MS):
+        if now in (500 * MS, 1000 * MS):
+            here.add(f"a client that left at {now}")
+        if now == 740 * MS:  # the news of the first has come
+            here.clear()
+        if strays.found(now):
+            told.append(now // MS)
+    assert told == list(range(1300, 2000, 10))
+
+
+def test_what_does_not_change_is_not_looked_at() -> None:
+    looks: list[int] = []
+
+    def look() -> frozenset[str]:
+        looks.append(now)
+        return frozenset()
+
+    strays = Strays(lambda: 1, look, lambda: 10**9)
+    for now in range(0, 1000 * MS, 50 * MS):
+        assert not strays.found(now)
+    assert looks == [0]
