@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from sys import intern
+from functools import lru_cache
 from typing import NamedTuple
 
 from engines.base import Fragment, Sound
@@ -52,16 +52,25 @@ def value_name(length: Fraction) -> str:
     return f"{whole.numerator}/{whole.denominator}"
 
 
+@lru_cache(maxsize=8192)
+def shared(text: str) -> str:
+    """The same text, as one object for all who have it of late.
+
+    `sys.intern` would do, but what Python 3.12 interns it never lets go of.
+    """
+    return text
+
+
 def music_item(fragment: Fragment) -> Item:
     """The item that a fragment is, named by its pitches and its length."""
     pitches = sorted({sound.pitch for sound in fragment.sounds})
     duration = value_name(fragment.length)
     if not pitches:
         return Item(f"Rest:{duration}", "Rest", duration, "v0", "Rest", fragment)
-    pitch = intern("+".join(PITCH_NAMES[each] for each in pitches))
+    pitch = shared("+".join(PITCH_NAMES[each] for each in pitches))
     loudness = sum(sound.velocity for sound in fragment.sounds) / len(fragment.sounds)
     region = _REGIONS[pitches[-1] // 6]
-    velocity = intern(f"v{round(loudness * 8)}")
+    velocity = shared(f"v{round(loudness * 8)}")
     return Item(f"{pitch}:{duration}", pitch, duration, velocity, region, fragment)
 
 

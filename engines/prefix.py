@@ -14,11 +14,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from sys import intern
 from typing import NamedTuple
 
 from engines.base import Origin
-from engines.items import BREAK, Item
+from engines.items import BREAK, Item, shared
 
 #: The longest context that is kept.
 MAX_ORDER = 10
@@ -296,7 +295,7 @@ class Chain:
         return Link(
             item,
             tuple(
-                intern(":".join(parts[word] for word in words if parts[word]))
+                shared(":".join(parts[word] for word in words if parts[word]))
                 for words in self.reductions
             ),
         )

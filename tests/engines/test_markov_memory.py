@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.base import THINKING, Controls, Fragment, Heard, Praise, Sound
-from engines.items import BREAK, PITCH_NAMES, Item, text_item
+from engines.items import BREAK, PITCH_NAMES, Item, music_item, shared, text_item
 from engines.markov import Markov
 from engines.prefix import MAX_ORDER, OPEN, Link, Memory, Node, Table
 
@@ -234,3 +234,14 @@ def test_a_table_draws_each_of_its_labels(temperature: float) -> None:
     table = Table({label: [link(label)] for label in "AB"}, 2)
     rng = Random(1)
     assert {table.draw(temperature, rng.random)[0] for _ in range(50)} == {0, 1}
+
+
+def test_chords_that_are_alike_share_their_names_and_what_is_shared_is_bounded() -> None:
+    chord = Fragment(Fraction(1), tuple(Sound(Fraction(0), Fraction(1), p, 0.5) for p in (60, 67)))
+    one, other = music_item(chord), music_item(chord)
+    assert one.pitch == "C4+G4" and one.pitch is other.pitch and one.velocity is other.velocity
+    most = shared.cache_info().maxsize
+    assert most is not None
+    for nth in range(most + 1):
+        shared(f"a label of long ago {nth}")
+    assert shared.cache_info().currsize == most
