@@ -253,7 +253,8 @@ class Tree:
                 here = [f"{a}/{name}" for a in here for name in self.below(a) if fits(name)]
             found = tuple(a for a in here if a in self.nodes and self.nodes[a].continuous)
             if not found:
-                hint = f"; {here[0]} is no control: send its whole address" if here else ""
+                done = next((each for each in here if each in self.nodes), "")
+                hint = f"; {done} is no control: send its whole address" if done else ""
                 raise Mistake("", f"no control is like {shown(pattern)}{hint}")
             if len(found) > MOST_MEANT:
                 raise Mistake("", f"{len(found)} controls are like it; at most {MOST_MEANT} may be")
