@@ -200,9 +200,11 @@ class Output:
             return False
         on, key = entry.on, entry.key
         if key < 0 and self.midi and len(on) == 3 and on[0] & 0xF0 == 0xB0 and on[1] == PEDAL:
-            self.pedals[on[0] & 0x0F] = entry.part
+            channel = on[0] & 0x0F
+            self.channels |= 1 << channel  # even if it leaves only when there is room
+            self.pedals[channel] = entry.part
             if on[2] < 64:
-                del self.pedals[on[0] & 0x0F]
+                del self.pedals[channel]
         if (self._rate or self.held) and not self._afford(entry):
             return False
         if key >= 0:

@@ -530,6 +530,22 @@ class TestCable:
         stage.run(50)
         assert port.bytes[2:] == [off()], "what sounded has sounded on"
 
+    def test_a_pedal_that_had_to_wait_for_room_comes_up_too(self, stage: Stage) -> None:
+        port = stage.open(rate=600)
+        stage.play([note(nth, 1010, 1500, 40 + nth, channel=1) for nth in range(1, 20)])
+        stage.play([plain(30, 1020, b"\xb0\x40\x7f")])
+        stage.run(15)
+        sent = len(port.sent)
+        stage.run(10)
+        assert len(port.sent) == sent, "no room yet"
+        stage.run(300)
+        assert port.bytes[-1] == b"\xb0\x40\x7f"
+        port.gone = "unplugged"
+        stage.run(100)
+        port.gone = ""
+        stage.run(1000)
+        assert b"\xb0\x40\x00" in port.bytes
+
     def test_under_pressure_a_controls_last_value_arrives_and_the_clock_is_on_time(
         self, stage: Stage
     ) -> None:
