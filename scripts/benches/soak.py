@@ -22,7 +22,7 @@ eighteenth again).
   growth as a leak is. Only other runs, or what is alive, can tell the two.
   Before the clock runs, scenes are changed in a hurry eight times: what reading one takes for a
   moment is used again by the next, but how much that is at most shows only after some of them.
-  The Continuator keeps 100 notes and rests instead of 4,000, which it would not have after an hour
+  The Continuator keeps 32 notes and rests instead of 4,000, which it would not have after an hour
   of these keys: a memory that is still filling, 1.5 to 2.4 KiB for a note, looks like a leak.
 * JACK: a server that waits for its clients (`tests/rigs/jack.py` says why) can be stuck for good
   where one is killed while it has the turn. Then its MIDI is not judged for that fault, it is
@@ -89,7 +89,7 @@ STILL = 50.0  # ms that a bare timer is late, at most, on a machine that leaves 
 SESSION = 5.0  # ms from the session's sixteenths, at most, of one who is in it
 WEDGED = 10  # periods in a second on which a JACK server gives up that is stuck
 WARM = 8  # changes of scene in a hurry beforehand
-REMEMBERED = 100  # notes and rests that the Continuator may draw on: there after some minutes
+REMEMBERED = 32  # notes and rests that the Continuator may draw on: there after two minutes
 DISK = 96 << 20  # bytes of the disk that gets full: more than a log and a take of hours
 RULES = {"desk": "1 2 3 5 6", "other": "4 7"}  # which degrees tell which scene is playing
 PITCHES = [pitch for pitch in range(128) if pitch % 12 in (0, 2, 4, 7, 9)]
