@@ -203,7 +203,7 @@ class Output:
             channel = on[0] & 0x0F
             self.channels |= 1 << channel  # even if it leaves only when there is room
             self.pedals[channel] = entry.part
-            if on[2] < 64:
+            if not on[2]:  # half a pedal, less than 64, holds strings too
                 del self.pedals[channel]
         if (self._rate or self.held) and not self._afford(entry):
             return False

@@ -516,7 +516,7 @@ class TestCable:
 
         settings: dict[str, Any] = {"name": "virtual", "client": "C", "title": "a", "rate": rate}
         port = stage.open(**settings)
-        stage.play([pedal(1, 1010, 0, 127, 1), pedal(2, 1010, 1, 127, 2), pedal(3, 1010, 2, 90, 1)])
+        stage.play([pedal(1, 1010, 0, 127, 1), pedal(2, 1010, 1, 40, 2), pedal(3, 1010, 2, 90, 1)])
         stage.play([pedal(4, 1020, 2, 0, 1), note(5, 1030, 9000, part=2)])
         stage.run(50)
         port.sent.clear()
