@@ -166,7 +166,7 @@ def _strokes(modules: Iterable[Written]) -> tuple[Stroke, ...]:
     return (*strokes, (skipped, turn, _NOTHING, 0)) if skipped else tuple(strokes)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _stroke(name: str, args: tuple[float, ...]) -> tuple[Stroke, ...]:
     return _strokes(((None, name, args),))
 

@@ -88,7 +88,7 @@ _VALUE = re.compile(r"([0-9]{1,6})/([0-9]{1,5})(\.{0,3})(?:(t)|:([0-9]{1,2}))?")
 _MARKS = ((F(1), ""), (F(3, 2), "."), (F(2, 3), "t"), (F(4, 5), ":5"), (F(4, 7), ":7"))
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def value_name(length: Fraction) -> str:
     """Quarter notes as a note value: `1/4`, `1/4.`, `1/8t`, `1/16:5`, `5/16`."""
     whole = length / 4
@@ -113,7 +113,7 @@ def note_value(text: str) -> Fraction | None:
     return length if length <= 256 else None
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def degree_name(step: int, alteration: int = 0) -> str:
     """A step as a degree is written: 0 is `1`, 7 `1'`, -3 `5,`."""
     octaves, degree = divmod(step, OCTAVE)
@@ -297,7 +297,7 @@ def groups_of(bar: Fraction, compound: bool = False) -> tuple[Fraction, ...]:
     return (*twos, rest) if rest else tuple(twos)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _strong(bar: Fraction, compound: bool) -> frozenset[Fraction]:
     starts, at = set(), Fraction(0)
     for group in groups_of(bar, compound):

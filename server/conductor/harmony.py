@@ -48,7 +48,7 @@ def parallel(key: Key, mode: str) -> Key:
     return Key(key.tonic, mode)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def numeral(chord: Chord, key: Key) -> str:
     """What a chord is called in a key: `V7`, `ii`, `bVImaj7`, `vii°`, `IVsus2`, `V7/3`.
 
@@ -90,7 +90,7 @@ def _soft(amount: float, half: float) -> float:
     return amount / (amount + half)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def dissonance(chord: Chord) -> float:
     """How rough a chord is, 0 to 1, from the interval classes between all its tones.
 
@@ -106,7 +106,7 @@ def _rough(tones: set[int]) -> float:
     return _soft(sum(ROUGHNESS[min(each, 12 - each)] for each in apart), 2.0)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def distance(chord: Chord, other: Chord, key: Key) -> int:
     """How far a chord lies from another in pitch space, both heard in one key (Lerdahl 2001).
 
@@ -133,7 +133,7 @@ def _space(chord: Chord, key: Key) -> tuple[frozenset[int], ...]:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def movement(chord: Chord, other: Chord) -> int:
     """Semitones that all tones of the second have come from the first's nearest tones."""
     here = chord.pitch_classes
@@ -143,7 +143,7 @@ def movement(chord: Chord, other: Chord) -> int:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def tension(chord: Chord, key: Key, previous: Chord | None = None) -> float:
     """How tense a chord is in a key and after another chord, 0 to 1.
 
@@ -204,7 +204,7 @@ def _dominates(chord: Chord, key: Key) -> bool:
     return on_five or not set(triad(chord, key).pitch_classes) <= set(key.heptatonic.pitch_classes)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _richer(chord: Chord, key: Key) -> tuple[tuple[str, float, float, Chord, float], ...]:
     """All that may stand for a chord and is no less tense, with what it needs."""
     dominant, least = _dominates(chord, key), tension(chord, key)
@@ -232,7 +232,7 @@ def _strange(chord: Chord, word: str) -> bool:
     return "sus" in word and chord.quality != word
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def enrich(
     chord: Chord, key: Key, extension: float = 0.0, dissonance: float = 0.0, choice: int = 0
 ) -> Chord:
@@ -261,7 +261,7 @@ def simplify(chord: Chord, key: Key) -> Chord:
     return triad(chord, key)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def secondary(chord: Chord, key: Key) -> Chord:
     """The dominant seventh of a chord: V7 of V, of ii, …; a ninth, if any, would be the key's."""
     root = triad(chord, key).root
@@ -272,7 +272,7 @@ def secondary(chord: Chord, key: Key) -> Chord:
 _LEADS = {3: 0.0, 1: 1.0, 4: 1.5, 6: 2.0, 2: 3.0, 5: 3.0}
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def passing(chord: Chord, after: Chord, key: Key, applied: bool = False) -> str | None:
     """A word for a chord between two, as `roman` reads it; None where the key has none.
 
@@ -306,7 +306,7 @@ def passing(chord: Chord, after: Chord, key: Key, applied: bool = False) -> str 
     return f"n{min(found)[1]}{seventh}" if found else None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def substitutes(chord: Chord, key: Key) -> tuple[tuple[Chord, str], ...]:
     """What may stand for a chord, with the reason: relatives, tritone, borrowed chord.
 
@@ -399,7 +399,7 @@ def _said(word: str, key: Key) -> tuple[Chord, str]:
     return chord, f"{numeral(chord, key)} of {key.name}: {_MEANS[word[:3]]}"
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def cadence(
     key: Key, kind: Cadence = "full", beats: Fraction = Fraction(4), meter: Meter = COMMON
 ) -> tuple[Planned, ...]:
@@ -420,7 +420,7 @@ def cadence(
     return _laid([_said(word, key) for word in words], shares, Fraction(beats), meter)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def pivots(old: Key, new: Key) -> tuple[Chord, ...]:
     """The major and minor triads that both keys have, best pivot first, spelled in the new key.
 
@@ -436,7 +436,7 @@ def pivots(old: Key, new: Key) -> tuple[Chord, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def bridge(
     old: Key,
     new: Key,
@@ -509,7 +509,7 @@ def _four(old: Key, new: Key) -> list[tuple[Chord, str]]:
     ]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def bent(key: Key, chord: Chord, toward: Key | None = None) -> Key:
     """A key with its degrees bent to a chord from outside it, so that a melody goes with it.
 

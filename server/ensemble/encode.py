@@ -55,7 +55,7 @@ def osc_name(name: str) -> str:
 _LETTERS = {int: "i", float: "f", str: "s"}
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _form(address: str, kinds: tuple[type, ...]) -> tuple[bytes, struct.Struct | None]:
     """A message's head, and what packs its arguments where they are all numbers."""
     types = "".join(_LETTERS[kind] for kind in kinds)

@@ -946,7 +946,7 @@ def _leads_on(emission: Emission) -> bool:
     return bool(atoms) and not isinstance(atoms[0], Approach | Drum | Harmony)
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _spellings(chord: Chord) -> dict[int, str]:
     """What a chord calls its own tones, by pitch class; its bass included."""
     tones = (*chord.tones, chord.bass) if chord.bass else chord.tones

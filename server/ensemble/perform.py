@@ -99,7 +99,7 @@ def _swell(depth: float, place: Place, phrase: int) -> float:
     return 1.0 - depth * (2.0 * bars / phrase - 1.0) ** 2
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _sounding(length: Fraction, gate: float) -> Fraction:
     return length * Fraction(gate).limit_denominator(1000)
 

@@ -167,7 +167,7 @@ def _octaves(marks: str) -> int:
     return marks.count("'") - marks.count(",")
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _atom(text: str, chords: bool) -> Atom | None:
     """One thing that sounds, or None where the text is no such thing."""
     if chords and is_chord(text):
@@ -188,7 +188,7 @@ def _atom(text: str, chords: bool) -> Atom | None:
     return Harmony(text, None) if is_roman(text) else None
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def parse_word(token: str, chords: bool = False) -> Word | None:
     """What one token of a reading means, or None where it means nothing."""
     if match := _TURN.match(token):

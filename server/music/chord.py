@@ -117,7 +117,7 @@ def _semitones(name: str) -> tuple[int, int]:
     return number, 12 * octaves + NATURALS[step] + alteration_of(found[1])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _tones(quality: str) -> tuple[tuple[int, int], ...]:
     """Each tone's number and semitones above the root, of a quality as `Chord` keeps it."""
     stem = next(
@@ -139,7 +139,7 @@ def _tones(quality: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(tones))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _quality(text: str) -> str | None:
     """A quality however it is spelled, as `Chord` keeps it; None where it is none."""
     if text in _CANONICAL:
@@ -153,7 +153,7 @@ def _quality(text: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def parse_chord(text: str) -> Chord:
     """Read a chord name: `C`, `Cm7`, `F#m7b5`, `Bb13`, `C7(b9,#11)`, `Cadd9`, `C/G`.
 
@@ -176,7 +176,7 @@ def parse_chord(text: str) -> Chord:
     return Chord(root, quality, None if foot == root else foot)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def is_chord(text: str) -> bool:
     """Whether `parse_chord` would read this."""
     try:
@@ -221,7 +221,7 @@ _PARALLELS = {"ionian": "major", "aeolian": "minor"}
 LADDER = ("lydian", "major", "mixolydian", "dorian", "minor", "phrygian", "locrian")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def darker(key: Key, steps: int = 1) -> Key:
     """The parallel key so many steps darker on the ladder of modes; negative: brighter.
 
@@ -232,7 +232,7 @@ def darker(key: Key, steps: int = 1) -> Key:
     return Key(key.tonic, LADDER[min(max(place + steps, 0), len(LADDER) - 1)])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def ladder_place(key: Key) -> int:
     """Where a key's mode stands on the ladder, 0 (lydian) to 6 (locrian); see `darker`."""
     own = set(key.heptatonic.pitch_classes)
@@ -252,7 +252,7 @@ def _borrowed(word: str, key: Key) -> Key | None:
     return Key(key.tonic, mode) if mode in MODES else None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def roman(text: str, key: Key) -> Chord:
     """The chord of a numeral in a key: `V65`, `vii°7/V`; `n5`, `n57/3`; `dom7`, `V7/n4`.
 
@@ -430,7 +430,7 @@ def _numbered(key: Key, number: int, rest: str, text: str) -> Chord:
     return Chord(key.degree(number).pitch_class, quality)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def extended(chord: Chord, key: Key, more: str) -> Chord | None:
     """The chord's triad with more of the key's notes on it, or None where there is no such chord.
 
@@ -454,7 +454,7 @@ def extended(chord: Chord, key: Key, more: str) -> Chord | None:
     return None if quality is None else chord._replace(quality=quality)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def triad(chord: Chord, key: Key) -> Chord:
     """The triad a chord stands for, on its root; what it lacks is the key's, or plain."""
     root = chord.root.semitone
@@ -464,7 +464,7 @@ def triad(chord: Chord, key: Key) -> Chord:
     return Chord(chord.root, _PLAIN_TRIADS.get((low, high), "m" if low < 4 else ""))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _grown(over: tuple[int, ...], rest: str) -> str | None:
     """The quality of a triad with something on it, where the key's notes lie so far above."""
     _, second, third, _, fifth, sixth, seventh = over
@@ -530,7 +530,7 @@ def _restful(quality: str) -> str:
     return _quality(f"{stem}{changes}no5") or quality
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _function(word: str, key: Key, with_more: bool) -> tuple[int, Key]:
     """The degree, and the key whose triad it is, that does a function's work in a mode.
 
@@ -590,7 +590,7 @@ def _function(word: str, key: Key, with_more: bool) -> tuple[int, Key]:
     return first(*((6, 3) if bright == (word == "tp") else (3, 6))), key
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def redressed(word: str, like: str) -> str:
     """A word for a number or a function with what another has on it.
 
@@ -609,7 +609,7 @@ def redressed(word: str, like: str) -> str:
     return dressed if is_roman(dressed) else word
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def is_roman(text: str) -> bool:
     """Whether `roman` would read this."""
     try:
@@ -622,7 +622,7 @@ def is_roman(text: str) -> bool:
 # Chord and key -----------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def chord_scale(chord: Chord, key: Key) -> tuple[int, ...]:
     """The scale to play over a chord: the chord's own tones, and the key's between them.
 
@@ -636,7 +636,7 @@ def chord_scale(chord: Chord, key: Key) -> tuple[int, ...]:
     return tuple(sorted(notes, key=lambda note: (note - root) % 12))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def chord_tone(chord: Chord, key: Key, number: int) -> int:
     """The pitch class (0 to 11) to play for a chord's 1, 3, 5, 7, 9, 11 or 13.
 
@@ -650,7 +650,7 @@ def chord_tone(chord: Chord, key: Key, number: int) -> int:
     return _filler(chord, key, (number - 1) % 7) if own is None else own
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def colours(chord: Chord, key: Key) -> tuple[int, ...]:
     """The pitch classes (0 to 11) that colour a chord without hurting it: 9, 13, 7 and 11.
 
@@ -704,7 +704,7 @@ _HOMESICK = 0.1  # for each semitone from where the voice would begin: nothing d
 _NARROWEST, _REACH = 3, 9
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def voice(
     chord: Chord,
     previous: tuple[int, ...] | None = None,

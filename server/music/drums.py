@@ -63,7 +63,7 @@ def _plain(name: str) -> str:
 _NUMBERS = {_plain(name): midi for midi, names in _MAP.items() for name in names.split(", ")}
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def drum(name: str) -> int | None:
     """The MIDI number (35 to 81) of a drum, or None; case, spaces, `-` and `_` do not matter."""
     return _NUMBERS.get(_plain(name))

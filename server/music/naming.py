@@ -41,7 +41,7 @@ def recognised(pitches: Iterable[int], key: Key | None = None) -> Chord | None:
     return chord if bass == root else chord._replace(bass=foot or spelled[bass])
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def numeral(chord: Chord, key: Key) -> str:
     """A chord as a number of the key, `n4` or `bVII7`, so that it follows that; its name if none.
 
@@ -74,7 +74,7 @@ def _numerals(quality: str) -> Iterator[str]:
     yield from (f"{number}{quality}" for number in ("I", "II", "III", "V", "VI", "VII"))
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _named(classes: frozenset[int], bass: int) -> tuple[int, str]:
     found: list[tuple[float, int, str]] = []
     for root in sorted(classes):

@@ -95,7 +95,7 @@ class Pitch(NamedTuple):
         return steps + 7 * (other.octave - self.octave), other.midi - self.midi
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def parse_pitch(text: str, octave: int = 4) -> Pitch:
     """Read `C`, `F#`, `Bb4`, `E♭3`, `Ebb3`, `C-1`.
 
@@ -116,7 +116,7 @@ def parse_pitch(text: str, octave: int = 4) -> Pitch:
     return pitch
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def parse_pitch_class(text: str) -> PitchClass:
     """Read a note name without an octave: `C`, `F#`, `B♭`.
 
@@ -128,7 +128,7 @@ def parse_pitch_class(text: str) -> PitchClass:
     return PitchClass(found[1], alteration_of(found[2]))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def is_pitch(text: str) -> bool:
     """Whether `parse_pitch` would read this."""
     try:

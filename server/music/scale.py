@@ -78,7 +78,7 @@ class Degree(NamedTuple):
         return f"{accidentals(self.alteration)}{self.number}{marks}"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def parse_degree(text: str) -> Degree:
     """Read `1` to `14`, after `b`, `#` or `+` (which raises like `#`), before `'` or `,`.
 
@@ -96,7 +96,7 @@ def parse_degree(text: str) -> Degree:
     return Degree(number, alteration_of(signs.replace("+", "#")), octaves)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def is_degree(text: str) -> bool:
     """Whether `parse_degree` would read this."""
     return _DEGREE.fullmatch(text) is not None
@@ -225,7 +225,7 @@ def _unknown_mode(mode: str) -> str:
     return f"there is no mode {mode!r}; {near}The modes are: {', '.join(MODES)}"
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def parse_key(text: str) -> Key:
     """Read `C`, `Am`, `D dorian`, `F# minor`, `Eb major`, `a minor`; alone, a tonic is major.
 

@@ -30,7 +30,7 @@ LONGEST = Fraction(64)
 FINEST = 10_000
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def parse_value(text: str) -> Fraction:
     """Read a note value; the answer is in quarter notes.
 
@@ -71,7 +71,7 @@ def _tuplet(count: int, text: str) -> Fraction:
     return Fraction(1 << (count.bit_length() - 1), count)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def is_value(text: str) -> bool:
     """Whether `parse_value` would read this."""
     try:

@@ -136,7 +136,7 @@ def _put(out: bytearray, before: int, timed: _Timed) -> int:
     return timed.tick
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _note(kind: str, channel: int, pitch: int, velocity: int = 0) -> bytes:
     return bytes(Message(kind, channel=channel, note=pitch, velocity=velocity).bytes())
 
